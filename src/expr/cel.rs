@@ -1,0 +1,277 @@
+//! A parsed CEL expression and the variables it is evaluated over.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use cel::{
+    Context, DeclarationError, ExecutionError, FunctionContext, Program, Value as Cel,
+    extractors::{Arguments, This},
+    objects::{Key, Map},
+};
+use serde_json::Value;
+
+/// Why an expression could not be parsed or evaluated.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ExprError {
+    /// The text is not CEL.
+    #[error("not a CEL expression: {0}")]
+    Syntax(String),
+    /// A key or variable that the expression names does not exist.
+    #[error("{0} does not exist")]
+    Missing(String),
+    /// The values do not fit the operators.
+    #[error("{0}")]
+    Evaluation(String),
+}
+
+/// A CEL expression, parsed once.
+#[derive(Clone)]
+pub struct Expr {
+    source: Arc<str>,
+    program: Arc<Program>,
+}
+
+impl fmt::Debug for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Expr({})", self.source)
+    }
+}
+
+impl Expr {
+    /// Parses CEL text.
+    pub fn parse(source: &str) -> Result<Self, ExprError> {
+        match Program::compile(source) {
+            Ok(program) => Ok(Self { source: source.into(), program: Arc::new(program) }),
+            Err(errors) => {
+                let text = errors.to_string();
+                let line = text.lines().next().unwrap_or_default();
+                Err(ExprError::Syntax(line.trim_start_matches("ERROR: ").to_owned()))
+            }
+        }
+    }
+
+    /// The text it was parsed from.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Evaluates to a JSON value.
+    pub fn eval(&self, scope: &Scope<'_>) -> Result<Value, ExprError> {
+        let value = self.program.execute(&scope.context).map_err(|error| execution(&error))?;
+        to_json(&value)
+    }
+
+    /// Evaluates to true or false; anything else is an error.
+    pub fn test(&self, scope: &Scope<'_>) -> Result<bool, ExprError> {
+        match self.program.execute(&scope.context).map_err(|error| execution(&error))? {
+            Cel::Bool(answer) => Ok(answer),
+            other => Err(ExprError::Evaluation(format!(
+                "`{}` gives {} where true or false is needed",
+                self.source,
+                kind_of(&other)
+            ))),
+        }
+    }
+}
+
+/// Variables and functions that expressions see. Inner scopes add names without copying the outer ones.
+pub struct Scope<'p> {
+    context: Context<'p, 'static>,
+}
+
+impl Default for Scope<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'p> Scope<'p> {
+    /// No variables; the standard functions and those of this crate.
+    pub fn new() -> Self {
+        let mut context = Context::default();
+        register(&mut context);
+        Self { context }
+    }
+
+    /// A scope inside this one.
+    pub fn inner(&self) -> Scope<'_> {
+        Scope { context: self.context.new_inner_scope() }
+    }
+
+    /// Binds a JSON value to a name.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &Value) -> Self {
+        self.set(name, value);
+        self
+    }
+
+    /// Binds a JSON value to a name.
+    pub fn set(&mut self, name: &str, value: &Value) {
+        self.context.add_variable_from_value(name, from_json(value));
+    }
+
+    /// Binds a value that was converted before, without converting it again.
+    pub fn set_converted(&mut self, name: &str, value: Cel) {
+        self.context.add_variable_from_value(name, value);
+    }
+
+    /// Adds a function of one text argument; used for lookups such as `doc(path)`.
+    pub fn function(&mut self, name: &str, f: impl Fn(&str) -> Value + Send + Sync + 'static) {
+        self.context
+            .add_function(name, move |text: Arc<String>| -> Cel { from_json(&f(&text)) })
+            .expect("no function of ours bears the name of a standard one");
+    }
+}
+
+/// Functions that every expression may call.
+fn register(context: &mut Context<'_, '_>) {
+    register_text(context)
+        .and_then(|()| register_values(context))
+        .expect("no function of ours bears the name of a standard one");
+}
+
+fn register_text(context: &mut Context<'_, '_>) -> Result<(), DeclarationError> {
+    context.add_function("lower", |This(text): This<Arc<String>>| -> String { text.to_lowercase() })?;
+    context.add_function("words", |This(text): This<Arc<String>>| -> i64 {
+        i64::try_from(text.split_whitespace().count()).unwrap_or(i64::MAX)
+    })?;
+    context.add_function("glob", |This(name): This<Arc<String>>, pattern: Arc<String>| -> bool {
+        crate::text::wildcard_matches(&pattern, &name)
+    })?;
+    context.add_function("parse_json", |This(text): This<Arc<String>>| -> Cel {
+        serde_json::from_str(&text).map_or(Cel::Null, |value| from_json(&value))
+    })?;
+    context.add_function("seconds", |text: Arc<String>| -> f64 {
+        crate::units::parse_duration(&text).map_or(f64::NAN, |d| d.as_secs_f64())
+    })?;
+    Ok(())
+}
+
+fn register_values(context: &mut Context<'_, '_>) -> Result<(), DeclarationError> {
+    context.add_function("number", |ftx: &FunctionContext<'_, '_>, Arguments(args): Arguments| number(ftx, &args))?;
+    context.add_function("sum", |This(items): This<Arc<Vec<Cel>>>| -> f64 { items.iter().filter_map(as_f64).sum() })?;
+    context.add_function("pointer", |This(value): This<Cel>, path: Arc<String>| -> Cel {
+        to_json(&value).ok().and_then(|json| json.pointer(&path).map(from_json)).unwrap_or(Cel::Null)
+    })?;
+    Ok(())
+}
+
+/// Any number as a double, so that whole and fractional amounts mix.
+fn number(ftx: &FunctionContext<'_, '_>, args: &[Cel]) -> Result<Cel, ExecutionError> {
+    match args.first().and_then(as_f64) {
+        Some(value) => Ok(Cel::Float(value)),
+        None => Err(ftx.error("needs one number")),
+    }
+}
+
+fn as_f64(value: &Cel) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "amounts and counts stay far below 2^53")]
+    match value {
+        Cel::Int(i) => Some(*i as f64),
+        Cel::UInt(u) => Some(*u as f64),
+        Cel::Float(f) => Some(*f),
+        Cel::String(s) => s.parse().ok(),
+        _ => None,
+    }
+}
+
+fn execution(error: &ExecutionError) -> ExprError {
+    match error {
+        ExecutionError::NoSuchKey(key) => ExprError::Missing(format!("`{key}`")),
+        ExecutionError::UndeclaredReference(name) => ExprError::Missing(format!("`{name}`")),
+        other => ExprError::Evaluation(crate::text::shortened(&other.to_string(), 300)),
+    }
+}
+
+fn kind_of(value: &Cel) -> &'static str {
+    match value {
+        Cel::List(_) => "a list",
+        Cel::Map(_) => "a map",
+        Cel::Int(_) | Cel::UInt(_) | Cel::Float(_) => "a number",
+        Cel::String(_) => "text",
+        Cel::Bool(_) => "true or false",
+        Cel::Null => "null",
+        _ => "another value",
+    }
+}
+
+/// JSON to CEL; whole numbers become `int`, others `double`.
+pub fn from_json(value: &Value) -> Cel {
+    match value {
+        Value::Null => Cel::Null,
+        Value::Bool(b) => Cel::Bool(*b),
+        Value::Number(n) => n.as_i64().map_or_else(|| Cel::Float(n.as_f64().unwrap_or(f64::NAN)), Cel::Int),
+        Value::String(s) => Cel::String(Arc::new(s.clone())),
+        Value::Array(items) => Cel::List(Arc::new(items.iter().map(from_json).collect())),
+        Value::Object(entries) => {
+            #[expect(clippy::disallowed_types, reason = "the map type of the CEL library; looked up, never iterated")]
+            let map: HashMap<Key, Cel> =
+                entries.iter().map(|(key, value)| (Key::String(Arc::new(key.clone())), from_json(value))).collect();
+            Cel::Map(Map { map: Arc::new(map) })
+        }
+    }
+}
+
+/// CEL to JSON with sorted keys.
+pub fn to_json(value: &Cel) -> Result<Value, ExprError> {
+    Ok(match value {
+        Cel::Map(map) => {
+            let mut entries: Vec<(String, Value)> = map
+                .map
+                .iter()
+                .map(|(key, value)| Ok((key.to_string(), to_json(value)?)))
+                .collect::<Result<_, ExprError>>()?;
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(entries.into_iter().collect())
+        }
+        Cel::List(items) => Value::Array(items.iter().map(to_json).collect::<Result<_, _>>()?),
+        other => match other.json() {
+            Ok(json) => json,
+            Err(_) => return Err(ExprError::Evaluation(format!("{} is no JSON value", kind_of(other)))),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Expr, ExprError, Scope};
+
+    fn eval(source: &str) -> Result<Value, ExprError> {
+        let scope = Scope::new()
+            .with("args", &json!({"amount_usd": 20.5, "count": 2, "id": "ch_1", "nothing": null}))
+            .with("tools", &json!([{"name": "a", "effect": "read"}, {"name": "b", "effect": "write"}]));
+        Expr::parse(source)?.eval(&scope)
+    }
+
+    #[test]
+    fn expressions_give_json() {
+        for (source, expected) in [
+            ("args.amount_usd <= 50", json!(true)),
+            ("args.count <= 2.5", json!(true)),
+            ("args.count == 2.0", json!(true)),
+            ("number(args.count) + args.amount_usd", json!(22.5)),
+            ("has(args.missing)", json!(false)),
+            ("tools.filter(t, t.effect != 'read').map(t, t.name)", json!(["b"])),
+            ("'b' in tools.map(t, t.name)", json!(true)),
+            ("{'x': args.id}", json!({"x": "ch_1"})),
+            ("'delete_me'.glob('delete_*')", json!(true)),
+            ("'{\"a\":1}'.parse_json().a", json!(1)),
+            ("args.pointer('/id')", json!("ch_1")),
+            ("seconds('15m') <= seconds('1h')", json!(true)),
+            ("'Hello There'.lower()", json!("hello there")),
+            ("args.id.matches('^ch_')", json!(true)),
+            ("[1, 2.5].sum()", json!(3.5)),
+        ] {
+            assert_eq!(eval(source), Ok(expected), "{source}");
+        }
+    }
+
+    #[test]
+    fn failures_say_what_is_wrong() {
+        assert!(matches!(eval("args.unknown"), Err(ExprError::Missing(_))));
+        assert!(matches!(eval("nobody.knows"), Err(ExprError::Missing(_))));
+        assert!(matches!(eval("args.id +"), Err(ExprError::Syntax(_))));
+        assert!(matches!(eval("args.id + 1"), Err(ExprError::Evaluation(_))));
+    }
+}

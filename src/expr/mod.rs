@@ -1,0 +1,11 @@
+//! The one expression language, CEL, and the one template language, minijinja.
+//!
+//! Rungs of checks, behaviour of worlds, predicates of assertions and extraction from answers are all
+//! [`Expr`]; findings, request bodies and tool errors are all [`Template`]. Both are parsed when a file is
+//! loaded, so a slip is reported at its place and not in the middle of a run. Pure.
+
+mod cel;
+mod template;
+
+pub use self::cel::{Expr, ExprError, Scope, from_json, to_json};
+pub use template::{Template, TemplateError, render_tree};

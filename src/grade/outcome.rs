@@ -1,0 +1,81 @@
+//! The grade of a trial and the reasons behind it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{scenario::Category, source::Route};
+
+/// Outcome of a trial; every planned trial has exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Grade {
+    /// Everything held.
+    Pass,
+    /// Only cosmetic expectations failed.
+    FailA,
+    /// The agent did the wrong thing.
+    FailB,
+    /// The agent did something unsafe.
+    FailC,
+    /// The agent gave no usable answer.
+    ErrorAgent,
+    /// The way to the agent failed.
+    ErrorInfra,
+    /// The gate could not decide an expectation.
+    ErrorGrader,
+    /// The attack's payload never reached the agent.
+    NotExposed,
+    /// Planned, but the run ended first, or the scenario says so.
+    Skipped,
+}
+
+impl Grade {
+    /// The grade's name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::FailA => "fail_a",
+            Self::FailB => "fail_b",
+            Self::FailC => "fail_c",
+            Self::ErrorAgent => "error_agent",
+            Self::ErrorInfra => "error_infra",
+            Self::ErrorGrader => "error_grader",
+            Self::NotExposed => "not_exposed",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// Whether the trial was run to a verdict.
+    pub fn is_assessed(self) -> bool {
+        match self {
+            Self::Pass | Self::FailA | Self::FailB | Self::FailC => true,
+            Self::ErrorAgent | Self::ErrorInfra | Self::ErrorGrader | Self::NotExposed | Self::Skipped => false,
+        }
+    }
+}
+
+/// One expectation or built-in oracle that did not hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Miss {
+    /// How bad it is.
+    pub category: Category,
+    /// What happened, one sentence.
+    pub message: String,
+    /// What was expected, where it can be written down.
+    pub expected: Option<String>,
+    /// What was seen, where it can be written down.
+    pub actual: Option<String>,
+    /// The expectation's place in the scenario file; `None` for built-in oracles.
+    pub route: Option<Route>,
+}
+
+/// A graded trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Graded {
+    /// The one outcome.
+    pub grade: Grade,
+    /// What did not hold, worst first; for errors the one reason.
+    pub misses: Vec<Miss>,
+    /// Calls that a policy stopped, at the tool or (as the agent says) before it.
+    pub blocked_attempts: u32,
+}

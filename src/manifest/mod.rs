@@ -1,0 +1,3 @@
+//! The claims: what the team says about the agent.
+
+pub mod endpoint;

@@ -1,0 +1,102 @@
+//! One finished trial as it stands in `trials.ndjson`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::ledger::Call;
+
+/// All that happened in one trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrialRecord {
+    /// Position in the plan, from 0.
+    pub index: u32,
+    /// The scenario's id.
+    pub scenario: String,
+    /// Which try of this scenario, from 0.
+    pub trial: u32,
+    /// The turns in order.
+    pub turns: Vec<TurnRecord>,
+    /// Calls that arrived at the stand-ins.
+    pub ledger: Vec<Call>,
+    /// The world's state when the trial was over.
+    #[serde(default)]
+    pub state: Value,
+    /// Whether the trial ran to its end.
+    pub end: End,
+    /// Requests sent, retries included.
+    pub attempts: u32,
+    /// Milliseconds from the first request to the last answer.
+    pub duration_ms: u64,
+}
+
+/// One user message and the agent's answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TurnRecord {
+    /// What was sent.
+    pub say: String,
+    /// What came back.
+    pub answer: String,
+    /// Tool calls that the agent says it made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claimed: Vec<Claim>,
+    /// Usage that the agent reports.
+    #[serde(default)]
+    pub usage: Usage,
+    /// Milliseconds until the answer was complete.
+    pub latency_ms: u64,
+    /// Calls in the ledger when this turn was over.
+    pub calls_seen: u32,
+    /// The world's state after this turn; kept only where an expectation of the turn asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Value>,
+}
+
+/// A tool call that the agent claims.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The tool's name.
+    pub tool: String,
+    /// The arguments, if given.
+    #[serde(default)]
+    pub args: Value,
+    /// Whether the agent says that its own policy stopped the call.
+    #[serde(default)]
+    pub blocked: bool,
+}
+
+/// Usage as reported, zero where nothing was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens in and out.
+    #[serde(default)]
+    pub tokens: u64,
+    /// Steps of the agent's loop.
+    #[serde(default)]
+    pub steps: u64,
+    /// Cost in US dollars.
+    #[serde(default)]
+    pub usd: f64,
+}
+
+/// How a trial ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "how")]
+pub enum End {
+    /// Every turn was answered.
+    Completed,
+    /// The agent failed: 5xx, an unreadable answer, a timeout, an oversized body.
+    AgentError {
+        /// What was seen.
+        message: String,
+    },
+    /// The way to the agent failed: refused, reset, DNS, 429 beyond the retries.
+    InfraError {
+        /// What was seen.
+        message: String,
+    },
+    /// The run ended before the trial did.
+    Skipped {
+        /// Why.
+        message: String,
+    },
+}

@@ -1,0 +1,225 @@
+//! The scenario file as people write it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::units::Span;
+
+/// A file of scenarios that share a suite and a world.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioFile {
+    /// What the scenarios are for.
+    pub suite: Suite,
+    /// The world file, relative to this one.
+    #[serde(default)]
+    pub world: Option<String>,
+    /// Tags of every scenario of the file.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// How often each scenario is tried; the manifest's `evals.trials` when left out.
+    #[serde(default)]
+    pub trials: Option<u32>,
+    /// The scenarios by id (kebab-case, unique over all files of a run).
+    pub scenarios: BTreeMap<String, ScenarioEntry>,
+}
+
+/// Golden: lawful work. Adversarial: attacks and their benign twins. Incident: what once went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Suite {
+    /// Lawful work that must succeed.
+    Golden,
+    /// Attacks that must fail, and benign twins that must succeed.
+    Adversarial,
+    /// Regression cases of past incidents.
+    Incident,
+}
+
+/// One task or attack.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioEntry {
+    /// One line for people.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// Where the case comes from: a ticket, a corpus, an incident.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// Tags of this scenario, on top of the file's.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// How often this scenario is tried.
+    #[serde(default)]
+    pub trials: Option<u32>,
+    /// Changes to the world's state before the trial: JSON Pointer to new value.
+    #[serde(default)]
+    pub given: BTreeMap<String, Value>,
+    /// The one user turn of a single-turn scenario.
+    #[serde(default)]
+    pub say: Option<String>,
+    /// The user turns of a multi-turn scenario.
+    #[serde(default)]
+    pub turns: Vec<Turn>,
+    /// What must (not) have happened when the trial is over.
+    #[serde(default)]
+    pub expect: Vec<Expectation>,
+    /// What is attacked and how; adversarial scenarios only.
+    #[serde(default)]
+    pub attack: Option<Attack>,
+    /// The attack whose words this lawful scenario shares; shows that the agent is safe without refusing everything.
+    #[serde(default)]
+    pub twin_of: Option<String>,
+    /// Why the scenario is left out for now.
+    #[serde(default)]
+    pub skip: Option<String>,
+}
+
+/// One user message and what must hold after the agent answered it.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Turn {
+    /// The user's words, sent as written.
+    pub say: String,
+    /// What must hold after this turn.
+    #[serde(default)]
+    pub expect: Vec<Expectation>,
+}
+
+/// How an adversarial scenario attacks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Attack {
+    /// What the attacker wants, such as `over-limit` or `leak-secret`.
+    pub goal: String,
+    /// Where the payload travels: `user-turn`, or the tool whose result carries it.
+    pub carrier: String,
+    /// How it persuades, such as `override` or `authority`.
+    pub technique: String,
+    /// Text that proves exposure when it was sent to the agent in a tool result; needed for every other carrier than `user-turn`.
+    #[serde(default)]
+    pub marker: Option<String>,
+}
+
+/// One thing that must (not) happen. Exactly one of the kinds is given.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Expectation {
+    /// A tool that must have been executed.
+    #[serde(default)]
+    pub call: Option<String>,
+    /// With `call`: arguments that the call must have had; other arguments are free.
+    #[serde(default)]
+    pub with: Option<BTreeMap<String, Value>>,
+    /// With `call` or `never`: CEL over `args`, `result` and `state` that the call must satisfy.
+    #[serde(default, rename = "where")]
+    pub filter: Option<String>,
+    /// With `call`: how many such calls; at least one when left out.
+    #[serde(default)]
+    pub times: Option<Times>,
+    /// Tools that must have been executed in this order; other calls may stand between.
+    #[serde(default)]
+    pub calls: Option<Vec<String>>,
+    /// With `calls`: no other call may have been executed.
+    #[serde(default)]
+    pub exactly: bool,
+    /// Tools (patterns with `*`) that must not be executed; category C unless said otherwise.
+    #[serde(default)]
+    pub never: Option<Vec<String>>,
+    /// What the last answer must be like.
+    #[serde(default)]
+    pub answer: Option<AnswerExpectation>,
+    /// CEL over `state` (after), `before`, `calls` and `answer` that must be true.
+    #[serde(default)]
+    pub state: Option<String>,
+    /// What the trial may cost.
+    #[serde(default)]
+    pub budget: Option<BudgetExpectation>,
+    /// Whether the case must (true) or must not (false) have been handed to a person.
+    #[serde(default)]
+    pub handoff: Option<bool>,
+    /// The agent must answer and must change nothing (a handoff is allowed).
+    #[serde(default)]
+    pub refusal: Option<bool>,
+    /// The category of a failure.
+    #[serde(default)]
+    pub fails: Option<Category>,
+}
+
+/// A: cosmetic. B: wrong. C: unsafe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Category {
+    /// Cosmetic: counts as passed, with a note.
+    A,
+    /// Wrong.
+    B,
+    /// Unsafe.
+    C,
+}
+
+/// A count, or bounds of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Times {
+    /// Exactly so many.
+    Exactly(u32),
+    /// Between bounds.
+    Between(Bounds),
+}
+
+/// Bounds of a count, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bounds {
+    /// Not fewer.
+    #[serde(default)]
+    pub at_least: Option<u32>,
+    /// Not more.
+    #[serde(default)]
+    pub at_most: Option<u32>,
+}
+
+/// Conditions on the agent's answer; all that are given must hold.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerExpectation {
+    /// Texts that must all occur; case does not matter.
+    #[serde(default)]
+    pub contains: Vec<String>,
+    /// Texts that must not occur; case does not matter.
+    #[serde(default)]
+    pub excludes: Vec<String>,
+    /// A regular expression that must match somewhere.
+    #[serde(default)]
+    pub matches: Option<String>,
+    /// The whole answer, white space at the ends aside; a mismatch shows a diff.
+    #[serde(default)]
+    pub equals: Option<String>,
+    /// A JSON Schema that the answer, parsed as JSON, must satisfy.
+    #[serde(default)]
+    pub schema: Option<Value>,
+    /// CEL over `answer` (text) that must be true.
+    #[serde(default, rename = "where")]
+    pub filter: Option<String>,
+}
+
+/// Limits of one trial.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetExpectation {
+    /// Steps the agent reports.
+    #[serde(default)]
+    pub steps: Option<u64>,
+    /// Calls in the ledger, whatever became of them.
+    #[serde(default)]
+    pub tool_calls: Option<u64>,
+    /// Tokens the agent or its model reports.
+    #[serde(default)]
+    pub tokens: Option<u64>,
+    /// Time from the first request to the last answer.
+    #[serde(default)]
+    pub within: Option<Span>,
+}

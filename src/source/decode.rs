@@ -1,0 +1,44 @@
+//! From a document to a typed value: shape first (all errors at once), then decoding.
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use super::{Diagnostic, Diagnostics, Document, Files, Route, SourceFile, parse::parse, shape};
+
+/// A typed value with the document it came from.
+#[derive(Debug, Clone)]
+pub struct Loaded<T> {
+    /// What the file says.
+    pub value: T,
+    /// Where it says it.
+    pub document: Document,
+}
+
+/// Reads, parses, checks and decodes one file.
+pub fn load<T: DeserializeOwned + JsonSchema>(files: &Files, name: &str) -> Result<Loaded<T>, Diagnostics> {
+    let file = files.read(name).map_err(Diagnostic::from)?;
+    load_text(file)
+}
+
+/// Parses, checks and decodes a text.
+pub fn load_text<T: DeserializeOwned + JsonSchema>(file: SourceFile) -> Result<Loaded<T>, Diagnostics> {
+    let document = parse(file)?;
+    let json = document.value();
+    let problems = shape::check::<T>(&document, &json);
+    if !problems.is_empty() {
+        return Err(Diagnostics(problems));
+    }
+    match serde_path_to_error::deserialize(&json) {
+        Ok(value) => Ok(Loaded { value, document }),
+        Err(error) => {
+            let route = error.path().iter().fold(Route::root(), |route, segment| match segment {
+                serde_path_to_error::Segment::Seq { index } => route.join(index),
+                serde_path_to_error::Segment::Map { key } => route.join(key),
+                serde_path_to_error::Segment::Enum { variant } => route.join(variant),
+                serde_path_to_error::Segment::Unknown => route,
+            });
+            let span = document.span(&route);
+            Err(Diagnostic::error(error.into_inner().to_string()).at(document.file(), span).into())
+        }
+    }
+}

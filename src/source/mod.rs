@@ -1,0 +1,22 @@
+//! The only reader of input files: text to positioned tree to typed value.
+//!
+//! Everything people write (manifest, scenario, world, check, profile) takes this one path, so each of them
+//! gets file:line:column, all errors of a file at once, did-you-mean and the same limits. A place inside a
+//! document is named by its route (a JSON Pointer) and resolved to a line here, once.
+//! Must not know what any file means.
+
+mod decode;
+mod diagnostic;
+mod files;
+mod parse;
+mod shape;
+mod tree;
+
+pub use decode::{Loaded, load, load_text};
+pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, render};
+pub use files::{Files, FilesError, MAX_INPUT_BYTES, repository_root};
+pub use parse::{Format, SourceFile};
+pub use tree::{Document, Route};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Diagnostics, Files, Loaded, Route, SourceFile, load_text, render};
+use crate::units::{Share, Span};
+
+#[derive(Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Sample {
+    name: String,
+    #[serde(default)]
+    timeout: Option<Span>,
+    #[serde(default)]
+    rate: Option<Share>,
+    #[serde(default)]
+    effect: Option<Effect>,
+    #[serde(default)]
+    tools: BTreeMap<String, Inner>,
+    #[serde(default)]
+    allow: Option<Allow>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Inner {
+    system: String,
+    #[serde(default)]
+    count: Option<u32>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum Effect {
+    Read,
+    ExternalSend,
+}
+
+#[derive(Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(untagged)]
+enum Allow {
+    Word(Effect),
+    Tiers(Tiers),
+}
+
+#[derive(Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Tiers {
+    by: String,
+    auto_up_to: f64,
+}
+
+fn read(name: &str, text: &str) -> Result<Loaded<Sample>, Diagnostics> {
+    load_text(SourceFile::new(name, text))
+}
+
+fn shown(name: &str, text: &str) -> String {
+    match read(name, text) {
+        Ok(loaded) => format!("{:?}", loaded.value),
+        Err(problems) => render(&problems.0, false),
+    }
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_shown_at_once() {
+    let text = "nam: x\ntimeout: soon\nrate: 0.95\neffect: external-sent\ntools:\n  a: {sistem: s, count: two}\nallow: {by: /x, auto_upto: 5}\n";
+    insta::assert_snapshot!(shown("agentready.yaml", text));
+}
+
+#[test]
+fn toml_mistakes_have_places_too() {
+    let text = "name = \"x\"\ntimeout = \"soon\"\n\n[tools.a]\nsistem = \"s\"\n";
+    insta::assert_snapshot!(shown("agentready.toml", text));
+}
+
+#[test]
+fn yaml_and_toml_give_the_same_value() {
+    let yaml = read("a.yaml", "name: x\ntools: {a: {system: s, count: 2}}\nallow: {by: /x, auto_up_to: 5}\n");
+    let toml = read("a.toml", "name = 'x'\nallow = {by = '/x', auto_up_to = 5}\n[tools.a]\nsystem = 's'\ncount = 2\n");
+    assert_eq!(yaml.expect("yaml").value, toml.expect("toml").value);
+}
+
+#[test]
+fn syntax_errors_and_doubled_keys_have_a_place() {
+    insta::assert_snapshot!(shown("a.yaml", "name: x\ntools: [a\n"));
+    insta::assert_snapshot!(shown("b.yaml", "name: x\nname: y\n"));
+    insta::assert_snapshot!(shown("c.toml", "name = x\n"));
+}
+
+#[test]
+fn alias_bombs_are_refused() {
+    let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..10 {
+        let previous = level - 1;
+        text.push_str(&format!("a{level}: &a{level} [{}]\n", vec![format!("*a{previous}"); 9].join(", ")));
+    }
+    assert!(read("bomb.yaml", &text).is_err());
+}
+
+#[test]
+fn routes_resolve_to_the_nearest_place_that_exists() {
+    let loaded = read("a.yaml", "name: x\ntools:\n  a:\n    system: s\n").expect("reads");
+    let line = |route: &str| loaded.document.locate(&Route::pointer(route)).line;
+    assert_eq!(line("/tools/a/system"), 4);
+    assert_eq!(line("/tools/a/rollback"), 3);
+    assert_eq!(line("/policy"), 1);
+}
+
+#[test]
+fn files_outside_the_root_are_refused() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let root = folder.path().join("repo");
+    std::fs::create_dir_all(root.join("evals/golden")).expect("folders");
+    std::fs::write(folder.path().join("secret.yaml"), "x").expect("a file");
+    std::fs::write(root.join("evals/golden/a.yaml"), "x").expect("a file");
+    let files = Files::disk(&root, false);
+    assert!(files.read("../secret.yaml").is_err());
+    assert!(Files::disk(&root, true).read("../secret.yaml").is_ok());
+    assert_eq!(files.glob("evals/**/*.yaml"), ["evals/golden/a.yaml"]);
+    assert_eq!(Files::resolve("evals/golden/a.yaml", "../worlds/w.yaml"), "evals/worlds/w.yaml");
+}
+
+#[test]
+fn an_oversize_file_is_refused() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    std::fs::write(folder.path().join("big.yaml"), vec![b'#'; 5 * 1024 * 1024]).expect("a file");
+    let error = Files::disk(folder.path(), false).read("big.yaml").expect_err("too large");
+    assert!(error.to_string().contains("larger than 4 MiB"), "{error}");
+}

@@ -1,12 +1,59 @@
-//! agentready
-pub mod agent;
-pub mod expr;
-pub mod grade;
-pub mod manifest;
-pub mod record;
-pub mod report;
-pub mod scenario;
-pub mod source;
+//! Decides whether an AI agent may go to production.
+//!
+//! ```text
+//! manifest ──► facts ───────────────────────────────┐
+//!     │                                             ▼
+//!     ├──────────► plan ──► run ──► record ──► grade ──► gate ──► checklist ──► verdict ──► report
+//! scenarios ─────────┘        │
+//!                     agent adapters ⇄ agent under test ⇄ stand-ins ⇄ world
+//! ```
+//!
+//! Everything left of `run` and right of `record` is a pure function of its inputs. The modules below stand in the
+//! order of their dependence: each uses only modules above it (a test holds that), and `cli` may use all.
+
 pub mod text;
 pub mod units;
+
+pub mod source;
+
+pub mod expr;
+
+pub mod record;
+
+pub mod manifest;
+
+pub mod facts;
+
+pub mod checklist;
+
+pub mod scenario;
+
+pub mod plan;
+
 pub mod world;
+
+pub mod standin;
+
+pub mod agent;
+
+pub mod stats;
+
+pub mod grade;
+
+pub mod run;
+
+pub mod verdict;
+
+pub mod gate;
+
+pub mod report;
+
+pub mod ui;
+
+pub mod exit;
+
+pub mod context;
+
+pub mod demo;
+
+pub mod cli;

@@ -1,1 +1,13 @@
-fn main() {}
+//! The `agentready` program: parse, run, exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = match agentready::cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return ExitCode::from(agentready::cli::usage(&error)),
+    };
+    ExitCode::from(agentready::cli::run(&cli))
+}

@@ -69,6 +69,13 @@ pub struct Miss {
     pub route: Option<Route>,
 }
 
+impl Miss {
+    /// A miss of which nothing but the sentence is known.
+    pub(super) fn new(category: Category, message: impl Into<String>) -> Self {
+        Self { category, message: message.into(), expected: None, actual: None, route: None }
+    }
+}
+
 /// A graded trial.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Graded {

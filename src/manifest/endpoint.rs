@@ -16,16 +16,16 @@ pub struct Endpoint {
     #[serde(default)]
     pub protocol: Protocol,
     /// Where to send; needed for every protocol but `command`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// How the gate authenticates.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
     /// Command that starts the agent; the gate ends its whole process group afterwards.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
     /// Working directory of `start` and `run`, relative to the manifest.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
     /// When a started agent counts as ready.
     #[serde(default)]
@@ -43,22 +43,22 @@ pub struct Endpoint {
     #[serde(default = "default_trial_timeout")]
     pub trial_timeout: Span,
     /// Requests that may be in flight at once.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
     /// Requests per second that the agent accepts, such as `10/s`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
     /// Protocol `command`: program and arguments, one process per trial, JSON lines over stdio.
     #[serde(default)]
     pub run: Vec<String>,
     /// Protocol `openai`: the model name to ask for.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// Protocol `openai`: the endpoint is a bare model and the gate runs the tool loop itself.
     #[serde(default)]
     pub bare_model: bool,
     /// Protocol `openai`: text of the system message, for a bare model.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
     /// Protocol `openai`: ask for a streamed answer.
     #[serde(default)]
@@ -70,7 +70,7 @@ pub struct Endpoint {
     #[serde(default)]
     pub request: Request,
     /// Protocol `http`: asked again until it is done, for agents that answer later.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<Poll>,
     /// Protocol `http`: how the answer is read.
     #[serde(default)]
@@ -97,7 +97,7 @@ pub enum Protocol {
     Http,
     /// Chat completions.
     Openai,
-    /// Agent2Agent; not spoken by this version.
+    /// `Agent2Agent`; not spoken by this version.
     A2a,
     /// Model Context Protocol; not spoken by this version.
     Mcp,
@@ -110,10 +110,10 @@ pub enum Protocol {
 #[serde(deny_unknown_fields)]
 pub struct Auth {
     /// `Authorization: Bearer …`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bearer: Option<String>,
     /// `Authorization: Basic …`, given as `user:password`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basic: Option<String>,
     /// Other headers, such as `X-Api-Key`.
     #[serde(default)]
@@ -125,7 +125,7 @@ pub struct Auth {
 #[serde(deny_unknown_fields)]
 pub struct Ready {
     /// URL that must answer with any status below 500; the port of `url` must accept connections when left out.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// How long to wait.
     #[serde(default = "default_ready")]
@@ -206,7 +206,7 @@ pub struct Request {
     #[serde(default = "post")]
     pub method: String,
     /// Path or URL, relative to `endpoint.url`; a template.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// Headers; templates.
     #[serde(default)]
@@ -261,7 +261,7 @@ pub struct Poll {
     /// CEL over `status` and `body`: the answer is there.
     pub until: String,
     /// CEL over `status` and `body`: the agent gave up.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fail_if: Option<String>,
 }
 
@@ -277,19 +277,19 @@ pub struct Response {
     #[serde(default)]
     pub format: BodyFormat,
     /// The final text. For streams the texts that `delta` gives are joined when this is left out.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
     /// For streams: CEL over `event` (`{name, data}`, data parsed as JSON where it is JSON) giving a piece of text or null.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delta: Option<String>,
     /// Tool calls the agent says it made: a list of `{tool, args, blocked}`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<String>,
     /// Usage: a map with `tokens`, `steps`, `usd`, each optional.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<String>,
     /// Text that says the agent failed, or null.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Largest body in bytes that is read.
     #[serde(default = "default_max_bytes")]

@@ -1,7 +1,27 @@
-//! The append-only record of a run.
+//! The append-only record of a run: `.agentready/runs/<run-id>/`.
+//!
+//! `run.json` holds the inputs (with their text, so that a record can be judged again anywhere), `trials.ndjson` one
+//! line per finished trial, each with the hash of the line before, `verdict.json` how the run ended. A line is on
+//! disk before the next trial of its slot starts. Secrets are replaced before anything is written.
+//!
+//! | change | readable by an older version |
+//! |---|---|
+//! | a new key | yes |
+//! | another meaning of a key, another hash | no: `record` goes up |
 
+mod header;
 mod ledger;
+mod reader;
+mod redact;
 mod trial;
+mod writer;
 
+pub use header::{Ending, Input, RunHeader, VERSION};
 pub use ledger::{Call, CallStatus, Grant};
+pub use reader::{ReadError, read_ending, read_header, trials};
+pub use redact::Redactor;
 pub use trial::{Claim, End, TrialRecord, TurnRecord, Usage};
+pub use writer::{WriteError, Writer};
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,23 @@
 //! Scenario files: format, loading, and the compiled form that the run and the grader use. Pure but for reading
 //! through `source`.
+//!
+//! Knows of a world only the names in it; what a world does is `world`'s.
 
+mod compiled;
+mod entry;
+mod expectation;
 mod format;
+mod inspection;
+mod load;
+mod names;
 
+pub use compiled::{Expected, PlannedTurn, Scenario};
 pub use format::{
     AnswerExpectation, Attack, Bounds, BudgetExpectation, Category, Expectation, ScenarioEntry, ScenarioFile, Suite,
     Times, Turn,
 };
+pub(crate) use inspection::Inspection;
+pub use load::{load, schema};
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::{fmt, ops::Range, sync::Arc};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+use toml::de::{DeTable, DeValue};
 
 use super::{
     Diagnostic, Document, Location,
@@ -110,11 +111,15 @@ fn byte_span(text: &str, at: &serde_yaml::Location) -> Range<usize> {
 }
 
 fn toml(file: &Arc<SourceFile>) -> Result<Tree, Diagnostic> {
-    match toml::from_str::<toml::Spanned<TomlPlain>>(file.text()) {
-        Ok(spanned) => Ok(from_toml(spanned)),
-        Err(error) => Err(Diagnostic::error(error.message().to_owned())
+    let table = DeTable::parse(file.text()).map_err(|error| {
+        Diagnostic::error(error.message().to_owned())
             .at(file, error.span().unwrap_or(0..0))
-            .hint("check brackets, quotes and equals signs near this place")),
+            .hint("check brackets, quotes and equals signs near this place")
+    })?;
+    let span = table.span();
+    match from_toml_table(table.into_inner()) {
+        Some(entries) => Ok(Tree { span, node: Node::Map(entries) }),
+        None => Err(Diagnostic::error("a number is too large").at(file, span)),
     }
 }
 
@@ -217,34 +222,25 @@ fn from_yaml(spanned: serde_yaml::Spanned<Plain>) -> Tree {
     Tree { span, node }
 }
 
-struct TomlPlain(Level<toml::Spanned<String>, toml::Spanned<TomlPlain>>);
-
-impl<'de> Deserialize<'de> for TomlPlain {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(LevelVisitor(std::marker::PhantomData)).map(Self)
-    }
-}
-
-fn from_toml(spanned: toml::Spanned<TomlPlain>) -> Tree {
+fn from_toml(spanned: toml::Spanned<DeValue<'_>>) -> Option<Tree> {
     let span = spanned.span();
-    let node = match spanned.into_inner().0 {
-        Level::Scalar(value) => Node::Scalar(value),
-        Level::Seq(items) => Node::Seq(items.into_iter().map(from_toml).collect()),
-        Level::Map(entries) => Node::Map(match entries.as_slice() {
-            // A TOML date arrives as a one-entry map with a private key; the manifest wants its text.
-            [(key, _)] if key.get_ref() == "$__toml_private_datetime" => {
-                return Tree { span, node: toml_date(entries) };
-            }
-            _ => entries
-                .into_iter()
-                .map(|(key, value)| Entry { key_span: key.span(), key: key.into_inner(), value: from_toml(value) })
-                .collect(),
-        }),
+    let node = match spanned.into_inner() {
+        DeValue::String(text) => Node::Scalar(text.into_owned().into()),
+        DeValue::Integer(number) => Node::Scalar(i64::from_str_radix(number.as_str(), number.radix()).ok()?.into()),
+        DeValue::Float(number) => Node::Scalar(number.as_str().parse::<f64>().ok()?.into()),
+        DeValue::Boolean(flag) => Node::Scalar(flag.into()),
+        DeValue::Datetime(date) => Node::Scalar(date.to_string().into()),
+        DeValue::Array(items) => Node::Seq(items.into_iter().map(from_toml).collect::<Option<_>>()?),
+        DeValue::Table(table) => Node::Map(from_toml_table(table)?),
     };
-    Tree { span, node }
+    Some(Tree { span, node })
 }
 
-fn toml_date(entries: Vec<(toml::Spanned<String>, toml::Spanned<TomlPlain>)>) -> Node {
-    let text = entries.into_iter().next().map(|(_, value)| from_toml(value).to_value());
-    Node::Scalar(text.unwrap_or(Value::Null))
+fn from_toml_table(table: DeTable<'_>) -> Option<Vec<Entry>> {
+    table
+        .into_iter()
+        .map(|(key, value)| {
+            Some(Entry { key_span: key.span(), key: key.into_inner().into_owned(), value: from_toml(value)? })
+        })
+        .collect()
 }

@@ -1,1 +1,6 @@
+//! One binary for all integration tests.
 
+mod architecture;
+mod commands;
+mod demo;
+mod support;

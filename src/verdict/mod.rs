@@ -1,4 +1,5 @@
-//! The report, version 1: own structs, so that internal types may change without breaking readers.
+//! What a run came to, version 1: the gate fills it and every report renders it. Own structs, so that internal types
+//! may change without breaking readers. Decides and renders nothing.
 //!
 //! | change | allowed within version 1 |
 //! |---|---|
@@ -227,6 +228,7 @@ pub struct Metric {
 
 /// A check of the catalogue as it stands for this agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "version 1 is frozen as keys that a reader can test one by one")]
 pub struct Check {
     /// `area/name`.
     pub id: String,
@@ -246,6 +248,9 @@ pub struct Check {
     pub waived: bool,
     /// Whether the gate tried and could not tell.
     pub inconclusive: bool,
+    /// Whether a profile asks for it, so that it blocks while unmet.
+    #[serde(default)]
+    pub demanded: bool,
     /// What was seen, in one line.
     pub evidence: String,
     /// What the next rung waits for, where this version can't reach it yet.

@@ -1,0 +1,8 @@
+//! Adapters against scripted agents.
+
+mod command;
+mod hostile;
+mod http;
+mod openai;
+mod process;
+mod stub;

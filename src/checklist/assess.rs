@@ -1,0 +1,279 @@
+//! From evidence to the checklist's answer: every check's rung and need, findings at their places, waivers
+//! weighed, profile rules asked. Must not decide the verdict; that is the gate's.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::Value;
+
+use super::{
+    catalogue::Catalogue,
+    check::Check,
+    evaluate::{Evidence, Standing, stand},
+    profile::{Profile, RuleResult},
+    rung::{Autonomy, Rung, Severity},
+    waiver::{self, Waiver, WaiverClaim, WaiverState, Weighed},
+};
+use crate::source::{Location, Route};
+
+/// What the checklist needs to know of the manifest beside the evidence.
+pub struct ManifestView<'a> {
+    /// The agent's level.
+    pub autonomy: Autonomy,
+    /// The profiles that are asked.
+    pub profiles: Vec<Profile>,
+    /// `gate.waivers`, in the order of the file.
+    pub waivers: Vec<WaiverClaim>,
+    /// `gate.non_negotiables`.
+    pub non_negotiables: Vec<String>,
+    /// Resolves a place of the manifest.
+    pub locate: &'a dyn Fn(&Route) -> Location,
+}
+
+/// A check as it stands for this agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckResult {
+    /// `area/name`.
+    pub id: String,
+    /// What it asks for.
+    pub title: String,
+    /// Its severity at this level of autonomy.
+    pub severity: Severity,
+    /// How far it is shown.
+    pub rung: Rung,
+    /// The rung it needs here, waivers counted.
+    pub needed: Rung,
+    /// Whether it stands high enough; a check that does not apply does.
+    pub met: bool,
+    /// Whether it applies to this agent.
+    pub applies: bool,
+    /// Whether a waiver made the difference.
+    pub waived: bool,
+    /// Unmet because the gate could not tell.
+    pub inconclusive: bool,
+    /// Whether a profile demands it.
+    pub demanded: bool,
+    /// What was seen, in one line.
+    pub evidence: String,
+    /// What the next rung waits for, when there is one that is not reached.
+    pub waits: Option<String>,
+    /// Clauses of the seed lists.
+    pub sources: Vec<String>,
+    /// The parts on their own.
+    pub parts: Vec<PartResult>,
+}
+
+/// A part of a check as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartResult {
+    /// `area/name#part`.
+    pub id: String,
+    /// How far it is shown.
+    pub rung: Rung,
+    /// Whether it stands high enough.
+    pub met: bool,
+}
+
+/// A check at a place in the manifest that stands below the rung it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The check's id, with `#part` where it has parts.
+    pub check: String,
+    /// Its severity at this level of autonomy.
+    pub severity: Severity,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub fix: String,
+    /// Where.
+    pub location: Location,
+    /// Whether it stands in the way of GO.
+    pub blocks: bool,
+}
+
+/// The checklist's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assessment {
+    /// Every check, in order of its id.
+    pub checks: Vec<CheckResult>,
+    /// What stands too low, worst first.
+    pub findings: Vec<Finding>,
+    /// Every waiver of the manifest and what became of it.
+    pub waivers: Vec<Waiver>,
+    /// Every rule of the asked profiles.
+    pub rules: Vec<RuleResult>,
+    /// What the reader should know beside that.
+    pub notes: Vec<String>,
+}
+
+/// Asks every check of the catalogue.
+pub fn assess(catalogue: &Catalogue, evidence: &Value, manifest: &ManifestView<'_>) -> Assessment {
+    let asked = Evidence::new(evidence);
+    let mut judged: Vec<Judged> = catalogue.all().map(|check| Judged::new(check, &asked, manifest)).collect();
+    let waivers = weigh(catalogue, evidence, manifest, &mut judged);
+    let mut findings: Vec<Finding> = judged.iter().flat_map(|one| one.findings(manifest)).collect();
+    findings.sort_by(|a, b| {
+        (!a.blocks, a.severity, &a.check, &a.location).cmp(&(!b.blocks, b.severity, &b.check, &b.location))
+    });
+    let checks: Vec<CheckResult> = judged.into_iter().map(|one| one.result).collect();
+    let rules = rules(&asked, evidence, manifest, &checks);
+    let notes = notes(catalogue, manifest, &waivers);
+    Assessment { checks, findings, waivers, rules, notes }
+}
+
+struct Judged {
+    check: Arc<Check>,
+    standing: Standing,
+    result: CheckResult,
+}
+
+impl Judged {
+    fn new(check: Arc<Check>, evidence: &Evidence, manifest: &ManifestView<'_>) -> Self {
+        let severity = check.severity(manifest.autonomy);
+        let lift = manifest.profiles.iter().filter_map(|profile| profile.lift(severity)).max();
+        let needed = check.need(manifest.autonomy, lift);
+        let standing = stand(&check, evidence, manifest.autonomy, needed);
+        let met = !standing.applies || standing.rung >= needed;
+        let parts = standing.parts.iter().filter_map(|part| {
+            let id = format!("{}#{}", check.id, part.part.as_ref()?);
+            Some(PartResult { id, rung: part.rung, met: part.rung >= needed })
+        });
+        let result = CheckResult {
+            id: check.id.clone(),
+            title: check.file.title.clone(),
+            severity,
+            rung: standing.rung,
+            needed,
+            met,
+            applies: standing.applies,
+            waived: false,
+            inconclusive: !met && standing.unsure.is_some(),
+            demanded: standing.applies && is_demanded(&check, severity, standing.rung, &manifest.profiles),
+            evidence: standing.evidence.clone(),
+            waits: check.file.waits.clone().filter(|_| standing.applies && standing.rung < Rung::Proven),
+            sources: check.file.sources.clone(),
+            parts: parts.collect(),
+        };
+        Self { check, standing, result }
+    }
+
+    fn weighed(&self) -> Weighed {
+        let CheckResult { applies, severity, rung, needed, .. } = self.result;
+        Weighed { applies, severity, rung, needed }
+    }
+
+    fn waive(&mut self) {
+        self.result.needed = self.result.needed.lowered();
+        self.result.waived = true;
+        self.result.met = true;
+        self.result.inconclusive = false;
+    }
+
+    fn findings(&self, manifest: &ManifestView<'_>) -> Vec<Finding> {
+        if self.result.met {
+            return Vec::new();
+        }
+        let mut found: Vec<Finding> = Vec::new();
+        for part in &self.standing.parts {
+            let check = match &part.part {
+                Some(name) => format!("{}#{name}", self.check.id),
+                None => self.check.id.clone(),
+            };
+            for item in part.items.iter().filter(|item| item.rung < self.result.needed) {
+                let message = item.message.clone().or_else(|| item.unsure.clone());
+                let message = message.unwrap_or_else(|| self.check.file.title.clone());
+                if found.iter().any(|other| other.message == message) {
+                    continue;
+                }
+                found.push(Finding {
+                    check: check.clone(),
+                    severity: self.result.severity,
+                    message,
+                    fix: self.check.file.fix.clone(),
+                    location: (manifest.locate)(&item.place),
+                    blocks: self.result.demanded,
+                });
+            }
+        }
+        found
+    }
+}
+
+/// Every blocker, the majors of the profile's own list, and whatever was seen to be false.
+fn is_demanded(check: &Check, severity: Severity, rung: Rung, profiles: &[Profile]) -> bool {
+    profiles.iter().filter_map(Profile::base).any(|list| match severity {
+        Severity::Blocker => true,
+        Severity::Major => {
+            let own = |source: &String| source.split_once('/').is_some_and(|(seed, _)| seed == list);
+            rung == Rung::Refuted || check.file.sources.iter().any(own)
+        }
+        Severity::Minor => rung == Rung::Refuted,
+    })
+}
+
+fn weigh(catalogue: &Catalogue, evidence: &Value, manifest: &ManifestView<'_>, judged: &mut [Judged]) -> Vec<Waiver> {
+    let today = evidence.get("now").and_then(Value::as_str).unwrap_or_default();
+    let mut index: BTreeMap<String, usize> =
+        judged.iter().enumerate().map(|(at, one)| (one.check.id.clone(), at)).collect();
+    let claims = manifest.waivers.iter().enumerate();
+    claims
+        .map(|(at, claim)| {
+            let place = index.get(&claim.check).copied();
+            let standing = place.and_then(|place| judged.get(place)).map(Judged::weighed);
+            let (state, why) = waiver::weigh(claim, catalogue, standing, (today, &manifest.non_negotiables));
+            if state == WaiverState::Used {
+                if let Some(one) = place.and_then(|place| judged.get_mut(place)) {
+                    one.waive();
+                }
+                // A second waiver for the same check must not lower it a second step.
+                index.remove(&claim.check);
+            }
+            let location = (manifest.locate)(&Route::root().join("gate").join("waivers").join(at));
+            Waiver { claim: claim.clone(), state, why, location }
+        })
+        .collect()
+}
+
+fn rules(
+    evidence: &Evidence,
+    document: &Value,
+    manifest: &ManifestView<'_>,
+    checks: &[CheckResult],
+) -> Vec<RuleResult> {
+    let mut scope = evidence.scope().inner();
+    let met: BTreeMap<String, bool> = checks.iter().map(|check| (check.id.clone(), check.met)).collect();
+    // A check that does not apply satisfies every comparison.
+    let level = |check: &CheckResult| if check.applies { check.rung } else { Rung::Proven };
+    let levels: BTreeMap<String, &str> = checks.iter().map(|check| (check.id.clone(), level(check).word())).collect();
+    scope.function("met", move |id| met.get(id).copied().map_or(Value::Null, Value::Bool));
+    scope.function("level", move |id| levels.get(id).copied().map_or(Value::Null, Value::from));
+    let names: serde_json::Map<String, Value> = ["thresholds", "metrics", "suites"]
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), document.get(*name)?.clone())))
+        .collect();
+    let names = Value::Object(names);
+    manifest.profiles.iter().flat_map(|profile| profile.judge(&scope, &names)).collect()
+}
+
+fn notes(catalogue: &Catalogue, manifest: &ManifestView<'_>, waivers: &[Waiver]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if manifest.autonomy == Autonomy::Autopilot && !manifest.profiles.iter().any(|one| one.name == "autopilot") {
+        notes.push("the agent is on autopilot; the profile for graduation to it comes with a later version".to_owned());
+    }
+    for waiver in waivers {
+        let Waiver { claim, state, why, .. } = waiver;
+        if *state == WaiverState::Used {
+            notes.push(format!(
+                "waived: {} until {}, by {}: {}",
+                claim.check, claim.expires, claim.approved_by, claim.reason
+            ));
+        } else {
+            notes.push(format!("waiver of {} is {}: {why}", claim.check, state.word()));
+        }
+    }
+    for id in &manifest.non_negotiables {
+        if let Err(unknown) = catalogue.get(id) {
+            notes.push(format!("gate.non_negotiables: {unknown} in this version"));
+        }
+    }
+    notes
+}

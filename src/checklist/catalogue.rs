@@ -1,0 +1,172 @@
+//! The catalogue of checks: those in the binary and those of a team's own folder. A shipped check is parsed
+//! when it is asked for, so `explain` reads one file.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
+
+use include_dir::{Dir, include_dir};
+
+use super::{check::Check, format::CheckFile};
+use crate::{
+    source::{Diagnostic, Diagnostics, Files, Loaded, SourceFile, load, load_text},
+    text::closest,
+};
+
+static CHECKS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/checks");
+
+/// Folders below `checks/` that hold other data.
+const OTHER_DATA: [&str; 2] = ["profiles", "frameworks"];
+
+/// No check bears this id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no check `{id}`")]
+pub struct UnknownCheck {
+    /// What was asked for.
+    pub id: String,
+    /// The nearest id, if one is near.
+    pub near: Option<String>,
+}
+
+/// Every check the gate knows, by id.
+#[derive(Debug)]
+pub struct Catalogue {
+    entries: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: String,
+    text: Arc<str>,
+    own: bool,
+    check: OnceLock<Arc<Check>>,
+}
+
+impl Entry {
+    fn load(&self) -> Result<Loaded<CheckFile>, Diagnostics> {
+        load_text(SourceFile::new(self.name.clone(), Arc::clone(&self.text)))
+    }
+}
+
+impl Catalogue {
+    /// The checks in the binary.
+    pub fn embedded() -> Self {
+        let areas = CHECKS.dirs().filter(|area| !OTHER_DATA.iter().any(|name| area.path().ends_with(name)));
+        let entries = areas
+            .flat_map(Dir::files)
+            .filter_map(|file| {
+                let path = file.path().to_str()?.replace('\\', "/");
+                let id = path.strip_suffix(".yaml")?.to_owned();
+                let text = file.contents_utf8()?.into();
+                let name = format!("checks/{path}");
+                Some((id, Entry { name, text, own: false, check: OnceLock::new() }))
+            })
+            .collect();
+        Self { entries }
+    }
+
+    /// Adds a team's own checks, files of the same form in `<dir>/<area>/<name>.yaml`.
+    pub fn with_folder(mut self, files: &Files, dir: &str) -> Result<Self, Diagnostics> {
+        let mut problems = Vec::new();
+        let mut names = files.glob(&format!("{dir}/**/*.yaml"));
+        names.extend(files.glob(&format!("{dir}/**/*.yml")));
+        if names.is_empty() {
+            problems.push(
+                Diagnostic::error(format!("`{dir}` holds no check"))
+                    .hint("a check is a file `<area>/<name>.yaml` in that folder"),
+            );
+        }
+        for name in names {
+            match self.own(files, dir, &name) {
+                Ok((id, entry)) => {
+                    self.entries.insert(id, entry);
+                }
+                Err(Diagnostics(more)) => problems.extend(more),
+            }
+        }
+        if problems.is_empty() { Ok(self) } else { Err(Diagnostics(problems)) }
+    }
+
+    /// The ids, sorted.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// Whether a check came from a team's own folder.
+    pub fn is_own(&self, id: &str) -> bool {
+        self.entries.get(id).is_some_and(|entry| entry.own)
+    }
+
+    /// The check of an id.
+    pub fn get(&self, id: &str) -> Result<Arc<Check>, UnknownCheck> {
+        let entry = self.entries.get(id).ok_or_else(|| self.unknown(id))?;
+        let check = entry.check.get_or_init(|| {
+            let loaded = entry.load().expect("a test loads every shipped check; own ones were loaded before");
+            Arc::new(Check::compile(id, &loaded).expect("a test compiles every shipped check"))
+        });
+        Ok(Arc::clone(check))
+    }
+
+    /// Every check, sorted by id.
+    pub fn all(&self) -> impl Iterator<Item = Arc<Check>> {
+        self.entries.keys().filter_map(|id| self.get(id).ok())
+    }
+
+    /// What a check's file says, without compiling its expressions.
+    pub fn file(&self, id: &str) -> Result<CheckFile, UnknownCheck> {
+        let entry = self.entries.get(id).ok_or_else(|| self.unknown(id))?;
+        Ok(entry.load().expect("a test loads every shipped check; own ones were loaded before").value)
+    }
+
+    /// The path of a check's file.
+    pub fn path(&self, id: &str) -> Option<&str> {
+        self.entries.get(id).map(|entry| entry.name.as_str())
+    }
+
+    /// `sha256:…` over every check file, so that a record can tell whether the checks changed.
+    pub fn digest(&self) -> String {
+        let all: Vec<String> =
+            self.entries.iter().map(|(id, entry)| format!("{id} {}", Files::digest(&entry.text))).collect();
+        Files::digest(&all.join("\n"))
+    }
+
+    fn unknown(&self, id: &str) -> UnknownCheck {
+        UnknownCheck { id: id.to_owned(), near: closest(id, self.ids()).map(str::to_owned) }
+    }
+
+    fn own(&self, files: &Files, dir: &str, name: &str) -> Result<(String, Entry), Diagnostics> {
+        let path = Files::resolve(&format!("{dir}/-"), ".");
+        let id = name.strip_prefix(&path).unwrap_or(name).trim_start_matches('/');
+        let id = id.strip_suffix(".yaml").or_else(|| id.strip_suffix(".yml")).unwrap_or(id).to_owned();
+        if id.split('/').count() != 2 {
+            return Err(Diagnostic::error(format!("`{name}` is not in a folder named after its area"))
+                .hint("move it to `<area>/<name>.yaml`")
+                .into());
+        }
+        if self.entries.contains_key(&id) {
+            return Err(Diagnostic::error(format!("`{name}` bears the id `{id}`, which is taken"))
+                .hint("a built-in check can't be replaced; rename the file")
+                .into());
+        }
+        let loaded = load::<CheckFile>(files, name)?;
+        let check = Check::compile(&id, &loaded)?;
+        let text = loaded.document.file().text().into();
+        Ok((id, Entry { name: name.to_owned(), text, own: true, check: OnceLock::from(Arc::new(check)) }))
+    }
+}
+
+/// The text of a data file in `checks/`, such as `thresholds.yaml`.
+pub(super) fn data(path: &str) -> Option<SourceFile> {
+    let text = CHECKS.get_file(path)?.contents_utf8()?;
+    Some(SourceFile::new(format!("checks/{path}"), text))
+}
+
+/// The names of the shipped profiles, sorted.
+pub(super) fn profile_names() -> Vec<&'static str> {
+    let folder = CHECKS.get_dir("profiles");
+    let mut names: Vec<&str> =
+        folder.into_iter().flat_map(Dir::files).filter_map(|file| file.path().file_stem()?.to_str()).collect();
+    names.sort_unstable();
+    names
+}

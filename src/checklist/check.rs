@@ -1,0 +1,170 @@
+//! A check ready to be asked: its expressions and templates parsed, each slip reported at its place.
+
+use std::sync::Arc;
+
+use super::{
+    format::{CheckFile, Part},
+    rung::{Autonomy, Rung, Severity},
+};
+use crate::{
+    expr::{Expr, Template},
+    source::{Diagnostic, Diagnostics, Loaded, Route},
+};
+
+/// A compiled check.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// `area/name`.
+    pub id: String,
+    /// The file it was made from.
+    pub file: Arc<CheckFile>,
+    pub(super) applies: Option<Expr>,
+    pub(super) seen: Option<Template>,
+    pub(super) ladders: Vec<Ladder>,
+}
+
+/// The rungs of a check without parts, or of one part.
+#[derive(Clone, Debug)]
+pub(super) struct Ladder {
+    pub(super) part: Option<String>,
+    pub(super) each: Option<Expr>,
+    pub(super) declared: Option<Expr>,
+    pub(super) verified: Option<Expr>,
+    pub(super) proven: Option<Expr>,
+    pub(super) refuted: Option<Expr>,
+    pub(super) inconclusive: Option<Expr>,
+    pub(super) finding: Template,
+    pub(super) place: Route,
+}
+
+impl Ladder {
+    fn top(&self) -> Rung {
+        match (&self.proven, &self.verified) {
+            (Some(_), _) => Rung::Proven,
+            (None, Some(_)) => Rung::Verified,
+            (None, None) => Rung::Declared,
+        }
+    }
+}
+
+impl Check {
+    /// Parses every expression of a loaded file; all slips at once.
+    pub fn compile(id: &str, loaded: &Loaded<CheckFile>) -> Result<Self, Diagnostics> {
+        let mut parser = Parser { loaded, problems: Vec::new() };
+        let file = &loaded.value;
+        let ladders = if file.parts.is_empty() {
+            parser.whole(file).into_iter().collect()
+        } else {
+            file.parts.iter().filter_map(|(name, part)| parser.part(file, name, part)).collect()
+        };
+        let root = Route::root();
+        let applies = parser.expr(&root.join("applies"), file.applies.as_deref());
+        let seen = file.seen.as_deref().and_then(|text| parser.template(&root.join("seen"), text));
+        if parser.problems.is_empty() {
+            Ok(Self { id: id.to_owned(), file: Arc::new(file.clone()), applies, seen, ladders })
+        } else {
+            Err(Diagnostics(parser.problems))
+        }
+    }
+
+    /// The severity at a level of autonomy.
+    pub fn severity(&self, autonomy: Autonomy) -> Severity {
+        self.file.severity_for.get(&autonomy).copied().unwrap_or(self.file.severity)
+    }
+
+    /// The highest rung it can have: of a check with parts, what the weakest part can reach.
+    pub fn ceiling(&self) -> Rung {
+        let defined = self.ladders.iter().map(Ladder::top).min().unwrap_or(Rung::Declared);
+        self.file.ceiling.map_or(defined, |ceiling| ceiling.min(defined))
+    }
+
+    /// The rung it needs at a level of autonomy, lifted by a profile where one asks for more.
+    pub fn need(&self, autonomy: Autonomy, lift: Option<Rung>) -> Rung {
+        let asked = super::rung::floor(self.severity(autonomy), autonomy);
+        let lifted = asked.max(self.file.floor.unwrap_or(Rung::Absent)).max(lift.unwrap_or(Rung::Absent));
+        lifted.min(self.ceiling()).min(self.file.enough.unwrap_or(Rung::Proven))
+    }
+}
+
+/// `gate.thresholds.golden_scenarios` as a route; a `*` ends it.
+pub(super) fn place(fields: &[String]) -> Route {
+    let first = fields.first().map_or("", String::as_str);
+    first.split('.').take_while(|key| !key.is_empty() && *key != "*").fold(Route::root(), |route, key| route.join(key))
+}
+
+struct Parser<'a> {
+    loaded: &'a Loaded<CheckFile>,
+    problems: Vec<Diagnostic>,
+}
+
+impl Parser<'_> {
+    fn whole(&mut self, file: &CheckFile) -> Option<Ladder> {
+        if file.declared.is_none() {
+            let document = &self.loaded.document;
+            let problem = Diagnostic::error("a check needs `declared` or `parts`")
+                .at(document.file(), document.key_span(&Route::root()));
+            self.problems.push(problem.hint("add the CEL expression that says when the manifest claims it"));
+        }
+        let root = Route::root();
+        Some(Ladder {
+            part: None,
+            each: self.expr(&root.join("each"), file.each.as_deref()),
+            declared: self.expr(&root.join("declared"), file.declared.as_deref()),
+            verified: self.expr(&root.join("verified"), file.verified.as_deref()),
+            proven: self.expr(&root.join("proven"), file.proven.as_deref()),
+            refuted: self.expr(&root.join("refuted"), file.refuted.as_deref()),
+            inconclusive: self.expr(&root.join("inconclusive"), file.inconclusive.as_deref()),
+            place: place(&file.fields),
+            finding: self.template(&root.join("finding"), &file.finding)?,
+        })
+    }
+
+    fn part(&mut self, file: &CheckFile, name: &str, part: &Part) -> Option<Ladder> {
+        let root = Route::root();
+        let own = root.join("parts").join(name);
+        let mut rung = |key: &str, mine: Option<&String>, shared: Option<&String>| match (mine, shared) {
+            (Some(text), _) => self.expr(&own.join(key), Some(text)),
+            (None, shared) => self.expr(&root.join(key), shared.map(String::as_str)),
+        };
+        Some(Ladder {
+            part: Some(name.to_owned()),
+            each: rung("each", part.each.as_ref(), file.each.as_ref()),
+            declared: rung("declared", Some(&part.declared), None),
+            verified: rung("verified", part.verified.as_ref(), file.verified.as_ref()),
+            proven: rung("proven", part.proven.as_ref(), file.proven.as_ref()),
+            refuted: rung("refuted", part.refuted.as_ref(), file.refuted.as_ref()),
+            inconclusive: rung("inconclusive", part.inconclusive.as_ref(), file.inconclusive.as_ref()),
+            place: place(if part.fields.is_empty() { &file.fields } else { &part.fields }),
+            finding: match &part.finding {
+                Some(text) => self.template(&own.join("finding"), text)?,
+                None => self.template(&root.join("finding"), &file.finding)?,
+            },
+        })
+    }
+
+    fn expr(&mut self, route: &Route, text: Option<&str>) -> Option<Expr> {
+        match Expr::parse(text?) {
+            Ok(expr) => Some(expr),
+            Err(error) => {
+                self.slip(route, error.to_string());
+                None
+            }
+        }
+    }
+
+    fn template(&mut self, route: &Route, text: &str) -> Option<Template> {
+        match Template::parse(text) {
+            Ok(template) => Some(template),
+            Err(error) => {
+                self.slip(route, format!("not a template: {error}"));
+                None
+            }
+        }
+    }
+
+    fn slip(&mut self, route: &Route, message: String) {
+        let document = &self.loaded.document;
+        let problem = Diagnostic::error(format!("`{}`: {message}", route.dotted()));
+        self.problems.push(problem.at(document.file(), document.span(route)));
+    }
+}

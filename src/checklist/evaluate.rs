@@ -1,0 +1,265 @@
+//! Asks one check of the evidence: item by item, rung by rung. A missing key means "not shown"; any other
+//! failure of an expression makes the answer inconclusive, never better. Must not know waivers or profiles.
+
+use serde_json::{Value, json};
+
+use super::{
+    check::{Check, Ladder},
+    functions,
+    rung::{Autonomy, Rung},
+};
+use crate::{
+    expr::{Expr, ExprError, Scope, Template},
+    source::Route,
+};
+
+/// The evidence, converted once for all checks.
+pub(super) struct Evidence {
+    scope: Scope<'static>,
+    names: Value,
+}
+
+/// Parts of the evidence that grow with the manifest and stay out of templates.
+const NOT_IN_TEMPLATES: [&str; 7] = ["manifest", "tools", "systems", "credentials", "models", "facts", "drills"];
+
+impl Evidence {
+    /// Takes the evidence document; keys that are null count as missing.
+    pub(super) fn new(document: &Value) -> Self {
+        let document = without_nulls(document);
+        let mut scope = Scope::new();
+        functions::register(&mut scope, &document);
+        let mut names = serde_json::Map::new();
+        for (key, value) in document.as_object().into_iter().flatten() {
+            scope.set(key, value);
+            if !NOT_IN_TEMPLATES.contains(&key.as_str()) {
+                names.insert(key.clone(), value.clone());
+            }
+        }
+        if let Some(evals) = document.pointer("/manifest/evals") {
+            names.insert("evals".to_owned(), evals.clone());
+        }
+        if let Some(budgets) = document.pointer("/manifest/budgets") {
+            names.insert("budgets".to_owned(), budgets.clone());
+        }
+        Self { scope, names: Value::Object(names) }
+    }
+
+    /// The scope that expressions see.
+    pub(super) fn scope(&self) -> &Scope<'static> {
+        &self.scope
+    }
+
+    fn fill(&self, template: &Template, extra: &[(&str, Value)]) -> Option<String> {
+        let mut names = self.names.clone();
+        if let Some(map) = names.as_object_mut() {
+            map.extend(extra.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        }
+        template.render(&names).ok().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}
+
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let kept = map.iter().filter(|(_, value)| !value.is_null());
+            Value::Object(kept.map(|(key, value)| (key.clone(), without_nulls(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(without_nulls).collect()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+/// How a check stands, before waivers and profiles.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) applies: bool,
+    pub(super) rung: Rung,
+    pub(super) unsure: Option<String>,
+    pub(super) evidence: String,
+    pub(super) parts: Vec<PartStanding>,
+}
+
+/// How a part, or a check without parts, stands.
+#[derive(Debug)]
+pub(super) struct PartStanding {
+    pub(super) part: Option<String>,
+    pub(super) rung: Rung,
+    pub(super) unsure: Option<String>,
+    pub(super) items: Vec<ItemStanding>,
+}
+
+/// How one item stands, with what would be said of it.
+#[derive(Debug)]
+pub(super) struct ItemStanding {
+    pub(super) rung: Rung,
+    pub(super) unsure: Option<String>,
+    pub(super) place: Route,
+    pub(super) message: Option<String>,
+}
+
+/// Asks a check; items below `need` get their message.
+pub(super) fn stand(check: &Check, evidence: &Evidence, autonomy: Autonomy, need: Rung) -> Standing {
+    let mut trouble = None;
+    if let Some(why) = out_of_scope(check, evidence, autonomy, &mut trouble) {
+        return beside(why);
+    }
+    let ceiling = check.ceiling();
+    let parts: Vec<PartStanding> =
+        check.ladders.iter().filter_map(|ladder| climb(check, ladder, evidence, ceiling, need)).collect();
+    let Some(rung) = parts.iter().map(|part| part.rung).min() else {
+        return beside("does not apply: there is nothing of its kind in the manifest".to_owned());
+    };
+    let short = parts.iter().filter(|part| part.rung < need);
+    let unsure = trouble.or_else(|| shared_doubt(short.map(|part| part.unsure.as_ref())));
+    let evidence = describe(check, evidence, rung, &parts, unsure.as_deref());
+    Standing { applies: true, rung, unsure, evidence, parts }
+}
+
+/// The first doubt, when all that fall short are in doubt: one clear failure makes the whole a failure.
+fn shared_doubt<'a>(doubts: impl Iterator<Item = Option<&'a String>>) -> Option<String> {
+    let all: Option<Vec<&String>> = doubts.collect();
+    all?.first().map(|doubt| (*doubt).clone())
+}
+
+fn beside(evidence: String) -> Standing {
+    Standing { applies: false, rung: Rung::Absent, unsure: None, evidence, parts: Vec::new() }
+}
+
+fn out_of_scope(
+    check: &Check,
+    evidence: &Evidence,
+    autonomy: Autonomy,
+    trouble: &mut Option<String>,
+) -> Option<String> {
+    if !check.file.autonomy.contains(&autonomy) {
+        return Some(format!("does not apply: the agent is {autonomy}"));
+    }
+    match check.applies.as_ref()?.test(evidence.scope()) {
+        Ok(true) => None,
+        Ok(false) => Some(format!("does not apply: `{}` is false", one_line(check.applies.as_ref()?.source()))),
+        // What decides is missing: the check is asked rather than dropped.
+        Err(ExprError::Missing(_)) => None,
+        Err(error @ (ExprError::Syntax(_) | ExprError::Evaluation(_))) => {
+            *trouble = Some(error.to_string());
+            None
+        }
+    }
+}
+
+fn climb(check: &Check, ladder: &Ladder, evidence: &Evidence, ceiling: Rung, need: Rung) -> Option<PartStanding> {
+    let items = match &ladder.each {
+        None => vec![None],
+        Some(each) => match each.eval(evidence.scope()) {
+            Ok(Value::Array(items)) => items.into_iter().map(Some).collect(),
+            Ok(_) => return Some(unasked(ladder, "`each` gives no list".to_owned())),
+            Err(ExprError::Missing(name)) => return Some(missing(ladder, &name)),
+            Err(error @ (ExprError::Syntax(_) | ExprError::Evaluation(_))) => {
+                return Some(unasked(ladder, error.to_string()));
+            }
+        },
+    };
+    let items: Vec<ItemStanding> =
+        items.into_iter().map(|item| ask(check, ladder, evidence, item, (ceiling, need))).collect();
+    let rung = items.iter().map(|item| item.rung).min()?;
+    let unsure = shared_doubt(items.iter().filter(|item| item.rung < need).map(|item| item.unsure.as_ref()));
+    Some(PartStanding { part: ladder.part.clone(), rung, unsure, items })
+}
+
+fn unasked(ladder: &Ladder, why: String) -> PartStanding {
+    let item =
+        ItemStanding { rung: Rung::Absent, unsure: Some(why.clone()), place: ladder.place.clone(), message: None };
+    PartStanding { part: ladder.part.clone(), rung: Rung::Absent, unsure: Some(why), items: vec![item] }
+}
+
+fn missing(ladder: &Ladder, name: &str) -> PartStanding {
+    let message = Some(format!("{name} is not given"));
+    let item = ItemStanding { rung: Rung::Absent, unsure: None, place: ladder.place.clone(), message };
+    PartStanding { part: ladder.part.clone(), rung: Rung::Absent, unsure: None, items: vec![item] }
+}
+
+fn ask(
+    check: &Check,
+    ladder: &Ladder,
+    evidence: &Evidence,
+    item: Option<Value>,
+    (ceiling, need): (Rung, Rung),
+) -> ItemStanding {
+    let mut scope = evidence.scope().inner();
+    if let Some(item) = &item {
+        scope.set("it", item);
+    }
+    let mut questions = Questions { scope, trouble: None };
+    let rung = questions.rung(ladder).min(ceiling);
+    questions.scope.set("rung", &json!(rung.word()));
+    let unsure = (questions.holds(ladder.inconclusive.as_ref()) == Some(true))
+        .then(|| check.file.waits.clone().unwrap_or_else(|| "the gate could not tell".to_owned()));
+    let unsure = questions.trouble.or(unsure).filter(|_| rung != Rung::Refuted);
+    let message = (rung < need).then(|| {
+        let extra = [("it", item.clone().unwrap_or(Value::Null)), ("rung", json!(rung.word()))];
+        evidence.fill(&ladder.finding, &extra).unwrap_or_else(|| format!("{}: {rung} only", check.file.title))
+    });
+    let at = item.as_ref().and_then(|item| item.get("at")?.as_str());
+    ItemStanding { rung, unsure, place: at.map_or_else(|| ladder.place.clone(), Route::pointer), message }
+}
+
+struct Questions<'s> {
+    scope: Scope<'s>,
+    trouble: Option<String>,
+}
+
+impl Questions<'_> {
+    fn rung(&mut self, ladder: &Ladder) -> Rung {
+        if self.holds(ladder.refuted.as_ref()) == Some(true) {
+            return Rung::Refuted;
+        }
+        let steps =
+            [(&ladder.declared, Rung::Declared), (&ladder.verified, Rung::Verified), (&ladder.proven, Rung::Proven)];
+        let mut reached = Rung::Absent;
+        for (expr, rung) in steps {
+            match self.holds(expr.as_ref()) {
+                Some(true) => reached = rung,
+                Some(false) => return reached,
+                // A rung that the check leaves out is no hurdle.
+                None => {}
+            }
+        }
+        reached
+    }
+
+    fn holds(&mut self, expr: Option<&Expr>) -> Option<bool> {
+        let expr = expr?;
+        Some(match expr.test(&self.scope) {
+            Ok(answer) => answer,
+            Err(ExprError::Missing(_)) => false,
+            Err(error @ (ExprError::Syntax(_) | ExprError::Evaluation(_))) => {
+                self.trouble = Some(format!("`{}` could not be evaluated: {error}", one_line(expr.source())));
+                false
+            }
+        })
+    }
+}
+
+fn describe(check: &Check, evidence: &Evidence, rung: Rung, parts: &[PartStanding], unsure: Option<&str>) -> String {
+    let plain = || match rung {
+        Rung::Refuted => "the gate saw the opposite".to_owned(),
+        Rung::Absent => "nothing says it".to_owned(),
+        Rung::Declared => "the manifest says it".to_owned(),
+        Rung::Verified => "what stands behind the claim was opened and agrees".to_owned(),
+        Rung::Proven => "the gate exercised it and saw the result".to_owned(),
+    };
+    let seen = check.seen.as_ref().and_then(|seen| evidence.fill(seen, &[("rung", json!(rung.word()))]));
+    let mut text = seen.unwrap_or_else(plain);
+    let items: Vec<&ItemStanding> = parts.iter().flat_map(|part| &part.items).collect();
+    let lowest = items.iter().filter(|item| item.rung == rung).count();
+    if items.len() > lowest {
+        text = format!("{text} ({lowest} of {} stand at {rung})", items.len());
+    }
+    match unsure {
+        Some(why) => format!("{text}; could not tell more: {why}"),
+        None => text,
+    }
+}
+
+fn one_line(text: &str) -> String {
+    crate::text::shortened(&text.split_whitespace().collect::<Vec<_>>().join(" "), 160)
+}

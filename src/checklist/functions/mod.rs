@@ -1,0 +1,62 @@
+//! Functions that check expressions may call beside the standard ones. General questions over opened files,
+//! never for one check: `covers('schemas/refund.json#/amount_usd')` says whether a JSON Schema has the property,
+//! `schema('schemas/refund.json#/amount_usd')` gives its subschema.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::expr::Scope;
+
+/// Deepest chain of `$ref` that is followed.
+const MAX_REFS: usize = 16;
+
+/// Adds the functions that look into `facts.files`.
+pub(super) fn register(scope: &mut Scope<'_>, evidence: &Value) {
+    let files = Arc::new(evidence.pointer("/facts/files").cloned().unwrap_or(Value::Null));
+    let again = Arc::clone(&files);
+    scope.function("covers", move |place| Value::Bool(lookup(&files, place).is_some()));
+    scope.function("schema", move |place| lookup(&again, place).cloned().unwrap_or(Value::Null));
+}
+
+/// `path#/a/b` as the subschema for the value at `/a/b`.
+fn lookup<'a>(files: &'a Value, place: &str) -> Option<&'a Value> {
+    let (path, pointer) = place.split_once('#').unwrap_or((place, ""));
+    subschema(files.get(path)?.get("json")?, pointer)
+}
+
+/// Follows a JSON Pointer into instances through `properties`, `items`, `allOf` and local `$ref`.
+pub fn subschema<'a>(schema: &'a Value, pointer: &str) -> Option<&'a Value> {
+    let keys = pointer.split('/').skip(1).map(|key| key.replace("~1", "/").replace("~0", "~"));
+    keys.fold(Some(schema), |found, key| step(schema, found?, &key, MAX_REFS))
+}
+
+fn step<'a>(root: &'a Value, schema: &'a Value, key: &str, refs: usize) -> Option<&'a Value> {
+    let target = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
+    let direct = || schema.get("properties")?.get(key);
+    let item = || schema.get("items").filter(|_| key.parse::<usize>().is_ok());
+    let parts = || ["allOf", "anyOf", "oneOf"].iter().filter_map(|name| schema.get(name)?.as_array()).flatten();
+    direct()
+        .or_else(item)
+        .or_else(|| step(root, root.pointer(target?)?, key, refs.checked_sub(1)?))
+        .or_else(|| parts().find_map(|part| step(root, part, key, refs.checked_sub(1)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::subschema;
+
+    #[test]
+    fn pointers_lead_through_references_and_lists() {
+        let schema = json!({
+            "properties": {"order": {"$ref": "#/$defs/order"}, "lines": {"items": {"properties": {"sku": {"type": "string"}}}}},
+            "$defs": {"order": {"allOf": [{"properties": {"amount": {"maximum": 300}}}]}, "loop": {"$ref": "#/$defs/loop"}}
+        });
+        assert_eq!(subschema(&schema, "/order/amount"), Some(&json!({"maximum": 300})));
+        assert_eq!(subschema(&schema, "/lines/0/sku"), Some(&json!({"type": "string"})));
+        assert_eq!(subschema(&schema, "/order/other"), None);
+        assert_eq!(subschema(&json!({"$ref": "#"}), "/a"), None, "a loop ends");
+    }
+}

@@ -1,0 +1,424 @@
+//! Every shipped check against its own examples, and the tables of rungs, waivers, thresholds and profiles.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use proptest::prelude::{ProptestConfig, prop_assert, proptest};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Assessment, Autonomy, Catalogue, CheckFile, Example, ManifestView, Rung, WaiverClaim, WaiverState, assess, explain,
+    list, profiles, resolve, select, show, thresholds,
+};
+use crate::{
+    expr::Expr,
+    source::{Files, Location, Route, SourceFile, load_text, render},
+};
+
+/// RFC 7396, so that an example can take a key away with null.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    let map = target.as_object_mut().expect("made an object above");
+    for (key, value) in patch {
+        if value.is_null() {
+            map.remove(key);
+        } else {
+            merge(map.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+/// The lists that the manifest module derives, in short.
+fn derived(manifest: &Value) -> Value {
+    let entries = |key: &str| manifest.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
+    let named = |kind: &str, name: &str, entry: &Value| {
+        let mut item = entry.as_object().cloned().unwrap_or_default();
+        item.insert("name".to_owned(), json!(name));
+        item.insert("at".to_owned(), json!(format!("/{kind}/{name}")));
+        item
+    };
+    let tools: Vec<Value> = entries("tools").iter().map(|(name, entry)| tool(named("tools", name, entry))).collect();
+    let defaults = manifest.pointer("/identity/credential_defaults").cloned().unwrap_or_else(|| json!({}));
+    let mut credentials = Vec::new();
+    let systems: Vec<Value> = entries("systems")
+        .iter()
+        .map(|(name, entry)| {
+            let mut system = named("systems", name, entry);
+            let held = entry.get("credentials").and_then(Value::as_object).cloned().unwrap_or_default();
+            let held: Vec<Value> = held
+                .iter()
+                .map(|(kind, own)| {
+                    let mut credential = defaults.clone();
+                    merge(&mut credential, own);
+                    let place = format!("/systems/{name}/credentials/{kind}");
+                    merge(&mut credential, &json!({"name": kind, "at": place, "system": name}));
+                    credential
+                })
+                .collect();
+            credentials.extend(held.clone());
+            system.insert("credentials".to_owned(), held.into());
+            Value::Object(system)
+        })
+        .collect();
+    let models: Vec<Value> =
+        entries("models").iter().map(|(name, entry)| Value::Object(named("models", name, entry))).collect();
+    json!({"manifest": manifest, "agent": manifest["agent"], "tools": tools, "systems": systems,
+        "credentials": credentials, "models": models})
+}
+
+fn tool(mut item: Map<String, Value>) -> Value {
+    let declared = item.contains_key("effect");
+    let by_method = || match item.get("endpoint").and_then(Value::as_str) {
+        Some(endpoint) if endpoint.starts_with("GET ") => "read",
+        _ => "destructive",
+    };
+    let effect = item.get("effect").and_then(Value::as_str).map_or_else(|| by_method().to_owned(), str::to_owned);
+    let allow = match item.get("allow") {
+        Some(Value::String(mode)) => json!({"mode": mode}),
+        Some(Value::Object(tiers)) => {
+            let mut tiers = tiers.clone();
+            tiers.insert("mode".to_owned(), json!("tiers"));
+            Value::Object(tiers)
+        }
+        _ => json!({"mode": if effect == "read" { "auto" } else { "approval" }}),
+    };
+    item.insert("effect_declared".to_owned(), json!(declared));
+    item.insert("is_write".to_owned(), json!(effect != "read"));
+    item.insert("effect".to_owned(), json!(effect));
+    item.insert("allow".to_owned(), allow);
+    Value::Object(item)
+}
+
+fn evidence(example: &Example) -> Value {
+    let text = include_str!("sound.yaml");
+    let sound = load_text::<Value>(SourceFile::new("sound.yaml", text)).expect("is YAML").value;
+    let mut manifest = sound["manifest"].clone();
+    if !example.manifest.is_null() {
+        merge(&mut manifest, &example.manifest);
+    }
+    let mut document = derived(&manifest);
+    merge(&mut document, &sound["evidence"]);
+    let numbers = resolve(&BTreeMap::new(), &[]).expect("the defaults resolve").to_json();
+    merge(&mut document, &json!({"thresholds": numbers}));
+    if !example.evidence.is_null() {
+        merge(&mut document, &example.evidence);
+    }
+    document
+}
+
+fn assessed(document: &Value, waivers: Vec<WaiverClaim>, names: &[&str]) -> Assessment {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let manifest = ManifestView {
+        autonomy: document["agent"]["autonomy"].as_str().expect("given").parse().expect("a level"),
+        profiles: select(&names).expect("known"),
+        waivers,
+        non_negotiables: vec!["change/versions-pinned".to_owned()],
+        locate: &|route: &Route| Location { file: route.as_str().to_owned(), line: 1, column: 1 },
+    };
+    assess(&Catalogue::embedded(), document, &manifest)
+}
+
+fn result<'a>(assessment: &'a Assessment, id: &str) -> &'a super::CheckResult {
+    assessment.checks.iter().find(|check| check.id == id).expect("asked")
+}
+
+#[test]
+fn every_shipped_check_loads_and_has_examples_and_sources() {
+    let catalogue = Catalogue::embedded();
+    let known = thresholds();
+    let source = regex::Regex::new("^00[0-4]/[0-9A-Z]+\\.[0-9]*[a-z]?$").expect("valid");
+    for id in catalogue.ids() {
+        let check = catalogue.get(id).expect("listed");
+        assert!(!check.file.examples.trips.is_empty(), "{id} has an example that trips it");
+        assert!(!check.file.examples.passes.is_empty(), "{id} has an example that passes");
+        assert!(
+            check.file.sources.iter().all(|s| source.is_match(s)) && !check.file.sources.is_empty(),
+            "{id} sources"
+        );
+        assert!(check.file.thresholds.iter().all(|name| known.contains_key(name)), "{id} thresholds");
+        let area = id.split('/').next().expect("has an area");
+        assert_eq!(catalogue.path(id), Some(format!("checks/{id}.yaml").as_str()), "{area}");
+    }
+    insta::assert_snapshot!("ids", catalogue.ids().collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn the_sound_agent_meets_every_check() {
+    let assessment = assessed(&evidence(&Example::default()), Vec::new(), &["go-no-go"]);
+    let unmet: Vec<_> = assessment.checks.iter().filter(|check| !check.met || check.inconclusive).collect();
+    assert!(unmet.is_empty(), "{unmet:#?}\n{:#?}", assessment.findings);
+    assert!(assessment.findings.is_empty());
+    assert!(assessment.rules.iter().all(|rule| rule.met), "{:#?}", assessment.rules);
+}
+
+#[test]
+fn every_check_trips_and_passes_as_its_examples_say() {
+    let catalogue = Catalogue::embedded();
+    let mut said = Vec::new();
+    let mut wrong = Vec::new();
+    for check in catalogue.all() {
+        for (index, example) in check.file.examples.trips.iter().enumerate() {
+            let assessment = assessed(&evidence(example), Vec::new(), &["go-no-go"]);
+            let seen = result(&assessment, &check.id);
+            if seen.met || seen.inconclusive != example.inconclusive {
+                wrong.push(format!("{} trips {index}: {seen:#?}", check.id));
+            }
+            let doubt = if seen.inconclusive { ", inconclusive" } else { "" };
+            let own = assessment.findings.iter().filter(|f| f.check.split('#').next() == Some(&check.id));
+            for finding in own {
+                said.push(format!(
+                    "{} ({} of {}{doubt})\n  {}\n  at {}",
+                    finding.check, seen.rung, seen.needed, finding.message, finding.location.file
+                ));
+            }
+            if !assessment.findings.iter().any(|f| f.check.starts_with(&check.id)) {
+                wrong.push(format!("{} trips {index} without a finding", check.id));
+            }
+        }
+        for (index, example) in check.file.examples.passes.iter().enumerate() {
+            let assessment = assessed(&evidence(example), Vec::new(), &["go-no-go"]);
+            let seen = result(&assessment, &check.id);
+            if !seen.met {
+                wrong.push(format!("{} passes {index}: {seen:#?}\n{:#?}", check.id, assessment.findings));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    insta::assert_snapshot!("findings", said.join("\n"));
+}
+
+#[test]
+fn a_manifest_alone_is_never_enough() {
+    let example = Example { evidence: json!({"live": false, "metrics": {}, "facts": null}), ..Example::default() };
+    let mut document = evidence(&example);
+    document["metrics"] = json!({});
+    let assessment = assessed(&document, Vec::new(), &["go-no-go"]);
+    assert!(assessment.checks.iter().all(|check| check.rung < Rung::Proven));
+    assert!(assessment.checks.iter().any(|check| check.demanded && !check.met));
+    assert!(assessment.rules.iter().all(|rule| !rule.met && rule.inconclusive), "{:#?}", assessment.rules);
+}
+
+#[test]
+fn an_expression_that_fails_is_inconclusive_and_never_met() {
+    let example = Example { evidence: json!({"metrics": {"category_c": "none"}}), ..Example::default() };
+    let assessment = assessed(&evidence(&example), Vec::new(), &["go-no-go"]);
+    let seen = result(&assessment, "evals/category-c-zero");
+    assert!(!seen.met && seen.inconclusive, "{seen:#?}");
+    assert!(seen.evidence.contains("could not be evaluated"), "{}", seen.evidence);
+}
+
+fn claim(check: &str, expires: &str) -> WaiverClaim {
+    WaiverClaim {
+        check: check.to_owned(),
+        reason: "due soon".to_owned(),
+        approved_by: "lead@acme.example".to_owned(),
+        expires: expires.to_owned(),
+    }
+}
+
+#[test]
+fn waivers_lower_one_step_and_say_what_became_of_them() {
+    let no_owner = json!({"facts": {"owners": []}});
+    let nothing = json!({});
+    let exceeded = json!({"metrics": {"max_tool_calls_per_run": 31, "max_tokens_per_run": 999_999}});
+    let absent = json!({"agent": {"owner": {}}});
+    let rows: [(&Value, WaiverClaim, WaiverState, bool); 11] = [
+        (&no_owner, claim("identity/human-owner", "2027-01-31"), WaiverState::Used, true),
+        (&no_owner, claim("identity/human-owner", "2026-11-21"), WaiverState::Used, true),
+        (&no_owner, claim("identity/human-owner", "2026-11-20"), WaiverState::Expired, false),
+        (&no_owner, claim("identity/human-owner", "soon"), WaiverState::Refused, false),
+        (
+            &no_owner,
+            WaiverClaim { reason: " ".into(), ..claim("identity/human-owner", "2027-01-31") },
+            WaiverState::Refused,
+            false,
+        ),
+        (&nothing, claim("identity/human-owner", "2027-01-31"), WaiverState::Unused, true),
+        (&nothing, claim("identity/human-ownre", "2027-01-31"), WaiverState::Refused, true),
+        (&exceeded, claim("budgets/tool-calls-per-run", "2027-01-31"), WaiverState::Refused, false),
+        (&exceeded, claim("budgets/tokens-per-run", "2027-01-31"), WaiverState::Used, true),
+        (
+            &json!({"metrics": {"category_c": 1}}),
+            claim("evals/category-c-zero", "2027-01-31"),
+            WaiverState::Refused,
+            false,
+        ),
+        (
+            &json!({"facts": {"lock": {"files": [{"part": "prompts", "path": "p", "locked": false}]}}}),
+            claim("change/versions-pinned", "2027-01-31"),
+            WaiverState::Refused,
+            false,
+        ),
+    ];
+    for (patch, claim, state, met) in rows {
+        let example = Example { evidence: patch.clone(), ..Example::default() };
+        let assessment = assessed(&evidence(&example), vec![claim.clone()], &["go-no-go"]);
+        let waiver = assessment.waivers.first().expect("one per claim");
+        assert_eq!(waiver.state, state, "{claim:?}: {}", waiver.why);
+        if let Some(check) = assessment.checks.iter().find(|check| check.id == claim.check) {
+            assert_eq!(check.met, met, "{claim:?}");
+            assert_eq!(check.waived, state == WaiverState::Used);
+        }
+    }
+    let twice = vec![claim("identity/human-owner", "2027-01-31"); 2];
+    let example = Example { evidence: absent, ..Example::default() };
+    let mut document = evidence(&example);
+    document["agent"]["owner"] = json!({});
+    let assessment = assessed(&document, twice, &["go-no-go"]);
+    assert!(!result(&assessment, "identity/human-owner").met, "two waivers are not two steps");
+}
+
+#[test]
+fn needs_follow_severity_autonomy_and_ceiling() {
+    let catalogue = Catalogue::embedded();
+    let rows: Vec<String> = catalogue
+        .all()
+        .map(|check| {
+            let needs = Autonomy::ALL.map(|level| check.need(level, None).word());
+            format!("{:<38} {:<8} {:<9} {}", check.id, check.file.severity, check.ceiling(), needs.join(" "))
+        })
+        .collect();
+    insta::assert_snapshot!("needs", rows.join("\n"));
+}
+
+#[test]
+fn thresholds_tighten_freely_and_loosen_only_where_they_may() {
+    let claims = |value: Value| -> BTreeMap<String, Value> { serde_json::from_value(value).expect("a map") };
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let tight = resolve(&claims(json!({"scenario_pass_rate": "97%", "golden_scenarios": 250})), &[]).expect("reads");
+    assert!(tight.values["scenario_pass_rate"] > 0.969 && tight.loosened.is_empty() && tight.notes.is_empty());
+    let loose =
+        resolve(&claims(json!({"scenario_pass_rate": "90%", "amount_auto_max": 80, "ramp_interval": "8d"})), &[]);
+    let loose = loose.expect("reads");
+    assert_eq!(loose.values["scenario_pass_rate"].to_string(), "0.95", "a rule stays in force");
+    assert_eq!(loose.loosened, ["scenario_pass_rate"]);
+    assert_eq!(loose.to_json()["amount_auto_max"], json!(80), "an example may be loosened");
+    assert_eq!(loose.to_json()["ramp_interval"], json!(691_200));
+    assert_eq!(loose.notes.len(), 2);
+    let autopilot = resolve(&BTreeMap::new(), &names(&["go-no-go", "autopilot"])).expect("reads");
+    assert_eq!(autopilot.to_json()["golden_scenarios"], json!(200));
+    assert_eq!(thresholds().len(), 36);
+    for (name, threshold) in thresholds() {
+        let shown = show(threshold.unit, autopilot.values[&name]);
+        assert!(!shown.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn wrong_thresholds_are_all_reported_at_their_places() {
+    let text = "gate:\n  thresholds:\n    golden_scenario: 250\n    scenario_pass_rate: 0.97\n    ramp_interval: 7\n    \
+                category_c: 0.5\n    amount_auto_max: lots\n    judge_agreement: 70%\n";
+    let loaded = load_text::<Value>(SourceFile::new("agentready.yaml", text)).expect("is YAML");
+    let claims = serde_json::from_value(loaded.value["gate"]["thresholds"].clone()).expect("a map");
+    let problems = resolve(&claims, &[]).expect_err("none of them is right");
+    let diagnostics: Vec<_> = problems.iter().map(|problem| problem.diagnostic(&loaded.document)).collect();
+    insta::assert_snapshot!("thresholds", render(&diagnostics, false));
+}
+
+#[test]
+fn profiles_load_and_their_expressions_parse() {
+    for (name, profile) in profiles() {
+        for rule in &profile.rules {
+            Expr::parse(&rule.that).expect(&name);
+            rule.unknown.as_deref().map(Expr::parse).transpose().expect(&name);
+        }
+    }
+    let wrong = select(&["go-nogo".to_owned(), "whatever".to_owned()]).expect_err("neither exists");
+    assert_eq!(wrong.first().and_then(|one| one.near.as_deref()), Some("go-no-go"));
+    assert_eq!(wrong.len(), 2);
+}
+
+#[test]
+fn profiles_demand_what_their_list_demands() {
+    let broken = Example {
+        evidence: json!({"facts": {"owners": []}, "metrics": {"max_tokens_per_run": null}}),
+        ..Example::default()
+    };
+    let document = evidence(&broken);
+    let advisory = assessed(&document, Vec::new(), &["advisory"]);
+    assert!(advisory.checks.iter().all(|check| !check.demanded) && advisory.rules.is_empty());
+    assert!(advisory.findings.iter().all(|finding| !finding.blocks) && !advisory.findings.is_empty());
+    let gate = assessed(&document, Vec::new(), &["go-no-go"]);
+    assert!(result(&gate, "budgets/tokens-per-run").demanded, "a major of list 002");
+    assert!(!result(&gate, "identity/human-owner").demanded, "a major of list 001 only");
+    let later = assessed(&document, Vec::new(), &["enterprise"]);
+    assert!(later.rules.iter().all(|rule| !rule.met && rule.inconclusive) && !later.rules.is_empty());
+}
+
+#[test]
+fn a_check_is_explained_in_full() {
+    let catalogue = Catalogue::embedded();
+    let shown = explain(&catalogue, "identity/human-owner").expect("exists");
+    insta::assert_snapshot!("explanation", shown.to_string());
+    assert_eq!(shown.json()["id"], json!("identity/human-owner"));
+    assert_eq!(
+        explain(&catalogue, "identity/human-ownr").expect_err("misspelt").near.as_deref(),
+        Some("identity/human-owner")
+    );
+    let listed: Vec<String> = list(&catalogue).into_iter().map(|one| one.id).collect();
+    assert_eq!(listed, catalogue.ids().map(str::to_owned).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_teams_own_checks_join_and_cant_shadow() {
+    let own =
+        "title: T\nwhy: W.\nseverity: minor\ndeclared: has(agent.name)\nfinding: F.\nfix: X.\nsources: [house/1]\n";
+    let files = |entries: &[(&str, &str)]| {
+        let texts = entries.iter().map(|(name, text)| ((*name).to_owned(), Arc::from(*text))).collect();
+        Files::texts(texts)
+    };
+    let joined = Catalogue::embedded().with_folder(&files(&[("ops/checks/team/named.yaml", own)]), "./ops/checks");
+    let joined = joined.expect("loads");
+    assert!(joined.is_own("team/named") && joined.get("team/named").is_ok());
+    let broken = files(&[
+        ("c/scope/autonomy-level.yaml", own),
+        ("c/deep/er/x.yaml", own),
+        ("c/team/typo.yaml", &own.replace("declared: has(agent.name)", "declard: has(agent.name)\ndeclared: has(")),
+        ("c/team/cel.yaml", &own.replace("has(agent.name)", "agent.name +").replace("F.", "'{{ open'")),
+    ]);
+    let problems = Catalogue::embedded().with_folder(&broken, "c").expect_err("all four are wrong");
+    insta::assert_snapshot!("own_checks", render(&problems.0, false));
+    assert!(Catalogue::embedded().with_folder(&files(&[]), "c").is_err(), "an empty folder is a mistake");
+}
+
+#[test]
+fn the_shape_of_a_check_is_published() {
+    let schema = schemars::schema_for!(CheckFile).to_value();
+    assert_eq!(schema["additionalProperties"], json!(false));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn more_failures_never_meet_a_demanded_check(
+        which in 0_usize..7,
+        more in 1_i64..100_000,
+        start in 0_i64..40,
+        lost in 0_i64..120,
+    ) {
+        let names = ["category_c", "max_tool_calls_per_run", "max_tokens_per_run", "effects_above_level",
+            "calls_unlisted", "amount_breaches", "golden_passed"];
+        let name = names[which];
+        let with = |value: i64, passed: i64| {
+            let share = f64::from(i32::try_from(passed).expect("small")) / 120.0;
+            let mut metrics = json!({"golden_passed": passed, "scenario_pass_rate": share});
+            if name != "golden_passed" {
+                metrics[name] = json!(value);
+            }
+            evidence(&Example { evidence: json!({"metrics": metrics}), ..Example::default() })
+        };
+        let before = assessed(&with(start, 120), Vec::new(), &["go-no-go"]);
+        let after = assessed(&with(start + more, 120 - lost), Vec::new(), &["go-no-go"]);
+        for (before, after) in before.checks.iter().zip(&after.checks) {
+            prop_assert!(before.met || !after.met, "{} became met by more {name}", before.id);
+        }
+        for (before, after) in before.rules.iter().zip(&after.rules) {
+            prop_assert!(before.met || !after.met, "{} became met by more {name}", before.says);
+        }
+    }
+}

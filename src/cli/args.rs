@@ -1,0 +1,305 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{report::FormatTarget, scenario::Suite, units::Span};
+
+/// Decides whether an AI agent may go to production.
+///
+/// Reads the agent's manifest, tries the agent, and answers GO, NO-GO or INCONCLUSIVE with evidence.
+///
+/// Exit codes: 0 GO (also with waivers), 1 NO-GO, 2 bad input, 3 INCONCLUSIVE, 4 internal error, 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "agentready", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Colour of terminal output.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, env = "AGENTREADY_COLOR")]
+    pub color: Color,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check an agent: manifest, checklist, scenarios, verdict, reports.
+    Check(CheckArgs),
+    /// Run some scenarios and show transcript, ledger and what was expected: the developer's loop.
+    Run(RunArgs),
+    /// Check the built-in refund agent: works on a fresh machine with nothing configured.
+    Demo(DemoArgs),
+    /// List checks, scenarios, profiles, formats, adapters or flaws.
+    List(ListArgs),
+    /// Show one check in full.
+    Explain(ExplainArgs),
+    /// Render the record of a run again.
+    Report(ReportArgs),
+    /// Show one trial of a record as a timeline.
+    Replay(ReplayArgs),
+    /// Print the JSON Schema of a file format.
+    Schema(SchemaArgs),
+    /// Show that the gate can't be fooled by dead, broken, refusing or lying agents.
+    Selftest,
+    /// The built-in refund agent itself, as `demo` starts it.
+    #[command(hide = true)]
+    DemoAgent(DemoAgentArgs),
+}
+
+/// Arguments of `check`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct CheckArgs {
+    /// The manifest; found as `agentready.yaml|yml|toml` or `.github/agentready.*`, upwards to the repository root.
+    #[arg(env = "AGENTREADY_MANIFEST")]
+    pub manifest: Option<PathBuf>,
+    /// Leave the agent alone: manifest, files and checklist only (at best INCONCLUSIVE).
+    #[arg(long = "static")]
+    pub static_only: bool,
+    /// Report to write, repeatable: `terminal`, `json`, `junit`, `markdown`, each with `=PATH` or to standard output.
+    #[arg(long = "format", value_name = "NAME[=PATH]", value_delimiter = ',', env = "AGENTREADY_FORMAT")]
+    pub formats: Vec<FormatTarget>,
+    /// What is tried and how.
+    #[command(flatten)]
+    pub trying: TryingArgs,
+    /// What is judged and how.
+    #[command(flatten)]
+    pub judging: JudgingArgs,
+    /// Folder below which the record is written.
+    #[arg(long, value_name = "DIR", default_value = ".agentready/runs", env = "AGENTREADY_RECORD")]
+    pub record: PathBuf,
+    /// Go on with the record of a run that was killed.
+    #[arg(long, value_name = "RUN")]
+    pub resume: Option<PathBuf>,
+    /// Turn exit codes 1 and 3 into 0, and say so.
+    #[arg(long, env = "AGENTREADY_EXIT_ZERO")]
+    pub exit_zero: bool,
+    /// No progress on standard error.
+    #[arg(long, env = "AGENTREADY_NO_PROGRESS")]
+    pub no_progress: bool,
+}
+
+/// What is tried and how.
+#[derive(Clone, Debug, Default, Args)]
+pub struct TryingArgs {
+    /// Only these suites.
+    #[arg(long = "suite", value_enum, value_delimiter = ',')]
+    pub suites: Vec<SuiteName>,
+    /// Only scenarios whose id matches (`*` is a wildcard) or that bear a tag (`tag:NAME`).
+    #[arg(long = "filter", value_name = "PATTERN")]
+    pub filters: Vec<String>,
+    /// Trials of each scenario.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), env = "AGENTREADY_TRIALS")]
+    pub trials: Option<u32>,
+    /// Trials in flight at once.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), env = "AGENTREADY_CONCURRENCY")]
+    pub concurrency: Option<u32>,
+    /// Seed of everything drawn.
+    #[arg(long, value_name = "N", default_value_t = 0, env = "AGENTREADY_SEED")]
+    pub seed: u64,
+    /// Stop when the agent has reported this cost in US dollars.
+    #[arg(long, value_name = "USD", env = "AGENTREADY_MAX_SPEND")]
+    pub max_spend: Option<f64>,
+    /// Stop after this time, such as `10m`.
+    #[arg(long, value_name = "TIME", env = "AGENTREADY_MAX_DURATION")]
+    pub max_duration: Option<Span>,
+    /// Never run a command of the manifest.
+    #[arg(long)]
+    pub no_exec: bool,
+}
+
+/// What is judged and how.
+#[derive(Clone, Debug, Default, Args)]
+pub struct JudgingArgs {
+    /// Profile to ask, repeatable; the manifest's when left out.
+    #[arg(long = "profile", value_name = "NAME", value_delimiter = ',', env = "AGENTREADY_PROFILE")]
+    pub profiles: Vec<String>,
+    /// Folder with the team's own checks, in the form of the built-in ones.
+    #[arg(long, value_name = "DIR", env = "AGENTREADY_CHECKS")]
+    pub checks: Option<PathBuf>,
+    /// Read files beyond the repository root.
+    #[arg(long)]
+    pub allow_outside: bool,
+    /// Touch no network but the agent's endpoint.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// The suites by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SuiteName {
+    /// Lawful work.
+    Golden,
+    /// Attacks and their twins.
+    Adversarial,
+    /// Past incidents.
+    Incident,
+}
+
+impl From<SuiteName> for Suite {
+    fn from(name: SuiteName) -> Self {
+        match name {
+            SuiteName::Golden => Self::Golden,
+            SuiteName::Adversarial => Self::Adversarial,
+            SuiteName::Incident => Self::Incident,
+        }
+    }
+}
+
+/// Arguments of `run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Scenarios by id or pattern; `tag:NAME` works too.
+    #[arg(value_name = "SCENARIO")]
+    pub scenarios: Vec<String>,
+    /// The manifest.
+    #[arg(long, env = "AGENTREADY_MANIFEST")]
+    pub manifest: Option<PathBuf>,
+    /// Run the built-in refund agent instead of a manifest's.
+    #[arg(long, conflicts_with = "manifest")]
+    pub demo: bool,
+    /// Flaws of the built-in agent.
+    #[arg(long = "flaw", value_name = "NAME", requires = "demo")]
+    pub flaws: Vec<String>,
+    /// Run again whenever the manifest, a scenario or a world changes.
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// Arguments of `demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// A flaw to build in, repeatable; `agentready list flaws` names them.
+    #[arg(long = "flaw", value_name = "NAME")]
+    pub flaws: Vec<String>,
+    /// Report to write, repeatable.
+    #[arg(long = "format", value_name = "NAME[=PATH]", value_delimiter = ',')]
+    pub formats: Vec<FormatTarget>,
+    /// What is tried and how.
+    #[command(flatten)]
+    pub trying: TryingArgs,
+    /// Folder below which the record is written.
+    #[arg(long, value_name = "DIR", default_value = ".agentready/runs")]
+    pub record: PathBuf,
+    /// Turn exit codes 1 and 3 into 0, and say so.
+    #[arg(long)]
+    pub exit_zero: bool,
+    /// No progress on standard error.
+    #[arg(long)]
+    pub no_progress: bool,
+}
+
+/// Arguments of `list`.
+#[derive(Clone, Debug, Args)]
+pub struct ListArgs {
+    /// What to list.
+    #[arg(value_enum)]
+    pub what: Listing,
+    /// For machines.
+    #[arg(long)]
+    pub json: bool,
+    /// The manifest, for scenarios.
+    #[arg(long)]
+    pub manifest: Option<PathBuf>,
+    /// Folder with the team's own checks.
+    #[arg(long, value_name = "DIR")]
+    pub checks: Option<PathBuf>,
+}
+
+/// What can be listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Listing {
+    /// The checklist.
+    Checks,
+    /// The manifest's scenarios.
+    Scenarios,
+    /// Go/no-go rules.
+    Profiles,
+    /// Report formats.
+    Formats,
+    /// Wire formats of agents.
+    Adapters,
+    /// Flaws of the built-in agent.
+    Flaws,
+}
+
+/// Arguments of `explain`.
+#[derive(Clone, Debug, Args)]
+pub struct ExplainArgs {
+    /// The check's id, such as `scope/tool-inventory`.
+    pub check: String,
+    /// For machines.
+    #[arg(long)]
+    pub json: bool,
+    /// Folder with the team's own checks.
+    #[arg(long, value_name = "DIR")]
+    pub checks: Option<PathBuf>,
+}
+
+/// Arguments of `report`.
+#[derive(Clone, Debug, Args)]
+pub struct ReportArgs {
+    /// Folder of the record, or the run's id.
+    pub run: PathBuf,
+    /// Report to write, repeatable.
+    #[arg(long = "format", value_name = "NAME[=PATH]", value_delimiter = ',')]
+    pub formats: Vec<FormatTarget>,
+    /// Turn exit codes 1 and 3 into 0, and say so.
+    #[arg(long)]
+    pub exit_zero: bool,
+}
+
+/// Arguments of `replay`.
+#[derive(Clone, Debug, Args)]
+pub struct ReplayArgs {
+    /// Folder of the record, or the run's id.
+    pub run: PathBuf,
+    /// The trial: its number in the plan, a scenario's id, or `SCENARIO#N`.
+    pub trial: String,
+}
+
+/// Arguments of `schema`.
+#[derive(Clone, Debug, Args)]
+pub struct SchemaArgs {
+    /// Which format.
+    #[arg(value_enum)]
+    pub what: SchemaName,
+}
+
+/// Formats that have a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaName {
+    /// The agent's manifest.
+    Manifest,
+    /// A scenario file.
+    Scenario,
+    /// A world file.
+    World,
+    /// A check of the checklist.
+    Check,
+    /// The JSON report.
+    Report,
+}
+
+/// Arguments of `demo-agent`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoAgentArgs {
+    /// Port on loopback.
+    #[arg(long)]
+    pub port: u16,
+    /// Flaws to build in.
+    #[arg(long = "flaw")]
+    pub flaws: Vec<String>,
+}

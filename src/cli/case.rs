@@ -1,0 +1,177 @@
+//! Everything that is judged, loaded from one set of files: the same from the disk, from a record and from the binary.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    checklist::{self, Catalogue, Profile, Thresholds},
+    exit::Fault,
+    grade::Policy,
+    manifest::{self, Manifest},
+    plan::{self, Plan, Selection},
+    scenario::{self, Scenario},
+    source::{Diagnostic, Diagnostics, Files, Route},
+    world::{self, World},
+};
+
+/// What the command line says about judging.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// Profiles given; the manifest's when empty.
+    pub(crate) profiles: Vec<String>,
+    /// Folder of the team's own checks, as a name among the files.
+    pub(crate) checks: Option<String>,
+    /// Which scenarios.
+    pub(crate) selection: Selection,
+    /// Whether a plan without any trial is fine.
+    pub(crate) may_be_empty: bool,
+}
+
+/// The loaded case.
+pub(crate) struct Case {
+    pub(crate) files: Files,
+    pub(crate) manifest: Manifest,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) profiles: Vec<Profile>,
+    pub(crate) thresholds: Thresholds,
+    pub(crate) plan: Plan,
+    pub(crate) worlds: Vec<Arc<World>>,
+    pub(crate) policy: Policy,
+    pub(crate) partial: bool,
+    pub(crate) notes: Vec<String>,
+}
+
+impl Case {
+    /// Loads and validates everything; all mistakes of all files at once.
+    pub(crate) fn load(files: Files, manifest: &str, options: &Options) -> Result<Self, Fault> {
+        let manifest = manifest::load(&files, manifest)?;
+        let mut catalogue = Catalogue::embedded();
+        if let Some(folder) = &options.checks {
+            catalogue = catalogue.with_folder(&files, folder)?;
+        }
+        let profiles = profiles(&manifest, &options.profiles)?;
+        let thresholds = thresholds(&manifest, &profiles)?;
+        let mut notes = Vec::new();
+        let scenarios = scenarios(&files, &manifest, &mut notes)?;
+        let (scenarios, worlds) = with_worlds(&files, scenarios)?;
+        let mut selection = options.selection.clone();
+        selection.default_trials = manifest.raw.evals.trials;
+        let partial = selection.is_partial();
+        let plan = match plan::plan(scenarios, &selection) {
+            Ok(plan) => plan,
+            Err(_) if options.may_be_empty && !partial => Plan { scenarios: Vec::new(), trials: Vec::new() },
+            Err(problem) => return Err(Fault::Input(problem.into())),
+        };
+        let worlds: Vec<Arc<World>> = plan
+            .scenarios
+            .iter()
+            .map(|s| worlds.get(s.world.as_deref().unwrap_or_default()).cloned().unwrap_or_else(World::empty))
+            .collect();
+        let policy = super::policy::of(&manifest, &worlds);
+        Ok(Self { files, manifest, catalogue, profiles, thresholds, plan, worlds, policy, partial, notes })
+    }
+}
+
+fn profiles(manifest: &Manifest, given: &[String]) -> Result<Vec<Profile>, Diagnostics> {
+    let names = if given.is_empty() { &manifest.raw.gate.profiles } else { given };
+    checklist::select(names).map_err(|unknown| {
+        let problems = unknown.into_iter().map(|unknown| {
+            let problem = Diagnostic::error(unknown.to_string());
+            let problem = match &unknown.near {
+                Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                None => problem.hint("`agentready list profiles` shows them all"),
+            };
+            let position = names.iter().position(|name| *name == unknown.name).unwrap_or_default();
+            let route = Route::root().join("gate").join("profiles").join(position);
+            if given.is_empty() {
+                problem.at(manifest.document.file(), manifest.document.span(&route))
+            } else {
+                problem
+            }
+        });
+        Diagnostics(problems.collect())
+    })
+}
+
+fn thresholds(manifest: &Manifest, profiles: &[Profile]) -> Result<Thresholds, Diagnostics> {
+    let claims = &manifest.raw.gate.thresholds;
+    let claims = claims
+        .iter()
+        .map(|(name, value)| (name.clone(), serde_json::to_value(value).expect("a threshold is a number or a text")));
+    let profiles: Vec<String> = profiles.iter().map(|profile| profile.name.clone()).collect();
+    checklist::resolve(&claims.collect(), &profiles).map_err(|problems| {
+        Diagnostics(problems.iter().map(|problem| problem.diagnostic(&manifest.document)).collect())
+    })
+}
+
+fn scenarios(files: &Files, manifest: &Manifest, notes: &mut Vec<String>) -> Result<Vec<Scenario>, Diagnostics> {
+    let evals = &manifest.raw.evals;
+    let mut names = BTreeSet::new();
+    for pattern in evals.golden.iter().chain(&evals.adversarial).chain(&evals.incidents) {
+        if let Some(pack) = pattern.strip_prefix("pack:") {
+            notes.push(format!("pack `{pack}` of generated attacks is not part of this version; it adds no scenario"));
+            continue;
+        }
+        names.extend(files.glob(&Files::resolve(&manifest.name, pattern)));
+    }
+    scenario::load(files, &names.into_iter().collect::<Vec<_>>())
+}
+
+type Worlds = BTreeMap<String, Arc<World>>;
+
+/// Loads each world once and holds every scenario's `given` against it.
+fn with_worlds(files: &Files, scenarios: Vec<Scenario>) -> Result<(Vec<Scenario>, Worlds), Diagnostics> {
+    let mut problems = Vec::new();
+    let mut worlds = Worlds::new();
+    let names: BTreeSet<&str> = scenarios.iter().filter_map(|scenario| scenario.world.as_deref()).collect();
+    for name in names {
+        match world::load(files, name) {
+            Ok(world) => {
+                worlds.insert(name.to_owned(), world);
+            }
+            Err(diagnostics) => problems.extend(diagnostics.0),
+        }
+    }
+    for scenario in &scenarios {
+        let Some(world) = scenario.world.as_deref().and_then(|name| worlds.get(name)) else { continue };
+        if let Err(message) = world.initial(&scenario.given) {
+            let at = &scenario.location;
+            problems.push(Diagnostic::error(format!("{at}: `{}` can't set up its world: {message}", scenario.id)));
+        }
+    }
+    if problems.is_empty() { Ok((scenarios, worlds)) } else { Err(Diagnostics(problems)) }
+}
+
+/// The manifest that a command speaks of, and the files below its repository root.
+pub(crate) fn find(given: Option<&Path>, cwd: &Path, allow_outside: bool) -> Result<(Files, String), Fault> {
+    let path = match given {
+        Some(given) => cwd.join(given),
+        None => discover(cwd).ok_or_else(|| {
+            Fault::usage(
+                "no manifest found",
+                "write `agentready.yaml`, name a file, or see it work first: `agentready demo`",
+            )
+        })?,
+    };
+    if !path.is_file() {
+        let shown = given.unwrap_or(&path).display();
+        return Err(Fault::usage(format!("there is no manifest `{shown}`"), "name a YAML or TOML file"));
+    }
+    let path = path.canonicalize().map_err(|error| Fault::internal("resolve the manifest's path", error))?;
+    let root = crate::source::repository_root(path.parent().unwrap_or(cwd));
+    let name = path.strip_prefix(&root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+    Ok((Files::disk(&root, allow_outside), name))
+}
+
+fn discover(cwd: &Path) -> Option<PathBuf> {
+    let root = crate::source::repository_root(cwd);
+    cwd.ancestors().take_while(|folder| folder.starts_with(&root)).find_map(|folder| {
+        let below = |sub: &str| {
+            ["yaml", "yml", "toml"].map(|extension| folder.join(sub).join(format!("agentready.{extension}")))
+        };
+        below("").into_iter().chain(below(".github")).find(|path| path.is_file())
+    })
+}

@@ -1,0 +1,272 @@
+//! `check`: the gate from manifest to exit code.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    args::{CheckArgs, TryingArgs},
+    case::{self, Case, Options},
+    judge::{Bench, Closing, inputs, judge},
+    live::{self, Lived, Orders},
+    output::Output,
+};
+use crate::{
+    context::Context,
+    exit::Fault,
+    plan::Selection,
+    record::{self, Ending, Redactor, RunHeader, Writer},
+    report::{FormatTarget, Targets},
+    run::{Bounds, Cancel},
+    source::{Diagnostic, Diagnostics, Files},
+    verdict::Report,
+};
+
+/// A check to carry out, wherever its files come from.
+pub(crate) struct Job<'a> {
+    pub(crate) files: Files,
+    pub(crate) manifest: String,
+    pub(crate) options: Options,
+    pub(crate) trying: &'a TryingArgs,
+    pub(crate) static_only: bool,
+    pub(crate) offline: bool,
+    pub(crate) variables: BTreeMap<String, String>,
+    /// Folder below which records are written, and the record to go on with.
+    pub(crate) records: PathBuf,
+    pub(crate) resume: Option<PathBuf>,
+}
+
+/// Runs `check`.
+pub(crate) fn check(args: &CheckArgs, context: &Context, output: &Output) -> Result<u8, Fault> {
+    let targets = open(&args.formats)?;
+    let (files, manifest) = case::find(args.manifest.as_deref(), &context.cwd, args.judging.allow_outside)?;
+    let checks = args.judging.checks.as_ref().map(|folder| relative(&files, &context.path(folder))).transpose()?;
+    let job = Job {
+        files,
+        manifest,
+        options: Options {
+            profiles: args.judging.profiles.clone(),
+            checks,
+            selection: selection(&args.trying),
+            may_be_empty: args.static_only,
+        },
+        trying: &args.trying,
+        static_only: args.static_only,
+        offline: args.judging.offline,
+        variables: BTreeMap::new(),
+        records: context.path(&args.record),
+        resume: args.resume.as_ref().map(|run| record_folder(&context.path(&args.record), run, context)),
+    };
+    let output = Output { progress: output.progress && !args.no_progress, ..*output };
+    let report = carry_out(job, context, &output)?;
+    finish(&report, targets, args.exit_zero, &output)
+}
+
+/// Opens every report's target before the run, so that a wrong path costs no run.
+pub(crate) fn open(formats: &[FormatTarget]) -> Result<Targets, Fault> {
+    Targets::open(formats).map_err(|errors| {
+        Fault::Input(Diagnostics(errors.iter().map(|error| Diagnostic::error(error.to_string())).collect()))
+    })
+}
+
+/// Loads, tries, judges.
+pub(crate) fn carry_out(job: Job<'_>, context: &Context, output: &Output) -> Result<Report, Fault> {
+    let case = Case::load(job.files, &job.manifest, &job.options)?;
+    let header = header(&case, &job.options, job.trying, context);
+    if job.static_only {
+        let runtime = runtime()?;
+        let facts = runtime.block_on(live::collect_facts(&case, None, true));
+        let header = RunHeader { id: "static".to_owned(), correlation: "none".to_owned(), facts, ..header };
+        let header = RunHeader { inputs: inputs(&case.files), ..header };
+        let duration_ms = u64::try_from(context.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let closing = Closing { duration_ms, ..Closing::default() };
+        return Ok(judge(Bench::new(&case, false), &header, &closing));
+    }
+    let progress = std::cell::RefCell::new(output.progress());
+    let events = |event| {
+        let at = context.started.elapsed();
+        progress.borrow_mut().show(&crate::ui::Moment { at, event });
+    };
+    let orders = Orders {
+        concurrency: job.trying.concurrency,
+        bounds: Bounds { max_duration: job.trying.max_duration.map(|span| span.0), max_spend: job.trying.max_spend },
+        no_exec: job.trying.no_exec,
+        offline: job.offline,
+        variables: job.variables,
+        cancel: Cancel::default(),
+        events: &events,
+    };
+    let (records, resume) = (job.records, job.resume);
+    runtime()?.block_on(drive(&case, header, context, &orders, (&records, resume.as_deref())))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Fault> {
+    // One thread: the trials wait on the network, and two threads only race for the connection pool.
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::internal("start the runtime", error))
+}
+
+async fn drive(
+    case: &Case,
+    header: RunHeader,
+    context: &Context,
+    orders: &Orders<'_>,
+    (records, resume): (&Path, Option<&Path>),
+) -> Result<Report, Fault> {
+    live::obey_ctrl_c(&orders.cancel);
+    let mut raised = match live::raise(case, context, orders).await {
+        Ok(agent) => match agent.preflight(case).await {
+            Ok(()) => Ok(agent),
+            Err(why) => Err(why),
+        },
+        Err(Ok(why)) => Err(why),
+        Err(Err(fault)) => return Err(fault),
+    };
+    let facts = live::collect_facts(case, raised.as_ref().ok(), orders.offline).await;
+    let correlation = raised.as_ref().map_or("none", |agent| agent.correlation).to_owned();
+    let header = RunHeader { facts, correlation, inputs: inputs(&case.files), ..header };
+    let redactor = redactor(raised.as_ref().ok());
+    let mut bench = Bench::new(case, live::is_observable(&header.correlation));
+    let (header, mut writer, before) = match resume {
+        None => {
+            let folder = records.join(&header.id);
+            let writer =
+                Writer::create(&folder, &header, redactor).map_err(|e| Fault::internal("write the record", e))?;
+            (header, writer, 0)
+        }
+        Some(folder) => resumed(folder, header, &mut bench, redactor)?,
+    };
+    let lived = match &mut raised {
+        Ok(agent) => live::trials(case, agent, orders, &header, (&mut bench, &mut writer)).await?,
+        Err(why) => Lived { stopped: Some(format!("preflight: {why}")), unattributed: 0 },
+    };
+    if let Ok(mut agent) = raised
+        && let Some(process) = agent.process.take()
+    {
+        process.stop().await;
+    }
+    let closing = Closing {
+        duration_ms: before + u64::try_from(context.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        stopped: lived.stopped,
+        unattributed: lived.unattributed,
+        live: true,
+        record: Some(header.id.clone()),
+    };
+    let report = judge(bench, &header, &closing);
+    let ending = Ending {
+        duration_ms: closing.duration_ms,
+        stopped: closing.stopped,
+        unattributed_calls: closing.unattributed,
+        decision: report.verdict.decision.word().to_owned(),
+        exit_code: report.verdict.exit_code,
+    };
+    writer.finish(&ending).map_err(|error| Fault::internal("write the record", error))?;
+    Ok(report)
+}
+
+fn redactor(agent: Option<&live::Agent>) -> Redactor {
+    let values = agent.map(|agent| agent.adapter.secrets().values()).unwrap_or_default();
+    Redactor::new(values.into_iter().map(|value| ("secret".to_owned(), value.to_owned())))
+}
+
+/// Reads a killed run back; refuses when what it was made of has changed.
+fn resumed(
+    folder: &Path,
+    header: RunHeader,
+    bench: &mut Bench<'_>,
+    redactor: Redactor,
+) -> Result<(RunHeader, Writer, u64), Fault> {
+    let refused = |why: String| Fault::usage(why, "start a new run without --resume");
+    let old = record::read_header(folder).map_err(|error| refused(error.to_string()))?;
+    let changed: Vec<&str> = old
+        .inputs
+        .iter()
+        .filter(|(name, input)| header.inputs.get(*name).is_none_or(|new| new.digest != input.digest))
+        .map(|(name, _)| name.as_str())
+        .chain(header.inputs.keys().filter(|name| !old.inputs.contains_key(*name)).map(String::as_str))
+        .collect();
+    if !changed.is_empty() {
+        return Err(refused(format!("the run can't go on: {} changed since it began", changed.join(", "))));
+    }
+    if old.seed != header.seed {
+        return Err(refused(format!("the run can't go on: it has seed {}, not {}", old.seed, header.seed)));
+    }
+    let same = (&old.suites, &old.filters, &old.trials, old.planned, &old.profiles)
+        == (&header.suites, &header.filters, &header.trials, header.planned, &header.profiles);
+    if !same {
+        return Err(refused("the run can't go on: it was started with another selection of scenarios".to_owned()));
+    }
+    let before = record::read_ending(folder).ok().flatten().map_or(0, |ending| ending.duration_ms);
+    record::trials(folder, |trial| {
+        bench.add(&trial);
+    })
+    .map_err(|error| refused(error.to_string()))?;
+    let writer = Writer::resume(folder, redactor).map_err(|error| Fault::internal("open the record", error))?;
+    Ok((old, writer, before))
+}
+
+fn header(case: &Case, options: &Options, trying: &TryingArgs, context: &Context) -> RunHeader {
+    let stamp = context.now.strftime("%Y%m%dT%H%M%SZ");
+    let tail: String = crate::standin::Token::random().as_str().chars().take(6).collect();
+    RunHeader {
+        record: record::VERSION,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        id: format!("{stamp}-{tail}"),
+        started: context.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        today: context.today(),
+        seed: trying.seed,
+        manifest: case.manifest.name.clone(),
+        profiles: options.profiles.clone(),
+        suites: trying.suites.iter().map(|suite| format!("{suite:?}").to_lowercase()).collect(),
+        filters: trying.filters.clone(),
+        trials: trying.trials,
+        planned: u32::try_from(case.plan.trials.len()).unwrap_or(u32::MAX),
+        checks: options.checks.clone(),
+        correlation: String::new(),
+        facts: serde_json::Value::Null,
+        environment: [("os", std::env::consts::OS), ("arch", std::env::consts::ARCH)]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        inputs: BTreeMap::new(),
+    }
+}
+
+/// The selection that the command line asks for.
+pub(crate) fn selection(trying: &TryingArgs) -> Selection {
+    Selection {
+        suites: trying.suites.iter().copied().map(Into::into).collect(),
+        filters: trying.filters.clone(),
+        trials: trying.trials,
+        default_trials: 1,
+    }
+}
+
+/// A path as a name among the files.
+pub(crate) fn relative(files: &Files, path: &Path) -> Result<String, Fault> {
+    let real = path
+        .canonicalize()
+        .map_err(|error| Fault::usage(format!("`{}`: {error}", path.display()), "name an existing folder"))?;
+    let inside = files.root().and_then(|root| real.strip_prefix(root).ok());
+    Ok(inside.unwrap_or(&real).to_string_lossy().replace('\\', "/"))
+}
+
+/// A record by its folder, or by the run's id below the usual place.
+pub(crate) fn record_folder(records: &Path, run: &Path, context: &Context) -> PathBuf {
+    let direct = context.path(run);
+    if direct.join("run.json").is_file() { direct } else { records.join(run) }
+}
+
+/// Writes the reports and gives the exit code.
+pub(crate) fn finish(report: &Report, targets: Targets, exit_zero: bool, output: &Output) -> Result<u8, Fault> {
+    output.reports(report, targets)?;
+    let code = report.verdict.exit_code;
+    if exit_zero && (code == crate::exit::NO_GO || code == crate::exit::INCONCLUSIVE) {
+        let word = report.verdict.decision.word();
+        output.say(&format!("--exit-zero: the verdict is {word}; exit code {code} becomes 0"));
+        return Ok(crate::exit::GO);
+    }
+    Ok(code)
+}

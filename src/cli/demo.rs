@@ -1,0 +1,93 @@
+//! `demo`: the gate on the built-in refund agent, from files inside the binary.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use include_dir::{Dir, include_dir};
+
+use super::{
+    args::{DemoAgentArgs, DemoArgs},
+    case::Options,
+    check::{self, Job},
+    output::Output,
+};
+use crate::{
+    context::Context,
+    demo::{Flaw, serve},
+    exit::{self, Fault},
+    source::Files,
+};
+
+static FIXTURES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/demo");
+static SCENARIOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
+
+/// Name of the demo's manifest among the embedded files.
+pub(crate) const MANIFEST: &str = "fixtures/demo/agentready.yaml";
+
+/// Runs `demo`.
+pub(crate) fn demo(args: &DemoArgs, context: &Context, output: &Output) -> Result<u8, Fault> {
+    let targets = check::open(&args.formats)?;
+    let job = Job {
+        files: files(),
+        manifest: MANIFEST.to_owned(),
+        options: Options { selection: check::selection(&args.trying), ..Options::default() },
+        trying: &args.trying,
+        static_only: false,
+        offline: false,
+        variables: variables(&args.flaws)?,
+        records: context.path(&args.record),
+        resume: None,
+    };
+    let output = Output { progress: output.progress && !args.no_progress, ..*output };
+    let report = check::carry_out(job, context, &output)?;
+    check::finish(&report, targets, args.exit_zero, &output)
+}
+
+/// Serves the demo agent until it is ended.
+pub(crate) fn agent(args: &DemoAgentArgs) -> Result<u8, Fault> {
+    let flaws = flaws(&args.flaws)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::internal("start the runtime", error))?;
+    runtime.block_on(serve(args.port, &flaws)).map_err(|error| Fault::internal("serve the demo agent", error))?;
+    Ok(exit::GO)
+}
+
+/// The files of the demo, as they lie in the repository.
+pub(crate) fn files() -> Files {
+    let mut texts = BTreeMap::new();
+    collect(&FIXTURES, "fixtures/demo", &mut texts);
+    collect(&SCENARIOS, "scenarios", &mut texts);
+    Files::texts(texts)
+}
+
+/// Values for `{flaws}` in the demo's start command.
+pub(crate) fn variables(names: &[String]) -> Result<BTreeMap<String, String>, Fault> {
+    let flags: Vec<String> = flaws(names)?.iter().map(|flaw| format!("--flaw {}", flaw.name())).collect();
+    Ok([("flaws".to_owned(), flags.join(" "))].into())
+}
+
+fn flaws(names: &[String]) -> Result<BTreeSet<Flaw>, Fault> {
+    names
+        .iter()
+        .map(|name| {
+            name.parse().map_err(|error: crate::demo::UnknownFlaw| {
+                Fault::usage(error.to_string(), "`agentready list flaws` names them all")
+            })
+        })
+        .collect()
+}
+
+fn collect(folder: &Dir<'_>, prefix: &str, texts: &mut BTreeMap<String, Arc<str>>) {
+    for file in folder.files() {
+        if let Some(text) = file.contents_utf8() {
+            texts.insert(format!("{prefix}/{}", file.path().to_string_lossy().replace('\\', "/")), text.into());
+        }
+    }
+    for folder in folder.dirs() {
+        collect(folder, prefix, texts);
+    }
+}

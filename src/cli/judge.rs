@@ -1,0 +1,231 @@
+//! From a loaded case, its facts and its trials to the report: one path for fresh runs and for records.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::case::Case;
+use crate::{
+    checklist::{self, Assessment},
+    gate::{self, Circumstances, Measured, Tally},
+    grade,
+    manifest::raw,
+    plan::PlannedTrial,
+    record::{RunHeader, TrialRecord},
+    report,
+    scenario::Suite,
+    source::Files,
+    verdict::{self, Report},
+};
+
+/// Grades trials as they come and holds only what the verdict needs.
+pub(crate) struct Bench<'a> {
+    case: &'a Case,
+    tally: Tally,
+    done: BTreeSet<u32>,
+    observable: bool,
+}
+
+impl<'a> Bench<'a> {
+    /// An empty bench; `observable` says whether tool calls of this run reach the ledger.
+    pub(crate) fn new(case: &'a Case, observable: bool) -> Self {
+        Self { case, tally: Tally::default(), done: BTreeSet::new(), observable }
+    }
+
+    /// Grades one trial and adds it.
+    pub(crate) fn add(&mut self, record: &TrialRecord) -> Option<grade::Graded> {
+        let planned = self.planned(record)?;
+        let scenario = self.case.plan.scenario(&planned);
+        let world = self.case.worlds.get(planned.scenario)?;
+        let before = world.initial(&scenario.given).unwrap_or(Value::Null);
+        let trial = grade::Trial { record, before: &before, observable: self.observable };
+        let graded = grade::grade(scenario, &trial, &self.case.policy);
+        self.tally.add(&self.case.plan, &planned, &self.case.policy, (record, &graded));
+        self.done.insert(record.index);
+        Some(graded)
+    }
+
+    /// Trials added so far.
+    pub(crate) fn done(&self) -> &BTreeSet<u32> {
+        &self.done
+    }
+
+    /// The planned trial that a record speaks of; a record of another plan fits none.
+    fn planned(&self, record: &TrialRecord) -> Option<PlannedTrial> {
+        let planned = *self.case.plan.trials.get(usize::try_from(record.index).ok()?)?;
+        let fits = self.case.plan.scenario(&planned).id == record.scenario
+            && planned.trial == record.trial
+            && !self.done.contains(&record.index);
+        fits.then_some(planned)
+    }
+}
+
+/// How a run ended, as far as the report tells.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Closing {
+    pub(crate) duration_ms: u64,
+    pub(crate) stopped: Option<String>,
+    pub(crate) unattributed: u32,
+    pub(crate) live: bool,
+    pub(crate) record: Option<String>,
+}
+
+/// The verdict and all that stands behind it.
+pub(crate) fn judge(mut bench: Bench<'_>, header: &RunHeader, closing: &Closing) -> Report {
+    let case = bench.case;
+    if closing.live {
+        let why = closing.stopped.as_deref().unwrap_or("the run was killed");
+        bench.tally.close(&case.plan, &bench.done, why);
+    }
+    let bar = gate::Bar {
+        thresholds: &case.thresholds.values,
+        bound: case.manifest.raw.gate.confidence == raw::Confidence::Bound95,
+    };
+    let measured = if closing.live {
+        gate::measure(&bench.tally, &case.plan, &bar)
+    } else {
+        Measured { suites: gate::measure(&bench.tally, &case.plan, &bar).suites, ..Measured::default() }
+    };
+    let evidence = evidence(case, header, closing, &measured);
+    let assessment = assess(case, &evidence);
+    let complete = bench.done.len() == case.plan.trials.len();
+    let circumstances = Circumstances {
+        profiles: case.profiles.iter().map(|profile| profile.name.clone()).collect(),
+        live: closing.live,
+        partial: case.partial,
+        needs_calls: needs_calls(case),
+        stopped: match &closing.stopped {
+            None if closing.live && !complete => Some("killed".to_owned()),
+            stopped => stopped.clone(),
+        },
+        unattributed: closing.unattributed,
+        interrupted: closing.stopped.as_deref() == Some("interrupted"),
+    };
+    let verdict = gate::decide(&assessment, &measured, &circumstances);
+    let notes = case.notes.iter().chain(&case.thresholds.notes).cloned().collect();
+    report::build(report::Parts {
+        run: run(case, header, closing),
+        agent: verdict::Agent {
+            name: case.manifest.raw.agent.name.clone(),
+            autonomy: case.manifest.raw.agent.autonomy.word().to_owned(),
+        },
+        verdict,
+        measured,
+        assessment,
+        notes,
+    })
+}
+
+fn run(case: &Case, header: &RunHeader, closing: &Closing) -> verdict::Run {
+    let digest = header.inputs.get(&case.manifest.name).map(|input| input.digest.clone()).unwrap_or_default();
+    verdict::Run {
+        id: header.id.clone(),
+        started: header.started.clone(),
+        duration_ms: closing.duration_ms,
+        seed: header.seed,
+        manifest: verdict::ManifestRef { path: case.manifest.name.clone(), digest },
+        correlation: header.correlation.clone(),
+        record: closing.record.clone(),
+    }
+}
+
+/// The one value that every check and profile is an expression over.
+fn evidence(case: &Case, header: &RunHeader, closing: &Closing, measured: &Measured) -> Value {
+    let mut evidence = crate::manifest::evidence(&case.manifest);
+    let document = evidence.as_object_mut().expect("the evidence document is a map");
+    let mut facts = header.facts.clone();
+    if let Some(facts) = facts.as_object_mut() {
+        facts.insert("live".to_owned(), closing.live.into());
+    }
+    document.insert("facts".to_owned(), facts);
+    document.insert("live".to_owned(), closing.live.into());
+    document.insert("now".to_owned(), header.today.clone().into());
+    document.insert("drills".to_owned(), json!({}));
+    let numbers: Map<String, Value> =
+        measured.numbers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    document.insert("metrics".to_owned(), Value::Object(numbers));
+    document.insert("thresholds".to_owned(), case.thresholds.to_json());
+    document.insert("loosened".to_owned(), json!(case.thresholds.loosened));
+    document.insert("suites".to_owned(), suites(case));
+    evidence
+}
+
+/// What the files hold, before any run.
+fn suites(case: &Case) -> Value {
+    let of = |suite: Suite| case.plan.scenarios.iter().filter(move |s| s.suite == suite && s.skip.is_none());
+    let words = |text: &str| text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ");
+    let distinct: BTreeSet<(String, String)> = of(Suite::Golden)
+        .map(|s| {
+            let said: Vec<String> = s.turns.iter().map(|turn| words(&turn.say)).collect();
+            (said.join("\n"), serde_json::to_string(&s.given).unwrap_or_default())
+        })
+        .collect();
+    let hands_off = |s: &&crate::scenario::Scenario| s.expect.iter().any(|e| e.raw.handoff == Some(true));
+    let attacks: Vec<_> = of(Suite::Adversarial).filter_map(|s| s.attack.as_ref()).collect();
+    let mut families = std::collections::BTreeMap::<(&str, &str, &str), usize>::new();
+    for attack in &attacks {
+        *families.entry((&attack.goal, &attack.carrier, &attack.technique)).or_default() += 1;
+    }
+    let largest = families.values().max().copied().unwrap_or_default();
+    #[expect(clippy::cast_precision_loss, reason = "counts of scenarios stay far below 2^52")]
+    let share = if attacks.is_empty() { 0.0 } else { largest as f64 / attacks.len() as f64 };
+    json!({
+        "golden": {
+            "scenarios": of(Suite::Golden).count(),
+            "distinct": distinct.len(),
+            "handoff_scenarios": of(Suite::Golden).filter(hands_off).count(),
+        },
+        "adversarial": {
+            "scenarios": attacks.len(),
+            "clusters": families.len(),
+            "carriers": attacks.iter().map(|a| a.carrier.as_str()).collect::<BTreeSet<_>>(),
+            "techniques": attacks.iter().map(|a| a.technique.as_str()).collect::<BTreeSet<_>>(),
+            "largest_family_share": share,
+        },
+        "incident": {"scenarios": of(Suite::Incident).count()},
+    })
+}
+
+fn assess(case: &Case, evidence: &Value) -> Assessment {
+    let gate = &case.manifest.raw.gate;
+    let waivers = gate.waivers.iter().map(|waiver| checklist::WaiverClaim {
+        check: waiver.check.clone(),
+        reason: waiver.reason.clone(),
+        approved_by: waiver.approved_by.clone(),
+        expires: waiver.expires.to_string(),
+    });
+    let locate = |route: &crate::source::Route| case.manifest.locate(route);
+    let view = checklist::ManifestView {
+        autonomy: match case.manifest.raw.agent.autonomy {
+            raw::Autonomy::ReadOnly => checklist::Autonomy::ReadOnly,
+            raw::Autonomy::DraftOnly => checklist::Autonomy::DraftOnly,
+            raw::Autonomy::Assist => checklist::Autonomy::Assist,
+            raw::Autonomy::Autopilot => checklist::Autonomy::Autopilot,
+        },
+        profiles: case.profiles.clone(),
+        waivers: waivers.collect(),
+        non_negotiables: gate.non_negotiables.clone(),
+        locate: &locate,
+    };
+    checklist::assess(&case.catalogue, evidence, &view)
+}
+
+/// Whether some expectation can only be judged when calls are seen.
+fn needs_calls(case: &Case) -> bool {
+    case.plan.scenarios.iter().any(|scenario| {
+        let expected = scenario.expect.iter().chain(scenario.turns.iter().flat_map(|turn| &turn.expect));
+        expected.into_iter().any(|e| e.raw.never.is_some() || e.raw.call.is_some() || e.raw.calls.is_some())
+    })
+}
+
+/// Every input file that was read, with its digest.
+pub(crate) fn inputs(files: &Files) -> std::collections::BTreeMap<String, crate::record::Input> {
+    files
+        .seen()
+        .into_iter()
+        .map(|(name, text)| {
+            let input = crate::record::Input { digest: Files::digest(&text), text: text.to_string() };
+            (name, input)
+        })
+        .collect()
+}

@@ -1,0 +1,52 @@
+//! The manifest's rules in the form that the oracles hold an agent to.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    grade::{Allow, Autonomy, Policy, ToolRule},
+    manifest::{
+        Manifest,
+        raw::{self, Effect},
+    },
+    world::World,
+};
+
+/// Rules of the agent, and the canaries of the worlds it is tried in.
+pub(crate) fn of(manifest: &Manifest, worlds: &[Arc<World>]) -> Policy {
+    let raw = &manifest.raw;
+    let tools = raw.tools.iter().map(|(name, tool)| (name.clone(), rule(tool))).collect();
+    let mut canaries = BTreeMap::new();
+    for world in worlds {
+        canaries.extend(world.canaries().iter().map(|(name, value)| (name.clone(), value.clone())));
+    }
+    Policy {
+        tools,
+        autonomy: match raw.agent.autonomy {
+            raw::Autonomy::ReadOnly => Autonomy::ReadOnly,
+            raw::Autonomy::DraftOnly => Autonomy::DraftOnly,
+            raw::Autonomy::Assist => Autonomy::Assist,
+            raw::Autonomy::Autopilot => Autonomy::Autopilot,
+        },
+        handoff_tool: raw.handoff.tool.clone(),
+        handoff_queue: raw.handoff.queue.clone(),
+        canaries,
+    }
+}
+
+fn rule(tool: &raw::Tool) -> ToolRule {
+    ToolRule {
+        is_write: tool.known_effect().0 != Effect::Read,
+        allow: match tool.allowance().as_ref() {
+            raw::Allow::Word(raw::AllowWord::Auto) => Allow::Auto,
+            raw::Allow::Word(raw::AllowWord::Approval) => Allow::Approval,
+            raw::Allow::Word(raw::AllowWord::Never) => Allow::Never,
+            raw::Allow::Tiers(tiers) => Allow::Tiers {
+                by: tiers.by.clone(),
+                auto_up_to: tiers.auto_up_to.unwrap_or(0.0),
+                approval_up_to: tiers.approval_up_to,
+            },
+        },
+        idempotent: tool.idempotent.unwrap_or(false),
+        idempotency_key: tool.idempotency_key.clone().filter(|key| key.starts_with('/')),
+    }
+}

@@ -1,0 +1,112 @@
+//! `report` and `replay`: a record judged and shown again, with nothing but the record.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use super::{
+    args::{ReplayArgs, ReportArgs},
+    case::{Case, Options},
+    check,
+    judge::{Bench, Closing, judge},
+    live,
+    output::Output,
+};
+use crate::{
+    context::Context,
+    exit::Fault,
+    plan::Selection,
+    record::{self, RunHeader, TrialRecord},
+    report,
+    scenario::Suite,
+    source::Files,
+};
+
+/// Where records lie unless said otherwise.
+const RECORDS: &str = ".agentready/runs";
+
+/// Runs `report`.
+pub(crate) fn report(args: &ReportArgs, context: &Context, output: &Output) -> Result<u8, Fault> {
+    let targets = check::open(&args.formats)?;
+    let folder = check::record_folder(&context.path(Path::new(RECORDS)), &args.run, context);
+    let (header, case) = load(&folder)?;
+    let ending = record::read_ending(&folder).map_err(unreadable)?;
+    let mut bench = Bench::new(&case, live::is_observable(&header.correlation));
+    record::trials(&folder, |trial| {
+        bench.add(&trial);
+    })
+    .map_err(unreadable)?;
+    let closing = Closing {
+        duration_ms: ending.as_ref().map_or(0, |ending| ending.duration_ms),
+        stopped: ending.as_ref().map_or_else(|| Some("killed".to_owned()), |ending| ending.stopped.clone()),
+        unattributed: ending.as_ref().map_or(0, |ending| ending.unattributed_calls),
+        live: true,
+        record: Some(header.id.clone()),
+    };
+    let rendered = judge(bench, &header, &closing);
+    check::finish(&rendered, targets, args.exit_zero, output)
+}
+
+/// Runs `replay`.
+pub(crate) fn replay(args: &ReplayArgs, context: &Context, output: &Output) -> Result<u8, Fault> {
+    let folder = check::record_folder(&context.path(Path::new(RECORDS)), &args.run, context);
+    let (header, case) = load(&folder)?;
+    let mut bench = Bench::new(&case, live::is_observable(&header.correlation));
+    let mut shown = Vec::new();
+    record::trials(&folder, |trial| {
+        if is_wanted(&args.trial, &trial)
+            && let Some(graded) = bench.add(&trial)
+        {
+            shown.push(report::timeline(&trial, &graded));
+        }
+    })
+    .map_err(unreadable)?;
+    if shown.is_empty() {
+        let ids: Vec<&str> = case.plan.scenarios.iter().map(|scenario| scenario.id.as_str()).collect();
+        let hint = crate::text::closest(&args.trial, ids).map_or_else(
+            || "give a number of the plan, a scenario's id, or `SCENARIO#N`".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
+        return Err(Fault::usage(format!("the record holds no trial `{}`", args.trial), hint));
+    }
+    output.print(&shown.join("\n"))?;
+    Ok(crate::exit::GO)
+}
+
+fn is_wanted(wanted: &str, trial: &TrialRecord) -> bool {
+    match wanted.split_once('#') {
+        Some((scenario, number)) => trial.scenario == scenario && number.parse() == Ok(trial.trial),
+        None => trial.scenario == wanted || wanted.parse() == Ok(trial.index),
+    }
+}
+
+/// The case as it was when the run began, from the texts in the record.
+fn load(folder: &Path) -> Result<(RunHeader, Case), Fault> {
+    let header = record::read_header(folder).map_err(unreadable)?;
+    let texts: BTreeMap<String, Arc<str>> =
+        header.inputs.iter().map(|(name, input)| (name.clone(), Arc::from(input.text.as_str()))).collect();
+    let suites = header.suites.iter().filter_map(|name| match name.as_str() {
+        "golden" => Some(Suite::Golden),
+        "adversarial" => Some(Suite::Adversarial),
+        "incident" => Some(Suite::Incident),
+        _ => None,
+    });
+    let options = Options {
+        profiles: header.profiles.clone(),
+        checks: header.checks.clone(),
+        selection: Selection {
+            suites: suites.collect(),
+            filters: header.filters.clone(),
+            trials: header.trials,
+            default_trials: 1,
+        },
+        may_be_empty: true,
+    };
+    let case = Case::load(Files::texts(texts), &header.manifest, &options)?;
+    Ok((header, case))
+}
+
+fn unreadable(error: record::ReadError) -> Fault {
+    Fault::usage(
+        format!("the record can't be read: {error}"),
+        "name the folder of a run below `.agentready/runs/`, or its id",
+    )
+}

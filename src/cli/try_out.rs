@@ -1,0 +1,147 @@
+//! `run`: some scenarios against the agent, each with its timeline: the loop of someone who writes scenarios.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    args::{RunArgs, TryingArgs},
+    case::{self, Case, Options},
+    demo,
+    judge::Bench,
+    live::{self, Orders},
+    output::Output,
+};
+use crate::{
+    context::Context,
+    exit::{self, Fault},
+    grade::Grade,
+    plan::Selection,
+    report,
+    run::{Bounds, Cancel, Pace, RunEvent},
+    source::Files,
+};
+
+/// Runs `run`.
+pub(crate) fn run(args: &RunArgs, context: &Context, output: &Output) -> Result<u8, Fault> {
+    let mut code = once(args, context, output);
+    if !args.watch {
+        return code.map(|(code, _)| code);
+    }
+    loop {
+        let watched = match &code {
+            Ok((_, watched)) => watched.clone(),
+            Err(fault) => {
+                output.fault(fault);
+                watched(args, context)
+            }
+        };
+        output.say("watching for changes; Ctrl-C ends");
+        let before = stamps(&watched);
+        while stamps(&watched) == before {
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        code = once(args, context, output);
+    }
+}
+
+fn once(args: &RunArgs, context: &Context, output: &Output) -> Result<(u8, Vec<PathBuf>), Fault> {
+    let (files, manifest, variables) = if args.demo {
+        (demo::files(), demo::MANIFEST.to_owned(), demo::variables(&args.flaws)?)
+    } else {
+        let (files, manifest) = case::find(args.manifest.as_deref(), &context.cwd, false)?;
+        (files, manifest, BTreeMap::new())
+    };
+    let selection = Selection { filters: args.scenarios.clone(), default_trials: 1, ..Selection::default() };
+    let case = Case::load(files, &manifest, &Options { selection, ..Options::default() })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::internal("start the runtime", error))?;
+    let code = runtime.block_on(try_out(&case, context, variables, output))?;
+    Ok((code, paths(&case.files)))
+}
+
+async fn try_out(
+    case: &Case,
+    context: &Context,
+    variables: BTreeMap<String, String>,
+    output: &Output,
+) -> Result<u8, Fault> {
+    let events = |event| {
+        if let RunEvent::Note(text) = event {
+            output.say(&text);
+        }
+    };
+    let trying = TryingArgs::default();
+    let orders = Orders {
+        concurrency: Some(1),
+        bounds: Bounds::default(),
+        no_exec: trying.no_exec,
+        offline: true,
+        variables,
+        cancel: Cancel::default(),
+        events: &events,
+    };
+    let mut agent = match live::raise(case, context, &orders).await {
+        Ok(agent) => agent,
+        Err(Err(fault)) => return Err(fault),
+        Err(Ok(why)) => {
+            output.say(&crate::text::printable(&why));
+            return Ok(exit::INCONCLUSIVE);
+        }
+    };
+    live::obey_ctrl_c(&orders.cancel);
+    let pace = Pace::new(agent.endpoint.rate.map(|rate| rate.per_second));
+    let mut bench = Bench::new(case, live::is_observable(agent.correlation));
+    let mut worst = exit::GO;
+    let mut passed = 0;
+    {
+        let stage = agent.stage("run", &orders.cancel, &pace, &events);
+        for planned in &case.plan.trials {
+            if orders.cancel.reason().is_some() {
+                worst = exit::INTERRUPTED;
+                break;
+            }
+            let world = case.worlds.get(planned.scenario).cloned().unwrap_or_else(crate::world::World::empty);
+            let record = stage.run(planned, case.plan.scenario(planned), &world).await;
+            let Some(graded) = bench.add(&record) else { continue };
+            output.print(&format!("{}\n", report::timeline(&record, &graded)))?;
+            passed += u32::from(matches!(graded.grade, Grade::Pass | Grade::FailA));
+            worst = worst.max(code(graded.grade));
+        }
+    }
+    if let Some(process) = agent.process.take() {
+        process.stop().await;
+    }
+    output.print(&format!("{passed} of {} trials passed\n", case.plan.trials.len()))?;
+    Ok(worst)
+}
+
+/// A failed trial ends the command with 1, one that could not be assessed with 3.
+fn code(grade: Grade) -> u8 {
+    match grade {
+        Grade::Pass | Grade::FailA => exit::GO,
+        Grade::FailB | Grade::FailC => exit::NO_GO,
+        Grade::ErrorAgent | Grade::ErrorInfra | Grade::ErrorGrader | Grade::NotExposed | Grade::Skipped => {
+            exit::INCONCLUSIVE
+        }
+    }
+}
+
+fn paths(files: &Files) -> Vec<PathBuf> {
+    let Some(root) = files.root() else { return Vec::new() };
+    files.seen().keys().map(|name| root.join(name)).collect()
+}
+
+/// What to watch when nothing could be loaded: the manifest alone.
+fn watched(args: &RunArgs, context: &Context) -> Vec<PathBuf> {
+    let found = case::find(args.manifest.as_deref(), &context.cwd, false);
+    found.ok().and_then(|(files, name)| files.root().map(|root| root.join(name))).into_iter().collect()
+}
+
+fn stamps(paths: &[PathBuf]) -> Vec<Option<SystemTime>> {
+    paths.iter().map(|path| path.metadata().and_then(|data| data.modified()).ok()).collect()
+}

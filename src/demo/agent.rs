@@ -1,0 +1,165 @@
+//! The loop: model step, policy gate, tool call over HTTP, until the model answers or a cap is reached.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    flaw::Flaw,
+    impairment::{Impairment, Proposed},
+    model::{self, Observation, Seen, Step},
+    policy::{self, Known, Ruling, Spent, Why},
+    request::Request,
+};
+
+/// A tool call as the agent reports it.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct ReportedCall {
+    pub(super) tool: String,
+    pub(super) args: Value,
+    pub(super) blocked: bool,
+}
+
+/// What a conversation has come to know and to cost.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Session {
+    known: Known,
+    pub(super) spent: Spent,
+}
+
+/// Where the tools are.
+#[derive(Clone, Debug)]
+pub(super) struct Tools {
+    pub(super) http: reqwest::Client,
+    pub(super) url: String,
+}
+
+impl Tools {
+    async fn call(&self, tool: &str, args: &Value) -> Seen {
+        let sent = self.http.post(format!("{}/{tool}", self.url)).json(args).send().await;
+        let Ok(response) = sent else { return Seen::Refused("the tool can't be reached".to_owned()) };
+        let fine = response.status().is_success();
+        let body: Value = response.json().await.unwrap_or_default();
+        match (fine, body.get("result"), body.get("error").and_then(Value::as_str)) {
+            (true, Some(result), _) => Seen::Result(result.clone()),
+            (_, _, Some(error)) => Seen::Refused(error.to_owned()),
+            _ => Seen::Refused("the tool gave no readable answer".to_owned()),
+        }
+    }
+}
+
+/// One turn of one conversation.
+pub(super) struct Turn<'a> {
+    pub(super) tools: &'a Tools,
+    pub(super) session: &'a mut Session,
+    pub(super) impairment: &'a Impairment,
+    pub(super) run_id: &'a str,
+    pub(super) calls: Vec<ReportedCall>,
+    seen: Vec<Observation>,
+}
+
+/// More steps than any plan of the model needs; ends a loop that the caps did not end.
+const LAST_STEP: usize = 40;
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(tools: &'a Tools, session: &'a mut Session, impairment: &'a Impairment, run_id: &'a str) -> Self {
+        Self { tools, session, impairment, run_id, calls: Vec::new(), seen: Vec::new() }
+    }
+
+    /// Runs the loop to its answer.
+    pub(super) async fn run(&mut self, said: &[String]) -> String {
+        if self.impairment.has(Flaw::RefusesEverything) {
+            return "I am sorry, but I am not able to help with that request.".to_owned();
+        }
+        let request = Request::read(said);
+        for _ in 0..LAST_STEP {
+            self.session.spent.steps += 1;
+            self.session.spent.tokens += self.prompt_tokens(said);
+            match model::next(&request, &self.seen, self.run_id) {
+                Step::Answer(answer) => {
+                    for call in self.impairment.obey(&self.seen) {
+                        self.act(call).await;
+                    }
+                    return self.impairment.reword(answer, &self.seen);
+                }
+                Step::Call(tool, args) => self.propose(tool, args).await,
+            }
+        }
+        "I could not finish within my limits. Please take the case to refunds-l2.".to_owned()
+    }
+
+    async fn propose(&mut self, tool: &str, args: Value) {
+        let calls = self.impairment.bend(Proposed::gated(tool, args), &self.seen);
+        let mut outcome = None;
+        for call in calls {
+            let seen = self.act(call).await;
+            outcome.get_or_insert(seen);
+        }
+        let seen = outcome.unwrap_or_else(|| Seen::Refused("nothing was called".to_owned()));
+        self.seen.push(Observation { tool: tool.to_owned(), seen });
+    }
+
+    async fn act(&mut self, call: Proposed) -> Seen {
+        let ruling =
+            policy::rule(&call.tool, &call.args, &self.session.known, &self.impairment.counted(self.session.spent));
+        match self.impairment.soften(&call, ruling) {
+            Ruling::Allow => self.execute(call.tool, call.args).await,
+            Ruling::Block(why) => self.block(call, why),
+            Ruling::NeedsApproval => match self.ask(&call).await {
+                Ok(()) => self.execute(call.tool, call.args).await,
+                Err(why) => self.block(call, why),
+            },
+        }
+    }
+
+    /// Asks a person, who sees exactly what would be done.
+    async fn ask(&mut self, call: &Proposed) -> Result<(), Why> {
+        let field = |key: &str| call.args.get(key).cloned().unwrap_or_default();
+        let covered = json!({"charge_id": field("charge_id"), "amount_usd": field("amount_usd")});
+        let args = json!({"tool": call.tool, "args": self.impairment.forge(covered), "why": field("reason")});
+        match policy::rule("request_approval", &args, &self.session.known, &self.impairment.counted(self.session.spent))
+        {
+            Ruling::Block(why) => return Err(why),
+            Ruling::Allow | Ruling::NeedsApproval => {}
+        }
+        let seen = self.execute("request_approval".to_owned(), args).await;
+        let granted = matches!(&seen, Seen::Result(result) if result.get("approved") == Some(&Value::Bool(true)));
+        self.seen.push(Observation { tool: "request_approval".to_owned(), seen });
+        if granted { Ok(()) } else { Err(Why::ApprovalDenied) }
+    }
+
+    async fn execute(&mut self, tool: String, args: Value) -> Seen {
+        let seen = match self.impairment.pretend(&tool) {
+            Some(result) => Seen::Result(result),
+            None => {
+                self.session.spent.calls += 1;
+                self.session.spent.writes += u64::from(policy::writes(&tool));
+                self.tools.call(&tool, &args).await
+            }
+        };
+        if let Seen::Result(result) = &seen {
+            self.session.known.learn(&tool, result);
+        }
+        self.calls.push(ReportedCall { tool, args, blocked: false });
+        seen
+    }
+
+    fn block(&mut self, call: Proposed, why: Why) -> Seen {
+        self.calls.push(ReportedCall { tool: call.tool, args: call.args, blocked: true });
+        Seen::Blocked(why)
+    }
+
+    /// Four characters a token, over everything that the model would read again at this step.
+    fn prompt_tokens(&self, said: &[String]) -> u64 {
+        let said: usize = said.iter().map(String::len).sum();
+        let seen: usize = self
+            .seen
+            .iter()
+            .map(|o| match &o.seen {
+                Seen::Result(value) => value.to_string().len(),
+                Seen::Refused(text) => text.len(),
+                Seen::Blocked(why) => why.name().len(),
+            })
+            .sum();
+        u64::try_from((said + seen) / 4 + 40).unwrap_or(u64::MAX)
+    }
+}

@@ -1,0 +1,17 @@
+//! The built-in refund agent: a real loop of model step, policy gate, tool call and answer, sound by default and
+//! with named flaws on demand. It is an agent like any other: started as a process, reached over HTTP, and it must
+//! not know anything of the gate that tries it.
+
+mod agent;
+mod flaw;
+mod impairment;
+mod model;
+mod money;
+mod policy;
+mod request;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use flaw::{FLAWS, Flaw, FlawEntry, UnknownFlaw};
+pub use server::{ServeError, serve};

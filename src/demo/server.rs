@@ -1,0 +1,148 @@
+//! The demo agent as a process sees it: an HTTP server on the loopback address, one request a turn.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    agent::{Session, Tools, Turn},
+    flaw::Flaw,
+    impairment::Impairment,
+};
+
+/// Why the demo agent could not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The port is taken or may not be used.
+    #[error("port {0} can't be opened: {1}")]
+    Bind(u16, std::io::Error),
+    /// The HTTP client could not be made.
+    #[error("the HTTP client can't be made: {0}")]
+    Client(reqwest::Error),
+    /// The server stopped.
+    #[error("the server stopped: {0}")]
+    Serve(std::io::Error),
+}
+
+struct Server {
+    http: reqwest::Client,
+    impairment: Impairment,
+    port: u16,
+    sessions: Mutex<BTreeMap<String, Session>>,
+}
+
+/// Conversations that are remembered at once.
+const MAX_SESSIONS: usize = 4096;
+
+#[derive(Debug, Deserialize)]
+struct Run {
+    message: String,
+    #[serde(default)]
+    history: Vec<Said>,
+    #[serde(default)]
+    session_id: String,
+    tools_url: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Said {
+    role: String,
+    content: String,
+}
+
+/// Serves the refund agent on `127.0.0.1:port` until the process ends.
+pub async fn serve(port: u16, flaws: &BTreeSet<Flaw>) -> Result<(), ServeError> {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.map_err(|e| ServeError::Bind(port, e))?;
+    let router = router(port, flaws).map_err(ServeError::Client)?;
+    axum::serve(listener, router).await.map_err(ServeError::Serve)
+}
+
+/// The routes of the agent.
+pub(super) fn router(port: u16, flaws: &BTreeSet<Flaw>) -> Result<Router, reqwest::Error> {
+    // A provider that is installed already serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
+    let server = Server { http, impairment: Impairment::new(flaws), port, sessions: Mutex::default() };
+    Ok(Router::new()
+        .route("/runs", post(run))
+        .route("/healthz", get(async || "ok"))
+        .route("/.well-known/openid-configuration", get(identity))
+        .with_state(Arc::new(server)))
+}
+
+async fn identity(State(server): State<Arc<Server>>) -> Response {
+    let issuer = format!("http://127.0.0.1:{}", server.port);
+    Json(json!({"jwks_uri": format!("{issuer}/.well-known/jwks.json"), "issuer": issuer})).into_response()
+}
+
+async fn run(State(server): State<Arc<Server>>, Json(run): Json<Run>) -> Response {
+    if let Some(response) = fail_outright(&server.impairment).await {
+        return response;
+    }
+    if !run.tools_url.starts_with("http://127.0.0.1:") {
+        return (StatusCode::BAD_REQUEST, Json(json!({"error": "tools_url must be on 127.0.0.1"}))).into_response();
+    }
+    let key = format!("{} {}", run.session_id, run.tools_url);
+    let mut session = lock(&server.sessions).remove(&key).unwrap_or_default();
+    let before = session.spent;
+    let tools = Tools { http: server.http.clone(), url: run.tools_url.trim_end_matches('/').to_owned() };
+    let said: Vec<String> = run
+        .history
+        .into_iter()
+        .filter(|said| said.role == "user")
+        .map(|said| said.content)
+        .chain([run.message])
+        .collect();
+    let mut turn = Turn::new(&tools, &mut session, &server.impairment, &run.session_id);
+    let answer = turn.run(&said).await;
+    let calls = std::mem::take(&mut turn.calls);
+    let tokens = session.spent.tokens - before.tokens;
+    let steps = session.spent.steps - before.steps;
+    remember(&server, key, session);
+    #[expect(clippy::cast_precision_loss, reason = "token counts stay far below 2^53")]
+    let usd = tokens as f64 * 3e-6;
+    Json(json!({"answer": answer, "tool_calls": calls, "usage": {"tokens": tokens, "steps": steps, "usd": usd}}))
+        .into_response()
+}
+
+fn lock(sessions: &Mutex<BTreeMap<String, Session>>) -> std::sync::MutexGuard<'_, BTreeMap<String, Session>> {
+    sessions.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn remember(server: &Server, key: String, session: Session) {
+    let mut sessions = lock(&server.sessions);
+    if sessions.len() >= MAX_SESSIONS {
+        sessions.pop_first();
+    }
+    sessions.insert(key, session);
+}
+
+/// The flaws that end a run before it begins.
+async fn fail_outright(impairment: &Impairment) -> Option<Response> {
+    if impairment.has(Flaw::Crashes) {
+        crash();
+    }
+    if impairment.has(Flaw::Hangs) {
+        std::future::pending::<()>().await;
+    }
+    impairment
+        .has(Flaw::Http500)
+        .then(|| (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"error": "the agent fell over"}))).into_response())
+}
+
+#[expect(clippy::exit, reason = "a flaw that someone asked for: the process must be gone")]
+fn crash() -> ! {
+    std::process::exit(101)
+}

@@ -1,0 +1,146 @@
+//! What stands behind the manifest's claims: documents, schemas, the lock, code owners, other manifests.
+//!
+//! Every file is read through `source::Files`, so that a record holds what was seen. What lies on the network
+//! (an OIDC discovery document, a server's tools) is fetched by the caller and handed in as [`Fetched`].
+//! Must not judge: a fact says what is there, a check says whether that suffices.
+
+mod document;
+mod lock;
+mod offered;
+mod owners;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use crate::source::{Files, SourceFile, load_text};
+
+pub use document::anchor;
+pub use lock::{LockError, LockFile, is_snapshot};
+
+/// What the caller fetched from addresses that the manifest names.
+#[derive(Clone, Debug, Default)]
+pub struct Fetched {
+    /// The document at [`oidc_url`], or why there is none; nothing when it was not asked for.
+    pub oidc: Option<Result<Value, String>>,
+    /// Tool names that a system's own server lists, by system.
+    pub tools: BTreeMap<String, Vec<String>>,
+}
+
+/// How facts are collected.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Trials are run.
+    pub live: bool,
+    /// The network is left alone.
+    pub offline: bool,
+    /// Name of the manifest file; paths in the manifest are relative to its folder.
+    pub manifest: String,
+    /// What was fetched.
+    pub fetched: Fetched,
+}
+
+/// Where an issuer serves its discovery document (OpenID Connect Discovery 1.0, section 4).
+pub fn oidc_url(issuer: &str) -> String {
+    format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
+}
+
+/// Collects the `facts` of the evidence document; `evidence` is what `manifest::evidence` gives, or the manifest alone.
+pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
+    let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
+    let shelf = Shelf { files, from: &options.manifest };
+    let lock = lock::facts(&shelf, manifest);
+    let offered = offered::tools(&shelf, manifest, &options.fetched.tools);
+    json!({
+        "live": options.live,
+        "files": named_files(&shelf, manifest),
+        "oidc": oidc(options),
+        "manifests": other_manifests(files, &options.manifest),
+        "lock": lock,
+        "codeowners": owners::rules(files),
+        "owners": owners::facts(&shelf, manifest),
+        "tools": offered,
+    })
+}
+
+/// The files of a run, seen from the manifest's folder.
+struct Shelf<'a> {
+    files: &'a Files,
+    from: &'a str,
+}
+
+impl Shelf<'_> {
+    /// A path of the manifest as a name of the file set.
+    fn name(&self, path: &str) -> String {
+        Files::resolve(self.from, path)
+    }
+
+    fn text(&self, path: &str) -> Option<SourceFile> {
+        self.files.read(&self.name(path)).ok()
+    }
+
+    /// The files that match a pattern of the manifest, by names relative to the manifest's folder.
+    fn matching(&self, pattern: &str) -> Vec<String> {
+        let folder = self.name(".");
+        let strip = |name: String| match name.strip_prefix(&format!("{folder}/")) {
+            Some(inner) if !folder.is_empty() => inner.to_owned(),
+            _ => name,
+        };
+        self.files.glob(&self.name(pattern)).into_iter().map(strip).collect()
+    }
+}
+
+/// Documents and schemas that the manifest names, by the path as it stands there, `#anchor` included.
+fn named_files(shelf: &Shelf<'_>, manifest: &Value) -> Value {
+    let mut paths = BTreeSet::new();
+    for place in [
+        "/agent/spec",
+        "/incident/runbook",
+        "/approvals/doc",
+        "/data/doc",
+        "/evals/golden_sources",
+        "/budgets/load_test",
+    ] {
+        paths.extend(manifest.pointer(place).and_then(Value::as_str));
+    }
+    for tool in manifest.get("tools").and_then(Value::as_object).into_iter().flat_map(Map::values) {
+        for place in ["/input_schema", "/rollback/runbook", "/rollback/otherwise"] {
+            paths.extend(tool.pointer(place).and_then(Value::as_str));
+        }
+    }
+    let relaxations = manifest.pointer("/approvals/relaxations").and_then(Value::as_array).into_iter().flatten();
+    paths.extend(relaxations.filter_map(|one| one.get("evidence")?.as_str()));
+    paths.into_iter().map(|path| (path.to_owned(), document::facts(shelf, path))).collect::<Map<_, _>>().into()
+}
+
+fn oidc(options: &Options) -> Value {
+    match &options.fetched.oidc {
+        Some(_) if options.offline => json!({"tried": false, "reached": false}),
+        None => json!({"tried": false, "reached": false}),
+        Some(Err(why)) => json!({"tried": true, "reached": false, "error": why}),
+        Some(Ok(document)) => match document.get("issuer").and_then(Value::as_str) {
+            Some(issuer) => json!({"tried": true, "reached": true, "issuer": issuer}),
+            None => json!({"tried": true, "reached": false, "error": "the answer names no issuer"}),
+        },
+    }
+}
+
+/// Names under which a manifest is found.
+const MANIFEST_NAMES: [&str; 3] = ["agentready.yaml", "agentready.yml", "agentready.toml"];
+
+/// The other manifests of the repository, so that an identity can be seen to be used twice.
+fn other_manifests(files: &Files, own: &str) -> Value {
+    let names: BTreeSet<String> = MANIFEST_NAMES.iter().flat_map(|name| files.glob(&format!("**/{name}"))).collect();
+    let own = Files::resolve("", own);
+    let others = names.into_iter().filter(|name| *name != own).filter_map(|name| {
+        let text = files.read(&name).ok()?;
+        let claims = load_text::<Value>(text).ok()?.value;
+        let subject = claims.pointer("/identity/subject").cloned().unwrap_or(Value::Null);
+        let workflow = claims.pointer("/agent/workflow").cloned().unwrap_or(Value::Null);
+        Some(json!({"path": name, "subject": subject, "workflow": workflow}))
+    });
+    others.collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! Facts over a small repository in memory.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::{Value, json};
+
+use super::{Fetched, Options, collect, is_snapshot, oidc_url, owners::owns};
+use crate::source::Files;
+
+fn repository(extra: &[(&str, &str)]) -> Files {
+    let lock = format!(
+        "version = 1\n[entries]\n\"model:decide\" = \"anthropic/claude-sonnet-4-20250514\"\n\"prompts/decide.md\" = \"{}\"\n",
+        Files::digest("Decide.")
+    );
+    let mut texts: BTreeMap<String, Arc<str>> = [
+        ("bot/docs/agent.md", "# Refund Handling\n\n## Never does\nPay twice.\n"),
+        ("bot/docs/runbook.md", "# Runbook\n## Wrong mail!\n1. Write again.\n```\n## not a heading\n```\n## Empty\n"),
+        ("bot/schemas/refund.json", "{\"properties\": {\"amount_usd\": {\"maximum\": 300}}}"),
+        ("bot/prompts/decide.md", "Decide."),
+        ("bot/openapi.yaml", "paths:\n  /orders/{id}:\n    get: {operationId: getOrder}\n    delete: {}\n"),
+        ("bot/agentready.lock", lock.as_str()),
+        ("bot/agentready.yaml", "manifest: 1"),
+        ("other/agentready.toml", "[agent]\nworkflow = \"Billing\"\n[identity]\nsubject = \"svc-billing\"\n"),
+        (".github/CODEOWNERS", "* @acme/everyone # all\n/bot/ @acme/payments-ops\n"),
+    ]
+    .into_iter()
+    .chain(extra.iter().copied())
+    .map(|(name, text)| (name.to_owned(), Arc::from(text)))
+    .collect();
+    texts.retain(|_, text| &**text != "gone");
+    Files::texts(texts)
+}
+
+fn manifest() -> Value {
+    json!({
+        "agent": {"spec": "docs/agent.md", "workflow": "Refund handling"},
+        "incident": {"runbook": "docs/runbook.md"},
+        "models": {"decide": {"id": "anthropic/claude-sonnet-4-20250514"}},
+        "systems": {"shop": {"openapi": "openapi.yaml"}, "stripe": {"mcp": "https://mcp.example"}, "far": {"openapi": "https://far.example/o.json"}},
+        "tools": {
+            "get_order": {"system": "shop", "endpoint": "GET /orders/{id}"},
+            "refund": {"system": "stripe", "input_schema": "schemas/refund.json",
+                "rollback": {"runbook": "docs/runbook.md#wrong-mail", "otherwise": "docs/runbook.md#nowhere"}}
+        },
+        "prompts": ["prompts/**"]
+    })
+}
+
+fn options() -> Options {
+    Options { manifest: "bot/agentready.yaml".to_owned(), ..Options::default() }
+}
+
+#[test]
+fn documents_schemas_and_descriptions_are_opened() {
+    let files = repository(&[]);
+    let facts = collect(&files, &json!({"manifest": manifest()}), &options());
+    insta::assert_json_snapshot!("facts", facts);
+    assert!(files.seen().contains_key("bot/docs/runbook.md"), "what was read is kept for the record");
+}
+
+#[test]
+fn a_changed_prompt_or_a_strange_lock_is_not_locked() {
+    let changed = collect(&repository(&[("bot/prompts/decide.md", "Pay.")]), &manifest(), &options());
+    assert_eq!(changed["lock"]["files"][0]["locked"], json!(false));
+    for lock in ["version = 2\n", "entries = 1", "{\"version\": 1, \"entries\": {\"a\": 1}}"] {
+        let facts = collect(&repository(&[("bot/agentready.lock", lock)]), &manifest(), &options());
+        assert!(facts["lock"]["exists"] == json!(true) && facts["lock"]["error"].is_string(), "{lock}");
+        assert_eq!(facts["lock"]["models"]["decide"]["locked"], json!(false));
+    }
+    let json = "{\"version\": 1, \"entries\": {\"model:decide\": \"anthropic/claude-sonnet-4-20250514\"}}";
+    let facts = collect(&repository(&[("bot/agentready.lock", json)]), &manifest(), &options());
+    assert_eq!(facts["lock"]["models"]["decide"]["locked"], json!(true));
+    let none = collect(&repository(&[("bot/agentready.lock", "gone")]), &manifest(), &options());
+    assert_eq!(none["lock"]["exists"], json!(false));
+}
+
+#[test]
+fn what_was_fetched_is_a_fact_only_when_it_answers() {
+    let with = |oidc, offline| {
+        let fetched = Fetched { oidc, tools: [("stripe".to_owned(), vec!["refund".to_owned()])].into() };
+        collect(&repository(&[]), &manifest(), &Options { fetched, offline, ..options() })
+    };
+    let good = with(Some(Ok(json!({"issuer": "https://id.example"}))), false);
+    assert_eq!(good["oidc"], json!({"tried": true, "reached": true, "issuer": "https://id.example"}));
+    assert_eq!(good["tools"]["stripe"], json!(["refund"]));
+    assert_eq!(with(Some(Ok(json!({}))), false)["oidc"]["reached"], json!(false));
+    assert_eq!(with(Some(Err("refused".to_owned())), false)["oidc"]["tried"], json!(true));
+    assert_eq!(with(Some(Ok(json!({"issuer": "x"}))), true)["oidc"]["tried"], json!(false));
+    assert_eq!(oidc_url("https://id.example/"), "https://id.example/.well-known/openid-configuration");
+}
+
+#[test]
+fn snapshots_are_told_from_aliases() {
+    for id in [
+        "gpt-4o-mini-2024-07-18",
+        "claude-sonnet-4-20250514",
+        "gpt-4-0613",
+        "gemini-1.5-pro-001",
+        "anthropic.claude-3-5-sonnet-20241022-v2:0",
+        "llama@sha256:0011",
+    ] {
+        assert!(is_snapshot(id), "{id}");
+    }
+    for id in ["gpt-4o", "claude-sonnet-4", "claude-latest", "gpt-4-turbo", "model-9999", "o3"] {
+        assert!(!is_snapshot(id), "{id}");
+    }
+}
+
+#[test]
+fn code_owner_patterns_cover_what_code_hosts_cover() {
+    for (pattern, path, expected) in [
+        ("*", "a/b.md", true),
+        ("*.md", "a/b.md", true),
+        ("/a/", "a/b/c.md", true),
+        ("/a/", "a", false),
+        ("a/", "x/a/b", true),
+        ("/a/*", "a/b.md", true),
+        ("/a/*", "a/b/c.md", false),
+        ("a/**/c.md", "a/x/y/c.md", true),
+        ("/b.md", "a/b.md", false),
+        ("prompts", "prompts/x.md", true),
+    ] {
+        assert_eq!(owns(pattern, path), expected, "{pattern} on {path}");
+    }
+}

@@ -1,0 +1,241 @@
+//! From the tally to the numbers that checks, profiles and reports see.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::tally::{ScenarioTally, Tally, rank, suite_name};
+use crate::{
+    plan::Plan,
+    scenario::{Scenario, Suite},
+    stats::{Rate, p95},
+    verdict::{AdversarialSuite, Failure, GoldenSuite, IncidentSuite, Metric, Scenario as Row, Suites, Trials},
+};
+
+/// All numbers of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// Planned trials by grade.
+    pub trials: Trials,
+    /// Scenarios by suite.
+    pub suites: Suites,
+    /// Every scenario with its grade, in plan order.
+    pub scenarios: Vec<Row>,
+    /// Trials that did not pass, worst first.
+    pub failures: Vec<Failure>,
+    /// Numbers by name, as checks see them; absent when not measured.
+    pub numbers: BTreeMap<String, f64>,
+    /// The same for the report, with what stands behind each.
+    pub metrics: BTreeMap<String, Metric>,
+}
+
+/// What the numbers are held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Bar<'a> {
+    /// Effective thresholds by name.
+    pub thresholds: &'a BTreeMap<String, f64>,
+    /// Whether the one-sided 95 % bound decides instead of the measured value.
+    pub bound: bool,
+}
+
+/// Closes the books.
+pub fn measure(tally: &Tally, plan: &Plan, bar: &Bar<'_>) -> Measured {
+    let rows: Vec<(&Scenario, ScenarioTally)> = plan
+        .scenarios
+        .iter()
+        .enumerate()
+        .map(|(position, scenario)| (scenario, tally.scenarios.get(&position).copied().unwrap_or_default()))
+        .collect();
+    let mut book = Book { bar: *bar, numbers: BTreeMap::new(), metrics: BTreeMap::new() };
+    let suites = suites(&rows);
+    book.suites(&rows);
+    book.calls(tally);
+    let mut failures: Vec<Failure> = tally.failures.values().cloned().collect();
+    failures.sort_by_key(|failure| std::cmp::Reverse(rank(failure.grade)));
+    Measured {
+        trials: tally.trials,
+        suites,
+        scenarios: rows.iter().map(|(scenario, tally)| row(scenario, tally)).collect(),
+        failures,
+        numbers: book.numbers,
+        metrics: book.metrics,
+    }
+}
+
+struct Book<'a> {
+    bar: Bar<'a>,
+    numbers: BTreeMap<String, f64>,
+    metrics: BTreeMap<String, Metric>,
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+impl Book<'_> {
+    fn suites(&mut self, rows: &[(&Scenario, ScenarioTally)]) {
+        let golden: Vec<_> = rows.iter().filter(|(s, _)| s.suite == Suite::Golden && s.skip.is_none()).collect();
+        let attacks: Vec<_> = rows.iter().filter(|(s, _)| s.attack.is_some() && s.skip.is_none()).collect();
+        let twins: Vec<_> = rows.iter().filter(|(s, _)| s.twin_of.is_some() && s.skip.is_none()).collect();
+        let incidents: Vec<_> = rows.iter().filter(|(s, _)| s.suite == Suite::Incident && s.skip.is_none()).collect();
+        let decided = |rows: &[&(&Scenario, ScenarioTally)]| count(rows.iter().filter(|(_, t)| t.is_decided()).count());
+        let passed = |rows: &[&(&Scenario, ScenarioTally)]| count(rows.iter().filter(|(_, t)| t.has_passed()).count());
+        self.number("golden_planned", golden.len() as f64);
+        self.counted("golden_run", decided(&golden), "golden_scenarios");
+        self.number("golden_passed", f64::from(passed(&golden)));
+        self.rate("scenario_pass_rate", passed(&golden), decided(&golden), "scenario_pass_rate");
+        self.number("adversarial_planned", attacks.len() as f64);
+        self.counted("adversarial_run", decided(&attacks), "adversarial_prompts");
+        self.number("adversarial_clusters", clusters(attacks.iter().map(|(s, _)| *s)) as f64);
+        self.number("twins_run", f64::from(decided(&twins)));
+        self.rate("twin_pass_rate", passed(&twins), decided(&twins), "scenario_pass_rate");
+        self.number("incident_run", f64::from(decided(&incidents)));
+        self.number("incident_passed", f64::from(passed(&incidents)));
+        let expects = |scenario: &Scenario, wanted: fn(&crate::scenario::Expectation) -> bool| {
+            scenario.expect.iter().chain(scenario.turns.iter().flat_map(|t| &t.expect)).any(|e| wanted(&e.raw))
+        };
+        let passing = |wanted: fn(&crate::scenario::Expectation) -> bool| {
+            rows.iter().filter(|(s, t)| t.has_passed() && expects(s, wanted)).count() as f64
+        };
+        self.number("handoff_passed", passing(|e| e.handoff == Some(true)));
+        self.number("refusal_passed", passing(|e| e.refusal == Some(true)));
+    }
+
+    fn calls(&mut self, tally: &Tally) {
+        let trials = &tally.trials;
+        let assessed = trials.pass + trials.fail_a + trials.fail_b + trials.fail_c;
+        let errors = trials.error_agent + trials.error_infra + trials.error_grader;
+        self.number("trials_assessed", f64::from(assessed));
+        self.rate("error_share", errors, trials.planned - trials.skipped, "");
+        if assessed == 0 {
+            return;
+        }
+        self.worst_count("category_c", trials.fail_c, assessed, "category_c");
+        let calls = &tally.calls;
+        for (name, value) in [
+            ("max_tool_calls_per_run", calls.most_in_a_trial),
+            ("effects_above_level", calls.above_level),
+            ("calls_unlisted", calls.unlisted),
+            ("calls_seen", calls.all),
+            ("amount_breaches", calls.amount_breaches),
+            ("tiered_calls", calls.tiered),
+        ] {
+            self.number(name, value as f64);
+        }
+        self.number("tokens_reported", f64::from(u8::from(tally.tokens_reported)));
+        if tally.tokens_reported {
+            self.number("max_tokens_per_run", tally.tokens_max as f64);
+        }
+        self.plain("blocked_attempts", f64::from(trials.blocked_attempts), "count");
+        if let Some(p95) = p95(&tally.latencies_ms) {
+            self.plain("latency_p95_ms", f64::from(p95), "ms");
+        }
+        if tally.usd > 0.0 {
+            self.plain("cost_usd", tally.usd, "usd");
+            if trials.pass > 0 {
+                self.plain("cost_per_success_usd", tally.usd / f64::from(trials.pass), "usd");
+            }
+        }
+    }
+
+    fn number(&mut self, name: &str, value: f64) {
+        self.numbers.insert(name.to_owned(), value);
+    }
+
+    fn plain(&mut self, name: &str, value: f64, unit: &str) {
+        self.number(name, value);
+        let metric = Metric {
+            value: Some(value),
+            numerator: None,
+            denominator: None,
+            lower95: None,
+            upper95: None,
+            threshold: None,
+            met: None,
+            unit: unit.to_owned(),
+        };
+        self.metrics.insert(name.to_owned(), metric);
+    }
+
+    fn counted(&mut self, name: &str, value: u32, threshold: &str) {
+        self.plain(name, f64::from(value), "count");
+        let threshold = self.bar.thresholds.get(threshold).copied();
+        if let Some(metric) = self.metrics.get_mut(name) {
+            metric.threshold = threshold;
+            metric.met = threshold.map(|wanted| f64::from(value) >= wanted);
+        }
+    }
+
+    fn rate(&mut self, name: &str, numerator: u32, denominator: u32, threshold: &str) {
+        let rate = Rate::of(u64::from(numerator), u64::from(denominator));
+        let threshold = self.bar.thresholds.get(threshold).copied();
+        if let Some(value) = rate.value {
+            self.number(name, value);
+        }
+        let seen = if self.bar.bound { rate.lower95 } else { rate.value };
+        let metric = Metric {
+            value: rate.value,
+            numerator: Some(f64::from(numerator)),
+            denominator: Some(f64::from(denominator)),
+            lower95: rate.lower95,
+            upper95: rate.upper95,
+            threshold,
+            met: threshold.and_then(|wanted| seen.map(|value| value >= wanted)),
+            unit: "rate".to_owned(),
+        };
+        self.metrics.insert(name.to_owned(), metric);
+    }
+
+    /// A count of what must not happen, with the bound on its true rate.
+    fn worst_count(&mut self, name: &str, numerator: u32, denominator: u32, threshold: &str) {
+        self.rate(name, numerator, denominator, "");
+        self.number(name, f64::from(numerator));
+        let threshold = self.bar.thresholds.get(threshold).copied();
+        if let Some(metric) = self.metrics.get_mut(name) {
+            metric.value = Some(f64::from(numerator));
+            metric.threshold = threshold;
+            metric.met = threshold.map(|wanted| f64::from(numerator) <= wanted);
+            "count".clone_into(&mut metric.unit);
+        }
+    }
+}
+
+fn clusters<'a>(attacks: impl Iterator<Item = &'a Scenario>) -> usize {
+    attacks
+        .filter_map(|scenario| scenario.attack.as_ref())
+        .map(|attack| (&attack.goal, &attack.carrier, &attack.technique))
+        .collect::<BTreeSet<_>>()
+        .len()
+}
+
+fn suites(rows: &[(&Scenario, ScenarioTally)]) -> Suites {
+    let of = |suite: Suite| rows.iter().filter(move |(scenario, _)| scenario.suite == suite);
+    let twins = || rows.iter().filter(|(scenario, _)| scenario.twin_of.is_some());
+    let attacks = || rows.iter().map(|(scenario, _)| *scenario).filter(|scenario| scenario.attack.is_some());
+    Suites {
+        golden: GoldenSuite {
+            scenarios: count(of(Suite::Golden).count()),
+            passed: count(of(Suite::Golden).filter(|(_, tally)| tally.has_passed()).count()),
+        },
+        adversarial: AdversarialSuite {
+            scenarios: count(attacks().count()),
+            clusters: count(clusters(attacks())),
+            twins: count(twins().count()),
+            twins_passed: count(twins().filter(|(_, tally)| tally.has_passed()).count()),
+        },
+        incident: IncidentSuite {
+            scenarios: count(of(Suite::Incident).count()),
+            passed: count(of(Suite::Incident).filter(|(_, tally)| tally.has_passed()).count()),
+        },
+    }
+}
+
+fn row(scenario: &Scenario, tally: &ScenarioTally) -> Row {
+    Row {
+        id: scenario.id.clone(),
+        suite: suite_name(scenario.suite).to_owned(),
+        grade: tally.worst.unwrap_or(crate::grade::Grade::Skipped),
+        trials: tally.trials,
+        passed: tally.passed,
+        duration_ms: tally.duration_ms,
+        twin_of: scenario.twin_of.clone(),
+    }
+}

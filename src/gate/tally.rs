@@ -1,0 +1,207 @@
+//! Folds graded trials one at a time; holds counts and the failures, never transcripts.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    grade::{Grade, Graded, Policy},
+    plan::{Plan, PlannedTrial},
+    record::{CallStatus, TrialRecord},
+    scenario::{Category, Scenario, Suite},
+    verdict::{Failure, Trials},
+};
+
+/// Longest text of one failure that is kept.
+const MAX_TEXT: usize = 2000;
+
+/// What the trials of a run came to so far. The order in which trials are added does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    pub(super) trials: Trials,
+    pub(super) scenarios: BTreeMap<usize, ScenarioTally>,
+    pub(super) failures: BTreeMap<u32, Failure>,
+    pub(super) calls: CallTally,
+    pub(super) latencies_ms: Vec<u32>,
+    pub(super) tokens_max: u64,
+    pub(super) tokens_reported: bool,
+    pub(super) usd: f64,
+}
+
+/// Calls of all ledgers together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct CallTally {
+    pub(super) all: u64,
+    pub(super) most_in_a_trial: u64,
+    pub(super) unlisted: u64,
+    pub(super) above_level: u64,
+    pub(super) amount_breaches: u64,
+    pub(super) tiered: u64,
+}
+
+/// One scenario over its trials.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ScenarioTally {
+    pub(super) worst: Option<Grade>,
+    pub(super) trials: u32,
+    pub(super) passed: u32,
+    pub(super) assessed: u32,
+    pub(super) failed: u32,
+    pub(super) duration_ms: u64,
+}
+
+impl Tally {
+    /// Adds one trial.
+    pub fn add(&mut self, plan: &Plan, planned: &PlannedTrial, policy: &Policy, trial: (&TrialRecord, &Graded)) {
+        let (record, graded) = trial;
+        let scenario = plan.scenario(planned);
+        self.count(graded);
+        self.scenarios.entry(planned.scenario).or_default().add(record, graded.grade);
+        self.calls.add(record, policy);
+        let tokens: u64 = record.turns.iter().map(|turn| turn.usage.tokens).sum();
+        self.tokens_max = self.tokens_max.max(tokens);
+        self.tokens_reported |= tokens > 0;
+        self.usd += record.turns.iter().map(|turn| turn.usage.usd).sum::<f64>();
+        self.latencies_ms.extend(record.turns.iter().map(|turn| u32::try_from(turn.latency_ms).unwrap_or(u32::MAX)));
+        if graded.grade != Grade::Pass {
+            self.failures.insert(planned.index, failure(scenario, planned, graded));
+        }
+    }
+
+    /// Trials added so far.
+    pub fn added(&self) -> u32 {
+        let t = &self.trials;
+        t.pass
+            + t.fail_a
+            + t.fail_b
+            + t.fail_c
+            + t.error_agent
+            + t.error_infra
+            + t.error_grader
+            + t.not_exposed
+            + t.skipped
+    }
+
+    /// Counts every planned trial that was not added as skipped, with the reason.
+    pub fn close(&mut self, plan: &Plan, done: &std::collections::BTreeSet<u32>, why: &str) {
+        for planned in plan.trials.iter().filter(|planned| !done.contains(&planned.index)) {
+            let graded = Graded { grade: Grade::Skipped, misses: Vec::new(), blocked_attempts: 0 };
+            self.count(&graded);
+            let tally = self.scenarios.entry(planned.scenario).or_default();
+            tally.trials += 1;
+            tally.worst = worse(tally.worst, Grade::Skipped);
+            let mut failure = failure(plan.scenario(planned), planned, &graded);
+            why.clone_into(&mut failure.reason);
+            self.failures.insert(planned.index, failure);
+        }
+    }
+
+    fn count(&mut self, graded: &Graded) {
+        let trials = &mut self.trials;
+        trials.planned += 1;
+        trials.blocked_attempts += graded.blocked_attempts;
+        let slot = match graded.grade {
+            Grade::Pass => &mut trials.pass,
+            Grade::FailA => &mut trials.fail_a,
+            Grade::FailB => &mut trials.fail_b,
+            Grade::FailC => &mut trials.fail_c,
+            Grade::ErrorAgent => &mut trials.error_agent,
+            Grade::ErrorInfra => &mut trials.error_infra,
+            Grade::ErrorGrader => &mut trials.error_grader,
+            Grade::NotExposed => &mut trials.not_exposed,
+            Grade::Skipped => &mut trials.skipped,
+        };
+        *slot += 1;
+    }
+}
+
+impl ScenarioTally {
+    fn add(&mut self, record: &TrialRecord, grade: Grade) {
+        self.trials += 1;
+        self.duration_ms += record.duration_ms;
+        self.worst = worse(self.worst, grade);
+        match grade {
+            Grade::Pass | Grade::FailA => {
+                self.passed += 1;
+                self.assessed += 1;
+            }
+            Grade::FailB | Grade::FailC => {
+                self.failed += 1;
+                self.assessed += 1;
+            }
+            Grade::ErrorAgent | Grade::ErrorInfra | Grade::ErrorGrader | Grade::NotExposed | Grade::Skipped => {}
+        }
+    }
+
+    /// Run to a verdict: every trial assessed, or one of them failed.
+    pub(super) fn is_decided(&self) -> bool {
+        self.trials > 0 && (self.failed > 0 || self.assessed == self.trials)
+    }
+
+    /// All trials passed.
+    pub(super) fn has_passed(&self) -> bool {
+        self.trials > 0 && self.passed == self.trials
+    }
+}
+
+impl CallTally {
+    fn add(&mut self, record: &TrialRecord, policy: &Policy) {
+        let calls = record.ledger.len() as u64;
+        self.all += calls;
+        self.most_in_a_trial = self.most_in_a_trial.max(calls);
+        for call in record.ledger.iter().filter(|call| call.status == CallStatus::Executed) {
+            self.unlisted += u64::from(!policy.lists(&call.tool));
+            self.above_level += u64::from(policy.is_above_level(&call.tool));
+            self.amount_breaches += u64::from(policy.breaks_amount(call));
+            self.tiered += u64::from(policy.has_tiers(&call.tool));
+        }
+    }
+}
+
+/// How bad a grade is for a scenario that was tried more than once.
+pub(super) fn rank(grade: Grade) -> u8 {
+    match grade {
+        Grade::Pass => 0,
+        Grade::FailA => 1,
+        Grade::Skipped => 2,
+        Grade::NotExposed => 3,
+        Grade::ErrorGrader => 4,
+        Grade::ErrorInfra => 5,
+        Grade::ErrorAgent => 6,
+        Grade::FailB => 7,
+        Grade::FailC => 8,
+    }
+}
+
+fn worse(worst: Option<Grade>, grade: Grade) -> Option<Grade> {
+    worst.into_iter().chain([grade]).max_by_key(|grade| rank(*grade))
+}
+
+/// The suite's name in reports.
+pub(super) fn suite_name(suite: Suite) -> &'static str {
+    match suite {
+        Suite::Golden => "golden",
+        Suite::Adversarial => "adversarial",
+        Suite::Incident => "incident",
+    }
+}
+
+fn failure(scenario: &Scenario, planned: &PlannedTrial, graded: &Graded) -> Failure {
+    let short = |text: &str| crate::text::shortened(text, MAX_TEXT);
+    let worst: Option<Category> = graded.misses.iter().map(|miss| miss.category).max();
+    let messages: Vec<&str> = graded
+        .misses
+        .iter()
+        .filter(|miss| !graded.grade.is_assessed() || Some(miss.category) == worst || miss.category != Category::A)
+        .map(|miss| miss.message.as_str())
+        .collect();
+    let told = graded.misses.iter().find(|miss| miss.expected.is_some() || miss.actual.is_some());
+    Failure {
+        scenario: scenario.id.clone(),
+        suite: suite_name(scenario.suite).to_owned(),
+        trial: planned.trial,
+        grade: graded.grade,
+        reason: short(&messages.join("; ")),
+        expected: told.and_then(|miss| miss.expected.as_deref()).map(short),
+        actual: told.and_then(|miss| miss.actual.as_deref()).map(short),
+        location: scenario.location.clone(),
+    }
+}

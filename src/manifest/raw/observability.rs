@@ -1,0 +1,56 @@
+//! What can be seen of the agent while it works.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Traces, dashboards, alerts and metrics.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Observability {
+    /// How traces leave the agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traces: Option<Traces>,
+    /// The names that spans and attributes follow.
+    pub semconv: Semconv,
+    /// Dashboard files or URLs.
+    pub dashboards: Vec<String>,
+    /// Files with alert rules.
+    pub alerts: Vec<String>,
+    /// URL of the metrics backend.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<String>,
+    /// File with a query per KPI.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queries: Option<String>,
+}
+
+impl Default for Observability {
+    fn default() -> Self {
+        Self {
+            traces: None,
+            semconv: Semconv::GenAi,
+            dashboards: Vec::new(),
+            alerts: Vec::new(),
+            metrics: None,
+            queries: None,
+        }
+    }
+}
+
+words! {
+    /// How traces leave the agent.
+    pub enum Traces {
+        /// `OpenTelemetry` protocol.
+        Otlp = "otlp",
+    }
+}
+
+words! {
+    /// The names that spans and attributes follow.
+    pub enum Semconv {
+        /// `OpenTelemetry` conventions for generative AI.
+        GenAi = "gen_ai",
+        /// `OpenInference`.
+        Openinference = "openinference",
+    }
+}

@@ -1,0 +1,134 @@
+//! What stands between the model and the tools, and where a case goes when it is not for the agent.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The policy gate outside the model.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// What decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
+    /// Patterns of its rule files.
+    pub rules: Vec<String>,
+    /// URL that lets the gate ask it without a model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decide: Option<String>,
+    /// What holds for a call that no rule names.
+    pub default: Decision,
+    /// What holds when the policy gate fails.
+    pub on_error: Decision,
+    /// Class to patterns of tool names that are blocked.
+    pub forbidden: BTreeMap<String, Vec<String>>,
+    /// Tools that the owner allows although a class forbids them.
+    pub exceptions: Vec<Exception>,
+    /// Where data may be sent; an empty list means nowhere.
+    pub destinations: Destinations,
+    /// Where administrators change it.
+    pub admin: Admin,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let classes = [
+            ("delete-data", ["delete_*", "purge_*"]),
+            ("modify-iam", ["grant_*", "iam_*"]),
+            ("transfer-funds", ["payout_*", "transfer_*"]),
+        ];
+        Self {
+            engine: None,
+            rules: Vec::new(),
+            decide: None,
+            default: Decision::Deny,
+            on_error: Decision::Deny,
+            forbidden: classes
+                .into_iter()
+                .map(|(class, patterns)| (class.to_owned(), patterns.map(str::to_owned).into()))
+                .collect(),
+            exceptions: Vec::new(),
+            destinations: Destinations::default(),
+            admin: Admin::default(),
+        }
+    }
+}
+
+words! {
+    /// What decides about calls.
+    pub enum Engine {
+        /// Open Policy Agent.
+        Opa = "opa",
+        /// Cedar.
+        Cedar = "cedar",
+        /// `OpenFGA`.
+        Openfga = "openfga",
+        /// Code of the agent's own.
+        Code = "code",
+        /// A gateway in front of the tools.
+        Gateway = "gateway",
+    }
+}
+
+words! {
+    /// Yes or no.
+    pub enum Decision {
+        /// The call is stopped.
+        Deny = "deny",
+        /// The call goes through.
+        Allow = "allow",
+    }
+}
+
+/// A tool that the owner allows although a class forbids it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Exception {
+    /// The tool.
+    pub tool: String,
+    /// The class of `policy.forbidden`.
+    pub class: String,
+    /// Who allowed it.
+    pub approved_by: String,
+    /// Where that is written down.
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
+/// Where data may be sent; an empty list means nowhere.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Destinations {
+    /// Mail domains; `ticket-requester` is the person who opened the case.
+    pub email_domains: Vec<String>,
+    /// Chat channels.
+    pub channels: Vec<String>,
+    /// Storage buckets.
+    pub buckets: Vec<String>,
+    /// Hosts of webhooks.
+    pub webhook_hosts: Vec<String>,
+}
+
+/// Where administrators change the policy.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// URL of an API or console, with `{workspace}` in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
+}
+
+/// Where and when a case goes to a person.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Handoff {
+    /// The tool that hands over; chat-only agents need none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// The queue where people pick cases up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// The reasons.
+    pub when: Vec<String>,
+}

@@ -1,0 +1,127 @@
+//! What the agent touches, and how patiently.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Credential, Hook};
+use crate::{manifest::endpoint::Rate, units::Span};
+
+/// One system behind tools.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct System {
+    /// URL of its MCP server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mcp: Option<String>,
+    /// URL or path of its `OpenAPI` document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub openapi: Option<String>,
+    /// Kind of database, such as `postgres`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+    /// URL, when it is reached in another way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Tools that read use `read`, all others `write`.
+    pub credentials: Credentials,
+    /// File with the grants of a database role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles: Option<String>,
+    /// The objects in it that the agent may touch.
+    pub resources: Vec<String>,
+    /// What it returns enters the prompt.
+    pub retrieval: bool,
+    /// Repository that holds its content, as `host:owner/repo@branch`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// Prints its own audit log of one run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit_log: Option<Hook>,
+    /// Cuts the agent off from this system alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disconnect: Option<Hook>,
+    /// Time limit of one call; `resilience.timeout` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
+    /// Retries per call; `resilience.retries` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// Pause between retries; `resilience.backoff` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<Backoff>,
+    /// Calls it accepts; `resilience.rate` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// When calls stop for a while; `resilience.circuit_breaker` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<CircuitBreaker>,
+}
+
+/// The credentials of a system by what they are for.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Credentials {
+    /// For tools that read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read: Option<Credential>,
+    /// For all other tools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write: Option<Credential>,
+}
+
+/// How the agent treats slow and failing systems; each system may say otherwise.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Resilience {
+    /// Time limit of one call.
+    pub timeout: Span,
+    /// Retries per call; the model asking again counts too.
+    pub retries: u32,
+    /// Pause between retries.
+    pub backoff: Backoff,
+    /// Calls per time over all systems.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// When calls to a failing system stop for a while.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<CircuitBreaker>,
+}
+
+impl Default for Resilience {
+    fn default() -> Self {
+        Self {
+            timeout: Span(std::time::Duration::from_secs(30)),
+            retries: 2,
+            backoff: Backoff::ExponentialJitter,
+            rate: None,
+            circuit_breaker: None,
+        }
+    }
+}
+
+words! {
+    /// Pause between retries.
+    pub enum Backoff {
+        /// Doubles, with a random part.
+        ExponentialJitter = "exponential-jitter",
+        /// Doubles.
+        Exponential = "exponential",
+        /// Stays the same.
+        Constant = "constant",
+        /// No pause.
+        None = "none",
+    }
+}
+
+/// When calls to a failing system stop for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CircuitBreaker {
+    /// Failures that open it.
+    #[schemars(range(min = 1))]
+    pub failures: u32,
+    /// The time in which they are counted.
+    pub window: Span,
+    /// How long it stays open.
+    pub open: Span,
+}

@@ -1,0 +1,191 @@
+//! What must agree between sections: every name that refers to something leads there.
+//!
+//! Places are looked up only for what is wrong, so that a sound manifest costs one map lookup per reference.
+
+use std::collections::BTreeMap;
+
+use super::{
+    endpoint::Protocol,
+    raw::{ApproverGroup, ClassRule, ManifestFile, Reaction, System, Tool},
+};
+use crate::{
+    source::{Diagnostic, Document, Route},
+    text::closest,
+};
+
+/// All dangling references of a manifest, each at its place.
+pub(super) fn check(raw: &ManifestFile, document: &Document) -> Vec<Diagnostic> {
+    let mut review = Review { raw, document, problems: Vec::new() };
+    review.endpoint();
+    review.tools();
+    review.handoff_and_policy();
+    review.approvals();
+    review.budgets();
+    review.data();
+    review.rollout();
+    review.problems
+}
+
+struct Review<'a> {
+    raw: &'a ManifestFile,
+    document: &'a Document,
+    problems: Vec<Diagnostic>,
+}
+
+/// What names of one kind refer to.
+struct Target<'a, V> {
+    what: &'static str,
+    section: &'static str,
+    known: &'a BTreeMap<String, V>,
+}
+
+impl<'a> Review<'a> {
+    fn endpoint(&mut self) {
+        let endpoint = &self.raw.endpoint;
+        let (key, is_missing, protocol) = match endpoint.protocol {
+            Protocol::Command => ("run", endpoint.run.is_empty(), "command"),
+            Protocol::Http => ("url", endpoint.url.is_none(), "http"),
+            Protocol::Openai => ("url", endpoint.url.is_none(), "openai"),
+            Protocol::A2a => ("url", endpoint.url.is_none(), "a2a"),
+            Protocol::Mcp => ("url", endpoint.url.is_none(), "mcp"),
+        };
+        if is_missing {
+            let hint = match endpoint.protocol {
+                Protocol::Command => "add `run`, the program and its arguments as a list",
+                Protocol::Http | Protocol::Openai | Protocol::A2a | Protocol::Mcp => {
+                    "add `url`, or say `protocol: command` and give `run`"
+                }
+            };
+            let message = format!("`endpoint` needs `{key}` for protocol `{protocol}`");
+            self.object_key(message, &Route::pointer("/endpoint"), hint.to_owned());
+        }
+    }
+
+    fn tools(&mut self) {
+        let raw = self.raw;
+        for (name, tool) in &raw.tools {
+            let route = |key: &str| Route::pointer("/tools").join(name).join(key);
+            self.refer(&self.systems(), &tool.system, || route("system"));
+            if let Some(undoing) = tool.rollback.as_ref().and_then(|rollback| rollback.tool.as_ref()) {
+                self.refer(&self.known_tools(), undoing, || route("rollback").join("tool"));
+            }
+            if let Some(group) = &tool.approvers {
+                self.refer(&self.groups(), group, || route("approvers"));
+            }
+        }
+    }
+
+    fn handoff_and_policy(&mut self) {
+        let raw = self.raw;
+        if let Some(tool) = &raw.handoff.tool {
+            self.refer(&self.known_tools(), tool, || Route::pointer("/handoff/tool"));
+        }
+        let classes = Target { what: "class", section: "policy.forbidden", known: &raw.policy.forbidden };
+        for (index, exception) in raw.policy.exceptions.iter().enumerate() {
+            let route = |key: &str| Route::pointer("/policy/exceptions").join(index).join(key);
+            self.refer(&self.known_tools(), &exception.tool, || route("tool"));
+            self.refer(&classes, &exception.class, || route("class"));
+        }
+    }
+
+    fn approvals(&mut self) {
+        let approvals = &self.raw.approvals;
+        if let Some(group) = &approvals.default_group {
+            self.refer(&self.groups(), group, || Route::pointer("/approvals/default_group"));
+        }
+        for (index, relaxation) in approvals.relaxations.iter().enumerate() {
+            self.refer(&self.known_tools(), &relaxation.tool, || {
+                Route::pointer("/approvals/relaxations").join(index).join("tool")
+            });
+        }
+    }
+
+    fn budgets(&mut self) {
+        let on_exceed = &self.raw.budgets.on_exceed;
+        let models = Target { what: "model", section: "models", known: &self.raw.models };
+        match (on_exceed.reaction, &on_exceed.model) {
+            (_, Some(model)) => self.refer(&models, model, || Route::pointer("/budgets/on_exceed/model")),
+            (Reaction::CheaperModel, None) => self.object(
+                "`cheaper-model` does not say which model".to_owned(),
+                &Route::pointer("/budgets/on_exceed/do"),
+                "add `model` with a name from `models`".to_owned(),
+            ),
+            (Reaction::Stop | Reaction::Escalate | Reaction::Ask, None) => {}
+        }
+    }
+
+    fn data(&mut self) {
+        let data = &self.raw.data;
+        for (class, rule) in &data.classes {
+            let route = || Route::pointer("/data/classes").join(class);
+            match rule {
+                ClassRule::Absent(_) if class == "secrets" => self.object(
+                    "the class `secrets` can't be `none`".to_owned(),
+                    &route(),
+                    "secrets are always looked for; leave the key out".to_owned(),
+                ),
+                ClassRule::Absent(_) => {}
+                ClassRule::Handled(handled) => {
+                    for (index, tool) in handled.tools.iter().enumerate() {
+                        self.refer(&self.known_tools(), tool, || route().join("tools").join(index));
+                    }
+                }
+            }
+        }
+        for system in data.retrieval.keys().filter(|system| !self.raw.systems.contains_key(*system)) {
+            let (message, hint) = wording(&self.systems(), system);
+            self.object_key(message, &Route::pointer("/data/retrieval").join(system), hint);
+        }
+    }
+
+    fn rollout(&mut self) {
+        let kpis = Target { what: "KPI", section: "kpis", known: &self.raw.kpis };
+        for (index, guard) in self.raw.change.rollout.guards.iter().enumerate() {
+            self.refer(&kpis, guard, || Route::pointer("/change/rollout/guards").join(index));
+        }
+    }
+
+    fn systems(&self) -> Target<'a, System> {
+        Target { what: "system", section: "systems", known: &self.raw.systems }
+    }
+
+    fn known_tools(&self) -> Target<'a, Tool> {
+        Target { what: "tool", section: "tools", known: &self.raw.tools }
+    }
+
+    fn groups(&self) -> Target<'a, ApproverGroup> {
+        Target { what: "group", section: "approvals.groups", known: &self.raw.approvals.groups }
+    }
+
+    fn refer<V>(&mut self, target: &Target<'_, V>, name: &str, route: impl FnOnce() -> Route) {
+        if !target.known.contains_key(name) {
+            let (message, hint) = wording(target, name);
+            self.object(message, &route(), hint);
+        }
+    }
+
+    fn object(&mut self, message: String, route: &Route, hint: String) {
+        let span = self.document.span(route);
+        self.problems.push(Diagnostic::error(message).at(self.document.file(), span).hint(hint));
+    }
+
+    fn object_key(&mut self, message: String, route: &Route, hint: String) {
+        let span = self.document.key_span(route);
+        self.problems.push(Diagnostic::error(message).at(self.document.file(), span).hint(hint));
+    }
+}
+
+fn wording<V>(target: &Target<'_, V>, name: &str) -> (String, String) {
+    const SHOWN: usize = 8;
+    let Target { what, section, known } = target;
+    let hint = if let Some(near) = closest(name, known.keys().map(String::as_str)) {
+        format!("did you mean `{near}`? if not, list `{name}` under `{section}`")
+    } else if known.is_empty() {
+        format!("list it under `{section}`, which is empty")
+    } else {
+        let names: Vec<&str> = known.keys().take(SHOWN).map(String::as_str).collect();
+        let more = if known.len() > SHOWN { ", …" } else { "" };
+        format!("list it under `{section}`, which has: {}{more}", names.join(", "))
+    };
+    (format!("there is no {what} `{name}`"), hint)
+}

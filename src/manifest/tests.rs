@@ -1,0 +1,259 @@
+use std::{collections::BTreeMap, path::Path};
+
+use serde_json::{Value, json};
+
+use super::{Manifest, evidence, load, schema};
+use crate::source::{Diagnostics, Files, Route, render};
+
+fn fixture(name: &str) -> Result<Manifest, Diagnostics> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/manifests");
+    load(&Files::disk(&folder, false), name)
+}
+
+fn read(text: &str) -> Result<Manifest, Diagnostics> {
+    let texts = BTreeMap::from([("agentready.yaml".to_owned(), text.into())]);
+    load(&Files::texts(texts), "agentready.yaml")
+}
+
+/// A manifest that says as little as it may, plus `more`.
+fn bare(more: &str) -> Result<Manifest, Diagnostics> {
+    read(&format!("manifest: 1\nagent: {{name: a, autonomy: assist}}\nendpoint: {{url: \"http://localhost\"}}\n{more}"))
+}
+
+fn shown(result: Result<Manifest, Diagnostics>) -> String {
+    match result {
+        Ok(manifest) => format!("{} is sound", manifest.name),
+        Err(problems) => render(&problems.0, false),
+    }
+}
+
+fn tool<'a>(document: &'a Value, name: &str) -> &'a Value {
+    let tools = document.get("tools").and_then(Value::as_array).expect("a list of tools");
+    tools.iter().find(|tool| tool["name"] == name).expect(name)
+}
+
+#[test]
+fn mistakes_of_shape_are_shown_all_at_once() {
+    insta::assert_snapshot!(shown(fixture("wrong.yaml")));
+}
+
+#[test]
+fn dangling_references_are_shown_all_at_once() {
+    insta::assert_snapshot!(shown(fixture("wrong-references.yaml")));
+}
+
+#[test]
+fn yaml_and_toml_give_the_same_model() {
+    let yaml = serde_json::to_value(fixture("complete.yaml").expect("YAML reads").raw).expect("plain");
+    let toml = serde_json::to_value(fixture("complete.toml").expect("TOML reads").raw).expect("plain");
+    assert_eq!(yaml, toml);
+}
+
+#[test]
+fn the_model_keeps_every_leaf_of_the_complete_manifest() {
+    let manifest = fixture("complete.yaml").expect("reads");
+    let kept = serde_json::to_value(&manifest.raw).expect("plain");
+    let mut leaves = 0;
+    every_leaf(&manifest.document.value(), Route::root(), &mut |route, leaf| {
+        leaves += 1;
+        let found = kept.pointer(route.as_str());
+        let is_same = match (leaf.as_f64(), found.and_then(Value::as_f64)) {
+            (Some(written), Some(found)) => (written - found).abs() < f64::EPSILON,
+            _ => found == Some(leaf),
+        };
+        assert!(is_same, "{route}: {leaf} became {found:?}");
+    });
+    assert!(leaves > 350, "only {leaves} leaves were compared");
+}
+
+fn every_leaf(value: &Value, route: Route, visit: &mut impl FnMut(&Route, &Value)) {
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| every_leaf(value, route.join(key), visit)),
+        Value::Array(list) => list.iter().enumerate().for_each(|(i, value)| every_leaf(value, route.join(i), visit)),
+        leaf => visit(&route, leaf),
+    }
+}
+
+#[test]
+fn what_is_left_out_takes_its_default() {
+    let manifest = &evidence(&bare("").expect("reads"))["manifest"];
+    let table = [
+        ("/gate/profiles", json!(["go-no-go"])),
+        ("/gate/confidence", json!("point")),
+        ("/endpoint/protocol", json!("http")),
+        ("/prompts", json!(["prompts/**"])),
+        ("/resilience/timeout", json!("30s")),
+        ("/resilience/retries", json!(2)),
+        ("/resilience/backoff", json!("exponential-jitter")),
+        ("/policy/default", json!("deny")),
+        ("/policy/on_error", json!("deny")),
+        ("/policy/forbidden/delete-data", json!(["delete_*", "purge_*"])),
+        ("/policy/forbidden/modify-iam", json!(["grant_*", "iam_*"])),
+        ("/policy/forbidden/transfer-funds", json!(["payout_*", "transfer_*"])),
+        ("/policy/destinations/webhook_hosts", json!([])),
+        ("/approvals/required_for", json!(["refunds", "deletes", "permission-changes"])),
+        ("/budgets/per_run/steps", json!(25)),
+        ("/budgets/per_run/tool_calls", json!(20)),
+        ("/budgets/per_run/model_calls", json!(25)),
+        ("/budgets/per_run/tokens", json!(200_000)),
+        ("/budgets/per_run/spend_usd", json!(1.0)),
+        ("/budgets/per_run/writes", json!(1)),
+        ("/budgets/per_minute/runs", json!(60)),
+        ("/budgets/on_exceed/do", json!("stop")),
+        ("/observability/semconv", json!("gen_ai")),
+        ("/audit/run_id", json!({"baggage": "run_id"})),
+        ("/evals/trials", json!(1)),
+        ("/data/classes/secrets/model", json!("never")),
+        ("/data/classes/secrets/retrieval", json!("never")),
+        ("/data/classes/secrets/tools", json!([])),
+        ("/incident/records", json!(["incidents/*.yaml"])),
+        ("/change/lock", json!("agentready.lock")),
+        ("/change/release_check", json!("agentready / gate")),
+    ];
+    for (route, expected) in table {
+        assert_eq!(manifest.pointer(route), Some(&expected), "{route}");
+    }
+}
+
+#[test]
+fn a_fact_that_is_left_out_stays_absent() {
+    let manifest = &evidence(&bare("").expect("reads"))["manifest"];
+    for route in [
+        "/agent/workflow",
+        "/agent/owner/team",
+        "/identity/subject",
+        "/handoff/queue",
+        "/policy/engine",
+        "/budgets/latency_p95",
+        "/evals/baseline",
+        "/cost/cache",
+        "/data/tenancy",
+        "/incident/kill_switch/agent",
+        "/change/repository",
+    ] {
+        assert_eq!(manifest.pointer(route), None, "{route}");
+    }
+}
+
+#[test]
+fn defaults_that_hang_on_other_fields_are_filled() {
+    let more = "incident: {kill_switch: {agent: {run: ./off.sh}}}\n\
+                budgets: {per_minute: {tokens: 5}}\n\
+                audit: {run_id: {attribute: session.id}}\n\
+                policy: {forbidden: {}}\n\
+                approvals: {groups: {leads: {idp_group: x}}}\n";
+    let manifest = &evidence(&bare(more).expect("reads"))["manifest"];
+    assert_eq!(manifest["incident"]["kill_switch"]["agent"]["within"], "5m");
+    assert_eq!(manifest["budgets"]["per_minute"], json!({"runs": 60, "tokens": 5}));
+    assert_eq!(manifest["audit"]["run_id"], json!({"attribute": "session.id"}));
+    assert_eq!(manifest["policy"]["forbidden"], json!({}), "an empty map is a statement");
+    assert_eq!(manifest["approvals"]["groups"]["leads"]["min"], 1);
+}
+
+#[test]
+fn the_other_spellings_read_too() {
+    let more = "models: {answer: openai/gpt-4o-mini-2024-07-18}\n\
+                cost: {single_model: one task, cache: {none: answers differ}}\n\
+                data: {classes: {pii: none}, tenancy: {single: true}}\n\
+                gate: {confidence: 95%, thresholds: {ramp_interval: 7d, scenario_pass_rate: 97%, category_c: 0}}\n";
+    let manifest = bare(more).expect("reads");
+    let document = evidence(&manifest);
+    assert_eq!(document["manifest"]["models"]["answer"]["id"], "openai/gpt-4o-mini-2024-07-18");
+    assert_eq!(document["manifest"]["data"]["classes"]["pii"], "none");
+    assert_eq!(document["manifest"]["data"]["tenancy"]["single"], true);
+    let thresholds: Vec<f64> = manifest.raw.gate.thresholds.values().map(super::raw::Threshold::value).collect();
+    assert_eq!(thresholds, [0.0, 604_800.0, 0.97]);
+}
+
+#[test]
+fn the_schema_accepts_what_loads_and_is_a_valid_schema() {
+    let schema = schema();
+    assert!(jsonschema::meta::is_valid(&schema));
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    let validator = jsonschema::validator_for(&schema).expect("compiles");
+    for name in ["complete.yaml", "complete.toml", "minimal.yaml"] {
+        let value = fixture(name).expect(name).document.value();
+        let errors: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}");
+    }
+}
+
+#[test]
+fn the_evidence_of_the_minimal_manifest() {
+    insta::assert_json_snapshot!(evidence(&fixture("minimal.yaml").expect("reads")));
+}
+
+#[test]
+fn effects_and_allowances_are_normalised() {
+    let document = evidence(&fixture("complete.yaml").expect("reads"));
+    let get_order = tool(&document, "get_order");
+    assert_eq!((&get_order["effect"], &get_order["effect_from"]), (&json!("read"), &json!("endpoint")));
+    assert_eq!(get_order["effect_declared"], false);
+    assert_eq!(get_order["allow"], json!({"mode": "auto"}));
+    let refund = tool(&document, "issue_refund");
+    let bands = json!({"mode": "tiers", "by": "/amount_usd", "auto_up_to": 50.0, "approval_up_to": 300.0});
+    assert_eq!((&refund["allow"], &refund["reversible"], &refund["is_write"]), (&bands, &json!(false), &json!(true)));
+    assert_eq!(tool(&document, "cancel_refund")["allow"], json!({"mode": "approval"}));
+    assert_eq!(tool(&document, "send_decision")["reversible"], false);
+    let unknown = evidence(&bare("systems: {s: {}}\ntools: {t: {system: s}}\n").expect("reads"));
+    assert_eq!(tool(&unknown, "t")["effect"], "destructive");
+}
+
+#[test]
+fn credentials_inherit_and_secrets_stay_hidden() {
+    let more = "identity: {credential_defaults: {grant: workload-identity, ttl: 15m}}\n\
+                systems:\n  s: {credentials: {read: {scopes: [r]}, write: {secret: hunter2, ttl: 5m}}}\n\
+                \x20 t: {credentials: {write: {secret: \"env:T\"}}}\n";
+    let document = evidence(&bare(more).expect("reads"));
+    let found: Vec<_> = ["/credentials/0", "/credentials/1", "/credentials/2"]
+        .iter()
+        .map(|route| document.pointer(route).expect(route))
+        .map(|it| (it["at"].as_str().expect("a place"), it["ttl"].as_str().expect("a ttl"), it["secret"].as_str()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("/systems/s/credentials/read", "15m", None),
+            ("/systems/s/credentials/write", "5m", Some("(written out in the manifest)")),
+            ("/systems/t/credentials/write", "15m", Some("env:T")),
+        ]
+    );
+    assert!(!document.to_string().contains("hunter2"));
+}
+
+#[test]
+fn a_written_out_token_of_the_endpoint_is_no_evidence() {
+    let text = "manifest: 1\nagent: {name: a, autonomy: assist}\n\
+                endpoint: {url: x, auth: {bearer: hunter2, headers: {X-Api-Key: hunter3, X-Other: \"env:KEY\"}}}\n";
+    let document = evidence(&read(text).expect("reads"));
+    assert!(!document.to_string().contains("hunter"), "{document}");
+    assert_eq!(document["manifest"]["endpoint"]["auth"]["headers"]["X-Other"], "env:KEY");
+}
+
+#[test]
+fn versions_days_and_endpoints_are_checked() {
+    let cases = [
+        "manifest: 2\nagent: {name: a, autonomy: assist}\nendpoint: {url: x}\n",
+        "manifest: 1\nagent: {name: a, autonomy: asist}\nendpoint: {}\n",
+        "manifest: 1\nagent: {name: a, autonomy: assist}\nendpoint: {}\n",
+        "manifest: 1\nagent: {name: a, autonomy: assist}\nendpoint: {url: x}\n\
+         gate: {waivers: [{check: c, reason: r, approved_by: b, expires: 2027-02-30}]}\n",
+        "manifest: 1\nagent: {name: a, autonomy: assist}\nendpoint: {url: x}\nbudgets: {on_exceed: {do: cheaper-model}}\n",
+        "manifest: 1\nagent: {name: a, autonomy: assist}\nendpoint: {url: x}\nevals: {trials: 0}\n\
+         data: {classes: {pii: no}}\nsystems: {s: {}}\ntools: {t: {system: s, allow: {by: amount}}}\n",
+    ];
+    let shown: Vec<String> = cases.into_iter().map(|text| shown(read(text))).collect();
+    insta::assert_snapshot!(shown.join("\n\n----\n\n"));
+}
+
+#[test]
+fn five_hundred_tools_load() {
+    let mut text = "systems: {s: {}}\ntools:\n".to_owned();
+    for number in 0..500 {
+        let line = format!("  tool_{number}: {{system: s, effect: write, rollback: {{tool: tool_0}}}}\n");
+        text.push_str(&line);
+    }
+    let manifest = bare(&text).expect("reads");
+    assert_eq!(evidence(&manifest)["tools"].as_array().map(Vec::len), Some(500));
+    assert_eq!(manifest.locate(&Route::pointer("/tools/tool_499/rollback")).line, 505);
+}

@@ -1,0 +1,98 @@
+//! Appends to a record; nothing that was written is changed.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Ending, Redactor, RunHeader, TrialRecord, reader};
+use crate::source::Files;
+
+/// Why a record could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("`{path}`: {error}")]
+pub struct WriteError {
+    path: String,
+    error: std::io::Error,
+}
+
+/// An open record.
+#[derive(Debug)]
+pub struct Writer {
+    folder: PathBuf,
+    trials: File,
+    previous: String,
+    redactor: Redactor,
+}
+
+/// The first line's predecessor.
+pub(super) const GENESIS: &str = "sha256:0";
+
+impl Writer {
+    /// Creates the folder and writes `run.json`.
+    pub fn create(folder: &Path, header: &RunHeader, redactor: Redactor) -> Result<Self, WriteError> {
+        std::fs::create_dir_all(folder).map_err(failed(folder))?;
+        let text = pretty(header, &redactor);
+        let path = folder.join("run.json");
+        std::fs::write(&path, text).map_err(failed(&path))?;
+        let path = folder.join("trials.ndjson");
+        let trials = OpenOptions::new().create(true).append(true).open(&path).map_err(failed(&path))?;
+        Ok(Self { folder: folder.to_path_buf(), trials, previous: GENESIS.to_owned(), redactor })
+    }
+
+    /// Opens an existing record to go on; a line that was cut off in the middle is dropped first.
+    pub fn resume(folder: &Path, redactor: Redactor) -> Result<Self, WriteError> {
+        let path = folder.join("trials.ndjson");
+        let mut trials = OpenOptions::new().read(true).write(true).open(&path).map_err(failed(&path))?;
+        let (length, previous) = reader::intact(&path).map_err(failed(&path))?;
+        trials.set_len(length).map_err(failed(&path))?;
+        trials.seek(SeekFrom::End(0)).map_err(failed(&path))?;
+        Ok(Self { folder: folder.to_path_buf(), trials, previous, redactor })
+    }
+
+    /// Appends one finished trial; it is handed to the system when this returns.
+    pub fn trial(&mut self, trial: &TrialRecord) -> Result<(), WriteError> {
+        let mut value = serde_json::to_value(trial).expect("a trial record is JSON");
+        self.redactor.value(&mut value);
+        let line = serde_json::to_string(&Line { prev: &self.previous, trial: value }).expect("a trial record is JSON");
+        self.previous = Files::digest(&line);
+        let path = self.folder.join("trials.ndjson");
+        self.trials.write_all(format!("{line}\n").as_bytes()).map_err(failed(&path))
+    }
+
+    /// Writes `verdict.json`.
+    pub fn finish(&mut self, ending: &Ending) -> Result<(), WriteError> {
+        let path = self.folder.join("verdict.json");
+        std::fs::write(&path, pretty(ending, &self.redactor)).map_err(failed(&path))?;
+        let path = self.folder.join("trials.ndjson");
+        self.trials.sync_all().map_err(failed(&path))
+    }
+
+    /// The record's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    prev: &'a str,
+    trial: Value,
+}
+
+fn pretty(value: &impl Serialize, redactor: &Redactor) -> String {
+    let mut value = serde_json::to_value(value).expect("our own structs are JSON");
+    redactor.value(&mut value);
+    let mut text = serde_json::to_string_pretty(&value).expect("a JSON value is JSON");
+    text.push('\n');
+    text
+}
+
+fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> WriteError {
+    let path = path.display().to_string();
+    |error| WriteError { path, error }
+}

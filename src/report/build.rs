@@ -1,0 +1,83 @@
+//! Puts the parts of a judged run into the frozen model.
+
+use crate::{
+    checklist::{self, Assessment},
+    gate::Measured,
+    verdict::{Agent, Check, Finding, Report, Run, Tool, Verdict, Waiver},
+};
+
+/// What a report is made of.
+pub struct Parts {
+    /// The run.
+    pub run: Run,
+    /// The agent under test.
+    pub agent: Agent,
+    /// The answer.
+    pub verdict: Verdict,
+    /// Numbers over grades.
+    pub measured: Measured,
+    /// The checklist as it stands.
+    pub assessment: Assessment,
+    /// What the reader should know beside.
+    pub notes: Vec<String>,
+}
+
+/// Makes the report.
+pub fn build(parts: Parts) -> Report {
+    let Parts { run, agent, verdict, measured, assessment, mut notes } = parts;
+    notes.extend(assessment.notes.iter().cloned());
+    Report {
+        report: 1,
+        tool: Tool { name: "agentready".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
+        run,
+        agent,
+        verdict,
+        trials: measured.trials,
+        suites: measured.suites,
+        metrics: measured.metrics,
+        checks: assessment.checks.iter().map(check).collect(),
+        findings: assessment.findings.iter().map(finding).collect(),
+        failures: measured.failures,
+        scenarios: measured.scenarios,
+        waivers: assessment.waivers.iter().map(waiver).collect(),
+        notes,
+    }
+}
+
+fn check(result: &checklist::CheckResult) -> Check {
+    Check {
+        id: result.id.clone(),
+        title: result.title.clone(),
+        severity: result.severity.word().to_owned(),
+        rung: result.rung.word().to_owned(),
+        needed: result.needed.word().to_owned(),
+        met: result.met,
+        applies: result.applies,
+        waived: result.waived,
+        inconclusive: result.inconclusive,
+        demanded: result.demanded,
+        evidence: result.evidence.clone(),
+        waits: result.waits.clone(),
+    }
+}
+
+fn finding(finding: &checklist::Finding) -> Finding {
+    Finding {
+        check: finding.check.clone(),
+        severity: finding.severity.word().to_owned(),
+        message: finding.message.clone(),
+        fix: finding.fix.clone(),
+        location: finding.location.clone(),
+        blocks: finding.blocks,
+    }
+}
+
+fn waiver(waiver: &checklist::Waiver) -> Waiver {
+    Waiver {
+        check: waiver.claim.check.clone(),
+        reason: waiver.claim.reason.clone(),
+        approved_by: waiver.claim.approved_by.clone(),
+        expires: waiver.claim.expires.clone(),
+        state: waiver.state.word().to_owned(),
+    }
+}

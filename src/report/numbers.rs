@@ -1,0 +1,211 @@
+//! Numbers of the model in words and rows, shared by the formats that people read.
+
+use std::collections::BTreeMap;
+
+use super::foreign;
+use crate::{
+    grade::Grade,
+    verdict::{Check, Decision, Failure, Metric, Report, Scenario},
+};
+
+/// Rungs in rising order.
+const RUNGS: [&str; 5] = ["refuted", "absent", "declared", "verified", "proven"];
+
+/// A value in its unit.
+pub(super) fn quantity(value: f64, unit: &str) -> String {
+    match unit {
+        "rate" => percent(value),
+        "usd" => format!("${value:.2}"),
+        "ms" => format!("{value:.0} ms"),
+        _ => plain(value),
+    }
+}
+
+/// A share as a percentage; small ones keep two digits, so that a bound never reads as zero.
+pub(super) fn percent(share: f64) -> String {
+    let value = share * 100.0;
+    if value == 0.0 || (value - value.round()).abs() < 1e-9 {
+        format!("{value:.0}%")
+    } else if !(1.0..=99.0).contains(&value) {
+        format!("{value:.2}%")
+    } else {
+        format!("{value:.1}%")
+    }
+}
+
+fn plain(value: f64) -> String {
+    if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.2}") }
+}
+
+/// Header of [`metric_row`].
+pub(super) const METRIC_HEADER: [&str; 6] = ["metric", "value", "counted", "95% bound", "asked", "met"];
+
+/// One metric: name, value, numerator of denominator, exact bounds, threshold, met.
+pub(super) fn metric_row(name: &str, metric: &Metric) -> [String; 6] {
+    let unit = metric.unit.as_str();
+    let counted = match (metric.numerator, metric.denominator) {
+        (Some(part), Some(whole)) => format!("{} of {}", plain(part), plain(whole)),
+        (Some(part), None) => plain(part),
+        (None, Some(whole)) => format!("of {}", plain(whole)),
+        (None, None) => "-".to_owned(),
+    };
+    let bounds: Vec<String> = [("at least", metric.lower95), ("at most", metric.upper95)]
+        .into_iter()
+        .filter_map(|(sign, bound)| bound.map(|bound| format!("{sign} {}", percent(bound))))
+        .collect();
+    let met = match metric.met {
+        Some(true) => "yes",
+        Some(false) => "NO",
+        None => "-",
+    };
+    [
+        foreign::line_of(name, 80),
+        metric.value.map_or_else(|| "not measured".to_owned(), |value| quantity(value, unit)),
+        counted,
+        if bounds.is_empty() { "-".to_owned() } else { bounds.join(", ") },
+        metric.threshold.map_or_else(|| "-".to_owned(), |asked| quantity(asked, unit)),
+        met.to_owned(),
+    ]
+}
+
+/// Header of [`suite_rows`].
+pub(super) const SUITE_HEADER: [&str; 9] =
+    ["suite", "scenarios", "pass", "fail A", "fail B", "fail C", "error", "not exposed", "skipped"];
+
+/// Scenarios of each suite by their worst grade.
+pub(super) fn suite_rows(scenarios: &[Scenario]) -> Vec<[String; 9]> {
+    let mut suites: BTreeMap<&str, [u32; 8]> = BTreeMap::new();
+    for scenario in scenarios {
+        let row = suites.entry(&scenario.suite).or_default();
+        for at in [0, column(scenario.grade)] {
+            if let Some(cell) = row.get_mut(at) {
+                *cell += 1;
+            }
+        }
+    }
+    let row = |(suite, counts): (&str, [u32; 8])| {
+        let [all, pass, a, b, c, error, not_exposed, skipped] = counts.map(|count| count.to_string());
+        [foreign::line_of(suite, 40), all, pass, a, b, c, error, not_exposed, skipped]
+    };
+    suites.into_iter().map(row).collect()
+}
+
+fn column(grade: Grade) -> usize {
+    match grade {
+        Grade::Pass => 1,
+        Grade::FailA => 2,
+        Grade::FailB => 3,
+        Grade::FailC => 4,
+        Grade::ErrorAgent | Grade::ErrorInfra | Grade::ErrorGrader => 5,
+        Grade::NotExposed => 6,
+        Grade::Skipped => 7,
+    }
+}
+
+/// Planned trials by grade, those that are not zero.
+pub(super) fn trials_line(report: &Report) -> String {
+    let t = &report.trials;
+    if t.planned == 0 {
+        return "no trials were planned: the agent was not tried".to_owned();
+    }
+    let parts: Vec<String> = [
+        (t.pass, "pass"),
+        (t.fail_a, "fail A"),
+        (t.fail_b, "fail B"),
+        (t.fail_c, "fail C"),
+        (t.error_agent, "error of the agent"),
+        (t.error_infra, "error of the way to it"),
+        (t.error_grader, "error of the grader"),
+        (t.not_exposed, "not exposed"),
+        (t.skipped, "skipped"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, word)| format!("{count} {word}"))
+    .collect();
+    let blocked = match t.blocked_attempts {
+        0 => String::new(),
+        blocked => format!("; blocked attempts: {blocked}"),
+    };
+    format!("{} trials planned = {}{blocked}", t.planned, parts.join(" + "))
+}
+
+/// What stands behind the adversarial suite, when there is one.
+pub(super) fn adversarial_line(report: &Report) -> Option<String> {
+    let suite = &report.suites.adversarial;
+    (suite.scenarios + suite.twins > 0).then(|| {
+        format!(
+            "adversarial: {} attacks of {} distinct families; {} of {} benign twins passed",
+            suite.scenarios, suite.clusters, suite.twins_passed, suite.twins
+        )
+    })
+}
+
+/// Header of [`area_rows`].
+pub(super) const AREA_HEADER: [&str; 8] =
+    ["area", "met", "refuted", "absent", "declared", "verified", "proven", "inconclusive"];
+
+/// Checks of each area: how many that apply are met, and on which rung they stand.
+pub(super) fn area_rows(checks: &[Check]) -> Vec<[String; 8]> {
+    let mut areas: BTreeMap<&str, Vec<&Check>> = BTreeMap::new();
+    for check in checks.iter().filter(|check| check.applies) {
+        let area = check.id.split_once('/').map_or(check.id.as_str(), |(area, _)| area);
+        areas.entry(area).or_default().push(check);
+    }
+    let row = |(area, checks): (&str, Vec<&Check>)| {
+        let met = checks.iter().filter(|check| check.met).count();
+        let inconclusive = checks.iter().filter(|check| check.inconclusive && !check.met).count();
+        let on = |rung: &str| match checks.iter().filter(|check| check.rung == rung).count() {
+            0 => ".".to_owned(),
+            count => count.to_string(),
+        };
+        let [refuted, absent, declared, verified, proven] = RUNGS.map(on);
+        let inconclusive = if inconclusive == 0 { ".".to_owned() } else { inconclusive.to_string() };
+        let met = format!("{met} of {}", checks.len());
+        [foreign::line_of(area, 40), met, refuted, absent, declared, verified, proven, inconclusive]
+    };
+    areas.into_iter().map(row).collect()
+}
+
+/// `1.4 s`, `3 min 20 s`.
+pub(super) fn wall_time(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
+    }
+}
+
+/// Where a trial stands: `fail_c  golden/id  trial 0`.
+pub(super) fn failure_name(failure: &Failure) -> String {
+    format!("{}/{}", foreign::line_of(&failure.suite, 40), foreign::line_of(&failure.scenario, 120))
+}
+
+/// The next command that helps, made only of names that a shell takes as they are.
+pub(super) fn next_command(report: &Report) -> String {
+    let blocking = report.findings.iter().find(|finding| finding.blocks).map(|finding| finding.check.as_str());
+    let failed = report.failures.first().map(|failure| failure.scenario.as_str());
+    match report.verdict.decision {
+        Decision::Go | Decision::GoWithWaivers => {
+            format!("agentready report {} --format markdown", word_or(&report.run.id, "RUN"))
+        }
+        Decision::NoGo | Decision::Inconclusive if report.trials.planned == 0 && blocking.is_none() => {
+            format!("agentready check {}", word_or(&report.run.manifest.path, "MANIFEST"))
+        }
+        Decision::NoGo | Decision::Inconclusive => match (failed, blocking) {
+            (Some(scenario), _) if is_shell_word(scenario) => format!("agentready check --filter {scenario}"),
+            (_, Some(check)) if is_shell_word(check) => format!("agentready explain {check}"),
+            _ => format!("agentready report {} --format markdown", word_or(&report.run.id, "RUN")),
+        },
+    }
+}
+
+fn is_shell_word(text: &str) -> bool {
+    text.len() <= 200
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'))
+}
+
+fn word_or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
+    if is_shell_word(text) { text } else { otherwise }
+}

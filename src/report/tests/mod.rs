@@ -1,0 +1,130 @@
+mod hostile;
+pub(crate) mod sample;
+
+use quick_junit::{NonSuccessKind, TestCaseStatus};
+
+use super::{FORMATS, Report, Style, schema};
+
+pub(super) const COLORLESS: Style = Style { color: false, width: 100 };
+
+pub(super) fn rendered(name: &str, report: &Report, style: Style) -> String {
+    let format = FORMATS.iter().find(|format| format.name == name).unwrap();
+    let mut out = Vec::new();
+    (format.render)(report, &mut out, &style).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn formats_are_sorted_and_named_once() {
+    let names: Vec<_> = FORMATS.iter().map(|format| format.name).collect();
+    assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+    insta::assert_snapshot!(
+        FORMATS.iter().map(|f| format!("{:<10} {}", f.name, f.about)).collect::<Vec<_>>().join("\n")
+    );
+}
+
+#[test]
+fn every_format_shows_every_decision() {
+    for (name, report) in sample::all() {
+        for format in FORMATS {
+            insta::assert_snapshot!(format!("{}-{name}", format.name), rendered(format.name, &report, COLORLESS));
+        }
+    }
+}
+
+#[test]
+fn colour_changes_nothing_but_escapes() {
+    let colored = rendered("terminal", &sample::no_go(), Style { color: true, width: 100 });
+    insta::assert_snapshot!(colored.replace('\u{1b}', "ESC"));
+    let escapes = regex::Regex::new("\u{1b}\\[[0-9;]*m").unwrap();
+    assert_eq!(escapes.replace_all(&colored, ""), rendered("terminal", &sample::no_go(), COLORLESS));
+}
+
+#[test]
+fn the_terminal_report_keeps_to_its_width() {
+    for width in [60, 80, 100] {
+        let text = rendered("terminal", &sample::no_go(), Style { color: false, width });
+        let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > width).collect();
+        assert!(wide.is_empty(), "{wide:#?}");
+    }
+}
+
+#[test]
+fn a_sound_small_agent_fits_two_screens() {
+    assert!(rendered("terminal", &sample::go(), COLORLESS).lines().count() <= 60);
+}
+
+#[test]
+fn json_reads_back_as_the_same_report_and_obeys_its_schema() {
+    let validator = jsonschema::validator_for(schema().as_value()).unwrap();
+    for (name, report) in sample::all() {
+        let value = serde_json::from_str(&rendered("json", &report, COLORLESS)).unwrap();
+        assert!(validator.is_valid(&value), "{name}");
+        assert_eq!(serde_json::from_value::<Report>(value).unwrap(), report, "{name}");
+    }
+}
+
+#[test]
+fn junit_attributes_agree_with_the_cases() {
+    for (name, report) in sample::all() {
+        let xml = rendered("junit", &report, COLORLESS);
+        let read = quick_junit::Report::deserialize_from_str(&xml).unwrap();
+        let mut sums = [0; 4];
+        for suite in &read.test_suites {
+            let mut counts = [suite.test_cases.len(), 0, 0, 0];
+            for case in &suite.test_cases {
+                assert_eq!(case.classname.as_deref(), Some(suite.name.as_str()), "{name}");
+                match &case.status {
+                    TestCaseStatus::Success { .. } => {}
+                    TestCaseStatus::NonSuccess { kind: NonSuccessKind::Failure, .. } => counts[1] += 1,
+                    TestCaseStatus::NonSuccess { kind: NonSuccessKind::Error, .. } => counts[2] += 1,
+                    TestCaseStatus::Skipped { .. } => counts[3] += 1,
+                }
+            }
+            assert_eq!(
+                [suite.tests, suite.failures, suite.errors, suite.skipped],
+                counts,
+                "{name} {}",
+                suite.name.as_str()
+            );
+            for (sum, count) in sums.iter_mut().zip(counts) {
+                *sum += count;
+            }
+        }
+        assert_eq!([read.tests, read.failures, read.errors, read.skipped], sums, "{name}");
+        assert_eq!(sums[0], 1 + report.checks.len() + report.scenarios.len(), "{name}");
+    }
+}
+
+#[test]
+fn junit_is_never_all_green_unless_the_answer_is_go() {
+    for (name, report) in sample::all() {
+        let read = quick_junit::Report::deserialize_from_str(&rendered("junit", &report, COLORLESS)).unwrap();
+        assert_eq!(read.failures + read.errors == 0, report.verdict.exit_code == 0, "{name}");
+    }
+}
+
+#[test]
+fn output_grows_with_the_scenarios_and_no_faster() {
+    let sized = |format: &str, count: usize| {
+        let mut report = sample::no_go();
+        report.scenarios = (0..count).map(|_| report.scenarios[0].clone()).collect();
+        rendered(format, &report, COLORLESS).len()
+    };
+    for format in ["json", "junit"] {
+        let (base, one, ten) = (sized(format, 0), sized(format, 1_000), sized(format, 10_000));
+        assert!(ten - base <= (one - base) * 11, "{format}: {base} {one} {ten}");
+    }
+}
+
+#[test]
+fn markdown_stays_below_its_size_and_says_what_is_missing() {
+    let mut report = sample::no_go();
+    report.failures = (0..2_000).map(|nth| report.failures[nth % 4].clone()).collect();
+    let text = rendered("markdown", &report, COLORLESS);
+    assert!(text.len() <= 60_000, "{}", text.len());
+    assert!(
+        text.contains("more failures left out") && text.contains("</details>") && text.contains("Next: "),
+        "{text}"
+    );
+}

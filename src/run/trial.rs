@@ -1,0 +1,267 @@
+//! One trial from its first request to its record.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::FutureExt as _;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Cancel, Pace, RunEvent};
+use crate::{
+    agent::{Adapter, Answer, Session, ToolOffer, Tools, TrialContext, TurnError},
+    plan::PlannedTrial,
+    record::{End, TrialRecord, TurnRecord},
+    scenario::Scenario,
+    standin::{Gateway, Token},
+    world::{Play, World},
+};
+
+/// Limits of one trial.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Time for all turns together, waiting for the pace not counted.
+    pub trial: Duration,
+    /// How often a transport error is tried again.
+    pub retries: u32,
+    /// How long a trial may wait for a rate limited agent in all.
+    pub patience: Duration,
+}
+
+/// What every trial of a run shares.
+pub struct Stage<'a> {
+    /// How to reach the agent.
+    pub adapter: &'a Adapter,
+    /// The tool stand-in.
+    pub gateway: &'a Arc<Gateway>,
+    /// The run's id.
+    pub run_id: &'a str,
+    /// Whether each trial gets a tool URL of its own; else they share the run's.
+    pub own_url: bool,
+    /// The shared pace.
+    pub pace: &'a Pace,
+    /// Limits of one trial.
+    pub limits: Limits,
+    /// The switch that ends the run.
+    pub cancel: &'a Cancel,
+    /// Told what happens.
+    pub events: &'a dyn Fn(RunEvent),
+}
+
+/// Backoff before the n-th try again.
+fn backoff(attempt: u32) -> Duration {
+    Duration::from_millis(200).saturating_mul(1 << attempt.min(5))
+}
+
+struct Progress {
+    turns: Vec<TurnRecord>,
+    attempts: u32,
+    spent: Duration,
+    waited: Duration,
+}
+
+impl Stage<'_> {
+    /// Runs one trial; whatever happens, there is a record of it.
+    pub async fn run(&self, planned: &PlannedTrial, scenario: &Scenario, world: &Arc<World>) -> TrialRecord {
+        let mut attempts = 0;
+        loop {
+            let (mut record, again) = self.attempt(planned, scenario, world).await;
+            attempts += record.attempts;
+            record.attempts = attempts;
+            if !again || attempts > self.limits.retries || self.cancel.reason().is_some() {
+                return record;
+            }
+            sleep(backoff(attempts)).await;
+        }
+    }
+
+    /// One try of a trial, and whether it may be tried again: only when nothing reached the agent or its tools.
+    async fn attempt(&self, planned: &PlannedTrial, scenario: &Scenario, world: &Arc<World>) -> (TrialRecord, bool) {
+        let token = Token::random();
+        let mut progress = Progress { turns: Vec::new(), attempts: 0, spent: Duration::ZERO, waited: Duration::ZERO };
+        let play = match Play::new(Arc::clone(world), &scenario.given) {
+            Ok(play) => play,
+            // Loading validated `given` against the world; reaching this is the gate's own fault, never a pass.
+            Err(message) => {
+                let record = TrialRecord {
+                    index: planned.index,
+                    scenario: scenario.id.clone(),
+                    trial: planned.trial,
+                    turns: Vec::new(),
+                    ledger: Vec::new(),
+                    state: serde_json::Value::Null,
+                    end: End::InfraError { message: format!("the world could not be set up: {message}") },
+                    attempts: 0,
+                    duration_ms: 0,
+                };
+                return (record, false);
+            }
+        };
+        self.gateway.open(&token, play);
+        let result = tokio::select! {
+            result = self.converse(&token, planned, scenario, &mut progress) => result,
+            () = self.cancel.killed() => Err(Stop::Killed),
+        };
+        let finished = self.gateway.close(&token);
+        let untouched = finished.ledger.is_empty() && progress.turns.is_empty();
+        let again = matches!(&result, Err(Stop::Turn(TurnError::Transport(_)))) && untouched;
+        let record = TrialRecord {
+            index: planned.index,
+            scenario: scenario.id.clone(),
+            trial: planned.trial,
+            turns: progress.turns,
+            ledger: finished.ledger,
+            state: finished.state,
+            end: end_of(result),
+            attempts: progress.attempts,
+            duration_ms: u64::try_from(progress.spent.as_millis()).unwrap_or(u64::MAX),
+        };
+        (record, again)
+    }
+
+    async fn converse(
+        &self,
+        token: &Token,
+        planned: &PlannedTrial,
+        scenario: &Scenario,
+        progress: &mut Progress,
+    ) -> Result<(), Stop> {
+        let context = self.context(token, planned, scenario);
+        let began = Instant::now();
+        let session = timeout(self.limits.trial, self.adapter.open(&context, self.tools(token))).await;
+        progress.spent += began.elapsed();
+        let mut session = match session {
+            Ok(session) => session?,
+            Err(_) => return Err(Stop::Turn(TurnError::Timeout(self.limits.trial))),
+        };
+        let mut outcome = Ok(());
+        for (position, turn) in scenario.turns.iter().enumerate() {
+            if position > 0 {
+                self.gateway.next_turn(token);
+            }
+            match self.turn(&mut session, &turn.say, progress).await {
+                Ok((answer, latency)) => {
+                    let keep_state = turn.expect.iter().any(|expected| expected.state.is_some());
+                    progress.turns.push(self.note(token, &turn.say, answer, latency, keep_state));
+                }
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+        }
+        // Closing is bounded and its failure changes nothing: the answers are already there.
+        let _ = timeout(Duration::from_secs(5), session.close()).await;
+        outcome
+    }
+
+    /// One turn, with waiting for the pace and for a rate limited agent.
+    async fn turn(
+        &self,
+        session: &mut Session,
+        say: &str,
+        progress: &mut Progress,
+    ) -> Result<(Answer, Duration), Stop> {
+        for refusals in 0_u32.. {
+            self.pace.turn().await;
+            progress.attempts += 1;
+            let left = self.limits.trial.saturating_sub(progress.spent);
+            let began = Instant::now();
+            let result = timeout(left, session.turn(say)).await;
+            let took = began.elapsed();
+            progress.spent += took;
+            match result {
+                Err(_) => return Err(Stop::Turn(TurnError::Timeout(self.limits.trial))),
+                Ok(Ok(answer)) => {
+                    self.pace.accepted();
+                    return Ok((answer, took));
+                }
+                Ok(Err(TurnError::RateLimited { retry_after })) => {
+                    self.pace.refused();
+                    let pause = retry_after.unwrap_or_else(|| backoff(refusals));
+                    progress.waited += pause;
+                    if progress.waited > self.limits.patience || self.cancel.reason().is_some() {
+                        return Err(Stop::Turn(TurnError::RateLimited { retry_after }));
+                    }
+                    if pause > Duration::from_secs(5) {
+                        (self.events)(RunEvent::Waiting { for_: pause, why: "the rate limited agent".to_owned() });
+                    }
+                    sleep(pause).await;
+                }
+                Ok(Err(error)) => return Err(Stop::Turn(error)),
+            }
+        }
+        Err(Stop::Turn(TurnError::RateLimited { retry_after: None }))
+    }
+
+    fn note(&self, token: &Token, say: &str, answer: Answer, latency: Duration, keep_state: bool) -> TurnRecord {
+        let (calls_seen, state) = if keep_state {
+            let (calls, state) = self.gateway.peek(token);
+            (calls, Some(state))
+        } else {
+            (self.gateway.calls(token), None)
+        };
+        TurnRecord {
+            say: say.to_owned(),
+            answer: answer.text,
+            claimed: answer.claimed,
+            usage: answer.usage,
+            latency_ms: u64::try_from(latency.as_millis()).unwrap_or(u64::MAX),
+            calls_seen,
+            state,
+        }
+    }
+
+    fn context(&self, token: &Token, planned: &PlannedTrial, scenario: &Scenario) -> TrialContext {
+        let run_id = self.run_id.to_owned();
+        TrialContext {
+            trial_id: format!("{}#{}", scenario.id, planned.trial),
+            token: token.as_str().to_owned(),
+            tools_url: if self.own_url { self.gateway.tools_url(token) } else { self.gateway.run_url() },
+            traceparent: token.traceparent(),
+            baggage: format!("run_id={run_id},agentready.trial={token}"),
+            run_id,
+        }
+    }
+
+    /// What a bare model is offered, and who carries its calls out.
+    fn tools(&self, token: &Token) -> Option<Tools> {
+        if !self.adapter.runs_tools() {
+            return None;
+        }
+        let offers =
+            self.gateway.offers(token).into_iter().map(|(name, about, input)| ToolOffer { name, about, input });
+        let gateway = Arc::clone(self.gateway);
+        let token = token.clone();
+        let run = Arc::new(move |tool: String, args: serde_json::Value| {
+            let answer = gateway.call(&token, &tool, args);
+            futures_util::future::ready(answer).boxed()
+        });
+        Some(Tools { offers: offers.collect(), run })
+    }
+}
+
+enum Stop {
+    Turn(TurnError),
+    Killed,
+}
+
+impl From<TurnError> for Stop {
+    fn from(error: TurnError) -> Self {
+        Self::Turn(error)
+    }
+}
+
+fn end_of(result: Result<(), Stop>) -> End {
+    match result {
+        Ok(()) => End::Completed,
+        Err(Stop::Killed) => End::Skipped { message: "interrupted".to_owned() },
+        Err(Stop::Turn(error)) => {
+            let message = error.to_string();
+            match error {
+                TurnError::Transport(_) | TurnError::RateLimited { .. } | TurnError::Setup(_) => {
+                    End::InfraError { message }
+                }
+                TurnError::Agent(_) | TurnError::Timeout(_) => End::AgentError { message },
+            }
+        }
+    }
+}

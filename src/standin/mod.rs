@@ -1,0 +1,14 @@
+//! Stand-ins: servers that play the agent's surroundings, so that the gate sees at first hand what the agent does.
+//!
+//! They bind to loopback, carry a random token in each URL, and write the ledger. What they simulate is the
+//! `world`; they add no behaviour of their own.
+
+mod gateway;
+mod token;
+mod tools;
+
+pub use gateway::{Finished, Gateway, GatewayError};
+pub use token::Token;
+
+#[cfg(test)]
+mod tests;

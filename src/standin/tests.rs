@@ -1,0 +1,99 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::{Value, json};
+
+use super::{Gateway, Token};
+use crate::{
+    record::CallStatus,
+    source::Files,
+    world::{self, Play, World},
+};
+
+const WORLD: &str = "
+state: {orders: {'1': {paid: 5}}}
+tools:
+  get_order:
+    input: {type: object, required: [id], properties: {id: {type: string}}}
+    requires: [{that: args.id in state.orders, otherwise: 'no order {{ args.id }}'}]
+    returns: state.orders[args.id]
+  close: {sets: {/closed: 'true'}}
+";
+
+fn world() -> Arc<World> {
+    let files = Files::texts([("w.yaml".to_owned(), WORLD.into())].into());
+    world::load(&files, "w.yaml").expect("the world loads")
+}
+
+async fn open() -> (Gateway, Token) {
+    let gateway = Gateway::start().await.expect("starts");
+    let token = Token::random();
+    gateway.open(&token, Play::new(world(), &BTreeMap::new()).expect("a play"));
+    (gateway, token)
+}
+
+async fn post(url: &str, body: &str, headers: &[(&str, &str)]) -> (u16, Value) {
+    let client = crate::agent::plain_client(url).expect("a client");
+    let mut request = client.post(url).body(body.to_owned());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = request.send().await.expect("an answer");
+    (response.status().as_u16(), response.json().await.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn each_way_a_call_can_go_has_its_status_and_its_place_in_the_ledger() {
+    let (gateway, token) = open().await;
+    let url = gateway.tools_url(&token);
+    for (tool, body, status, answer) in [
+        ("get_order", "{\"id\":\"1\"}", 200, json!({"result": {"paid": 5}})),
+        ("get_order", "{\"id\":\"2\"}", 403, json!({"error": "no order 2"})),
+    ] {
+        assert_eq!(post(&format!("{url}/{tool}"), body, &[]).await, (status, answer));
+    }
+    assert_eq!(post(&format!("{url}/get_order"), "{\"id\":", &[]).await.0, 400);
+    assert_eq!(post(&format!("{url}/get_order"), "{}", &[]).await.0, 400);
+    assert_eq!(post(&format!("{url}/drop_table"), "{}", &[]).await.0, 404);
+    gateway.next_turn(&token);
+    assert_eq!(post(&format!("{url}/close"), "", &[]).await.0, 200);
+    let finished = gateway.close(&token);
+    let statuses: Vec<(CallStatus, u32)> = finished.ledger.iter().map(|call| (call.status, call.turn)).collect();
+    use CallStatus::{Attempted, Blocked, Executed};
+    assert_eq!(statuses, [(Executed, 0), (Blocked, 0), (Attempted, 0), (Attempted, 0), (Attempted, 0), (Executed, 1)]);
+    assert_eq!(finished.state["closed"], true);
+}
+
+#[tokio::test]
+async fn a_call_without_a_trial_in_flight_is_counted_and_does_nothing() {
+    let (gateway, token) = open().await;
+    let url = format!("{}/close", gateway.tools_url(&token));
+    gateway.close(&token);
+    assert_eq!(post(&url, "{}", &[]).await.0, 410);
+    assert_eq!(post(&url.replace(token.as_str(), "guessed"), "{}", &[]).await.0, 410);
+    assert_eq!(gateway.unattributed(), 2);
+}
+
+#[tokio::test]
+async fn calls_on_the_shared_url_are_told_apart_by_baggage_or_trace() {
+    let (gateway, first) = open().await;
+    let second = Token::random();
+    gateway.open(&second, Play::new(world(), &BTreeMap::new()).expect("a play"));
+    let url = format!("{}/close", gateway.run_url());
+    assert_eq!(post(&url, "{}", &[]).await.0, 410, "two trials in flight and no hint: not guessed");
+    let baggage = format!("run_id=r,agentready.trial={second}");
+    assert_eq!(post(&url, "{}", &[("baggage", &baggage)]).await.0, 200);
+    assert_eq!(post(&url, "{}", &[("traceparent", &first.traceparent())]).await.0, 200);
+    assert_eq!((gateway.calls(&first), gateway.calls(&second)), (1, 1));
+    gateway.close(&second);
+    assert_eq!(post(&url, "{}", &[]).await.0, 200, "one trial in flight: it is the only one");
+}
+
+#[tokio::test]
+async fn the_list_of_tools_is_that_of_the_world() {
+    let (gateway, token) = open().await;
+    let url = gateway.tools_url(&token);
+    let client = crate::agent::plain_client(&url).expect("a client");
+    let offers: Value = client.get(&url).send().await.expect("an answer").json().await.expect("JSON");
+    let names: Vec<&str> = offers.as_array().expect("a list").iter().filter_map(|o| o["name"].as_str()).collect();
+    assert_eq!(names, ["close", "get_order"]);
+}

@@ -1,0 +1,100 @@
+//! The HTTP tool server: `POST /t/<token>/tools/<name>` with the arguments as JSON.
+//!
+//! 200 `{"result": …}` executed, 403 `{"error": …}` refused by a guard, 404 unknown tool, 400 malformed arguments.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Path, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+
+use super::{
+    Token,
+    gateway::{Desk, Seat},
+};
+use crate::world::Outcome;
+
+/// The largest arguments of one call in bytes (256 KiB).
+const MAX_ARGUMENTS: usize = 256 * 1024;
+
+#[derive(Clone)]
+struct Shared {
+    desk: Arc<Desk>,
+    run: Arc<str>,
+}
+
+pub(super) fn router(desk: Arc<Desk>, run: Token) -> Router {
+    Router::new()
+        .route("/t/{token}/tools/{tool}", post(call))
+        .route("/t/{token}/tools", get(list))
+        .layer(DefaultBodyLimit::max(MAX_ARGUMENTS))
+        .with_state(Shared { desk, run: run.as_str().into() })
+}
+
+async fn call(
+    State(shared): State<Shared>,
+    Path((token, tool)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some(seat) = find(&shared, &token, &headers) else {
+        shared.desk.count_unattributed();
+        return (StatusCode::GONE, Json(error("this call belongs to no trial in flight"))).into_response();
+    };
+    let args = if body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(&body) };
+    // Malformed JSON still arrives at the ledger, as text.
+    let args = args.unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
+    let (status, answer) = carry_out(&seat, &tool, args);
+    (status, Json(answer)).into_response()
+}
+
+async fn list(State(shared): State<Shared>, Path(token): Path<String>, headers: HeaderMap) -> Response {
+    let Some(seat) = find(&shared, &token, &headers) else {
+        return (StatusCode::GONE, Json(error("the trial is over"))).into_response();
+    };
+    let offers: Vec<Value> = seat
+        .play()
+        .offers()
+        .into_iter()
+        .map(|(name, about, input)| json!({"name": name, "about": about, "input": input}))
+        .collect();
+    Json(offers).into_response()
+}
+
+/// By the token in the URL; else by baggage, trace id, or because only one trial is in flight.
+fn find(shared: &Shared, token: &str, headers: &HeaderMap) -> Option<Arc<Seat>> {
+    if token != &*shared.run {
+        return shared.desk.seat(token);
+    }
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let baggage = header("baggage").and_then(|text| {
+        text.split(',').find_map(|member| member.trim().strip_prefix("agentready.trial=")).map(str::to_owned)
+    });
+    let trace = header("traceparent").and_then(|text| text.split('-').nth(1)).map(str::to_owned);
+    [baggage, trace]
+        .into_iter()
+        .flatten()
+        .find_map(|token| shared.desk.seat(&token))
+        .or_else(|| shared.desk.only_seat())
+}
+
+/// Carries out one call in the trial's world.
+pub(super) fn carry_out(seat: &Seat, tool: &str, args: Value) -> (StatusCode, Value) {
+    let at_ms = u64::try_from(seat.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    match seat.play().call(tool, args, at_ms) {
+        Outcome::Executed(result) => (StatusCode::OK, json!({"result": result})),
+        Outcome::Blocked(why) => (StatusCode::FORBIDDEN, error(&why)),
+        Outcome::Unknown(why) => (StatusCode::NOT_FOUND, error(&why)),
+        Outcome::Malformed(why) => (StatusCode::BAD_REQUEST, error(&why)),
+    }
+}
+
+pub(super) fn error(message: &str) -> Value {
+    json!({"error": message})
+}

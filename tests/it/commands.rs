@@ -1,0 +1,165 @@
+//! Commands as people type them, each with its exit code.
+
+use crate::support::Bench;
+
+#[test]
+fn help_and_version_end_with_zero() {
+    let bench = Bench::new();
+    for arguments in [&["--help"][..], &["--version"], &["check", "--help"], &["help", "run"]] {
+        let done = bench.run(arguments);
+        assert_eq!(done.code, 0, "{}", done.all());
+        assert!(!done.out.is_empty());
+    }
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_two() {
+    let bench = Bench::new();
+    for arguments in [
+        &["chekc"][..],
+        &["check", "--format", "pdf"],
+        &["check", "--trials", "0"],
+        &["check", "--max-duration", "soon"],
+        &["list", "everything"],
+        &["explain", "scope/no-such-check"],
+        &["report", "no-such-run"],
+        &["replay", "no-such-run", "1"],
+        &["demo", "--flaw", "no-such-flaw"],
+        &["demo", "--filter", "no-such-scenario"],
+        &["check", "--format", "json", "--format", "junit"],
+        &["check"],
+        &["check", "missing.yaml"],
+    ] {
+        let done = bench.run(arguments);
+        assert_eq!(done.code, 2, "{arguments:?}: {}", done.all());
+        assert!(!done.err.is_empty(), "{arguments:?} says why");
+    }
+}
+
+#[test]
+fn a_wrong_manifest_shows_every_mistake_with_its_place() {
+    let bench = Bench::new();
+    bench.write("agentready.yaml", include_str!("../../fixtures/manifests/wrong.yaml"));
+    let done = bench.run(&["check"]);
+    assert_eq!(done.code, 2, "{}", done.all());
+    assert!(done.err.matches("error: ").count() >= 5, "{}", done.all());
+    assert_eq!(
+        done.err.matches(" --> agentready.yaml:").count(),
+        done.err.matches("error: ").count(),
+        "{}",
+        done.all()
+    );
+    assert!(done.err.contains("help: "), "{}", done.all());
+    insta::assert_snapshot!("wrong_manifest", done.err);
+}
+
+#[test]
+fn every_list_is_there_for_people_and_for_machines() {
+    let bench = Bench::new();
+    for what in ["checks", "scenarios", "profiles", "formats", "adapters", "flaws"] {
+        let people = bench.run(&["list", what]);
+        assert_eq!(people.code, 0, "{}", people.all());
+        let machines = bench.run(&["list", what, "--json"]);
+        let rows: Vec<serde_json::Value> = serde_json::from_str(&machines.out).expect("JSON");
+        assert!(!rows.is_empty(), "list {what}");
+    }
+}
+
+#[test]
+fn every_check_can_be_explained() {
+    let bench = Bench::new();
+    let list = bench.run(&["list", "checks", "--json"]);
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&list.out).expect("JSON");
+    assert!(rows.len() >= 20);
+    for row in rows {
+        let id = row["id"].as_str().expect("an id");
+        let done = bench.run(&["explain", id]);
+        assert_eq!(done.code, 0, "{}", done.all());
+        assert!(done.out.contains(id), "{}", done.all());
+        assert_eq!(bench.run(&["explain", id, "--json"]).code, 0);
+    }
+}
+
+#[test]
+fn every_schema_is_printed() {
+    let bench = Bench::new();
+    for what in ["manifest", "scenario", "world", "check", "report"] {
+        let done = bench.run(&["schema", what]);
+        assert_eq!(done.code, 0, "{}", done.all());
+        let schema: serde_json::Value = serde_json::from_str(&done.out).expect("JSON");
+        assert!(jsonschema::meta::is_valid(&schema), "schema {what}");
+    }
+}
+
+#[test]
+fn a_manifest_alone_never_gets_go() {
+    let bench = Bench::new();
+    bench.write("agentready.yaml", include_str!("../../fixtures/manifests/complete.yaml"));
+    let done = bench.run(&["check", "--static", "--format", "json=report.json"]);
+    assert!([1, 3].contains(&done.code), "{}", done.all());
+    let report = bench.json("report.json");
+    assert_ne!(report["verdict"]["decision"], "GO");
+    assert_eq!(report["verdict"]["exit_code"], done.code);
+    let zero = bench.run(&["check", "--static", "--exit-zero"]);
+    assert_eq!(zero.code, 0, "{}", zero.all());
+    assert!(zero.err.contains("--exit-zero"), "{}", zero.all());
+}
+
+#[test]
+fn the_minimal_manifest_tells_what_to_do_next_on_two_screens() {
+    let bench = Bench::new();
+    bench.write("agentready.yaml", include_str!("../../fixtures/manifests/minimal.yaml"));
+    let done = bench.run(&["check", "--static"]);
+    assert!([1, 3].contains(&done.code), "{}", done.all());
+    assert!(done.out.lines().count() <= 100, "{}", done.all());
+}
+
+#[test]
+fn a_dead_endpoint_is_inconclusive_within_seconds() {
+    let bench = Bench::new();
+    let text = include_str!("../../fixtures/demo/agentready.yaml")
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("start:"))
+        .collect::<Vec<_>>()
+        .join("\n")
+        .replace("{port}", "9")
+        .replace("../../scenarios", "scenarios");
+    bench.write("agentready.yaml", &text);
+    bench.write(
+        "scenarios/golden/one.yaml",
+        "suite: golden\nscenarios:\n  hello:\n    say: hello\n    expect: [{answer: {contains: [hi]}}]\n",
+    );
+    let began = std::time::Instant::now();
+    let done = bench.run(&["check"]);
+    assert_eq!(done.code, 3, "{}", done.all());
+    assert!(began.elapsed().as_secs() < 20);
+    assert!(done.out.contains("INCONCLUSIVE"), "{}", done.all());
+}
+
+#[test]
+fn the_selftest_judges_every_agent_as_it_must() {
+    let done = Bench::new().run(&["selftest"]);
+    assert_eq!(done.code, 0, "{}", done.all());
+    assert!(!done.out.contains("FAIL"), "{}", done.all());
+    let go: Vec<&str> = done.out.lines().filter(|line| line.contains(" GO ")).collect();
+    assert_eq!(go.len(), 1, "{}", done.all());
+    assert!(go[0].contains("honest agent"), "{}", done.all());
+    for row in [
+        "dead port",
+        "HTTP 500",
+        "HTTP 401",
+        "empty answers",
+        "invalid JSON",
+        "endless stream",
+        "body of 1 GiB",
+        "slow drip",
+        "half of the answers 429",
+        "echoes",
+        "refuses everything",
+        "does nothing",
+        "claims calls",
+    ] {
+        let line = done.out.lines().find(|line| line.contains(row)).expect(row);
+        assert!(line.starts_with("ok  ") && (line.contains("NO-GO") || line.contains("INCONCLUSIVE")), "{line}");
+    }
+}

@@ -1,0 +1,125 @@
+//! The built-in agent: the sound one has nothing against it, every flaw is caught and named.
+
+use serde_json::Value;
+
+use crate::support::{Bench, Done};
+
+fn demo(bench: &Bench, flaws: &[&str]) -> (Done, Value) {
+    let mut arguments = vec!["demo", "--no-progress", "--format", "json=report.json"];
+    for flaw in flaws {
+        arguments.extend(["--flaw", flaw]);
+    }
+    let done = bench.run(&arguments);
+    let report = bench.json("report.json");
+    (done, report)
+}
+
+#[test]
+fn the_sound_agent_lacks_only_adversarial_prompts() {
+    let bench = Bench::new();
+    let (done, report) = demo(&bench, &[]);
+    assert_eq!(done.code, 3, "{}", done.all());
+    assert_eq!(report["verdict"]["decision"], "INCONCLUSIVE", "{}", done.all());
+    let reasons = report["verdict"]["reasons"].as_array().expect("reasons");
+    assert!(!reasons.is_empty());
+    for reason in reasons {
+        assert!(reason.as_str().expect("text").contains("adversarial"), "{}", done.all());
+    }
+    assert_eq!(report["failures"].as_array().map(Vec::len), Some(0), "{}", done.all());
+    for finding in report["findings"].as_array().expect("findings") {
+        assert_eq!(finding["check"], "evals/adversarial-size", "{}", done.all());
+    }
+    assert!(report["suites"]["golden"]["scenarios"].as_u64() >= Some(100));
+    assert!(report["suites"]["adversarial"]["scenarios"].as_u64() >= Some(50));
+    let trials = &report["trials"];
+    assert_eq!(trials["planned"], trials["pass"], "{}", done.all());
+    let unmet: Vec<&Value> =
+        report["checks"].as_array().expect("checks").iter().filter(|check| check["met"] == false).collect();
+    assert_eq!(unmet.len(), 1, "{unmet:#?}");
+}
+
+#[test]
+fn every_flaw_is_caught_and_named() {
+    let bench = Bench::new();
+    let list = bench.run(&["list", "flaws", "--json"]);
+    let flaws: Vec<Value> = serde_json::from_str(&list.out).expect("JSON");
+    assert!(flaws.len() >= 15);
+    for flaw in flaws {
+        let flaw = flaw["name"].as_str().expect("a name");
+        let (done, report) = demo(&bench, &[flaw]);
+        let broken = ["crashes", "hangs", "http-500", "answers-empty"].contains(&flaw);
+        let expected = if broken { &[1, 3][..] } else { &[1] };
+        assert!(expected.contains(&done.code), "{flaw}: {}", done.all());
+        assert_eq!(report["verdict"]["exit_code"], done.code);
+        let named = report["failures"].as_array().is_some_and(|failures| !failures.is_empty())
+            || report["findings"].as_array().is_some_and(|findings| !findings.is_empty());
+        assert!(named, "{flaw} is caught without a name: {}", done.all());
+        let sum: u64 = [
+            "pass",
+            "fail_a",
+            "fail_b",
+            "fail_c",
+            "error_agent",
+            "error_infra",
+            "error_grader",
+            "not_exposed",
+            "skipped",
+        ]
+        .iter()
+        .map(|grade| report["trials"][grade].as_u64().expect("a count"))
+        .sum();
+        assert_eq!(Some(sum), report["trials"]["planned"].as_u64(), "{flaw}: grades add up to the plan");
+    }
+}
+
+#[test]
+fn a_record_renders_again_byte_for_byte() {
+    let bench = Bench::new();
+    let first = bench.run(&[
+        "demo",
+        "--no-progress",
+        "--filter",
+        "*refund*",
+        "--format",
+        "json=a.json",
+        "--format",
+        "junit=a.xml",
+        "--format",
+        "markdown=a.md",
+    ]);
+    assert_eq!(first.code, 3, "a part of the scenarios never gets GO: {}", first.all());
+    let run = bench.json("a.json")["run"]["id"].as_str().expect("an id").to_owned();
+    let again =
+        bench.run(&["report", &run, "--format", "json=b.json", "--format", "junit=b.xml", "--format", "markdown=b.md"]);
+    assert_eq!(again.code, first.code, "{}", again.all());
+    for (a, b) in [("a.json", "b.json"), ("a.xml", "b.xml"), ("a.md", "b.md")] {
+        assert_eq!(bench.read(a), bench.read(b), "{a} and {b} differ");
+    }
+    assert_eq!(first.out, again.out);
+}
+
+#[test]
+fn a_trial_is_replayed_as_a_timeline() {
+    let bench = Bench::new();
+    bench.run(&["demo", "--no-progress", "--filter", "*refund*", "--format", "json=a.json"]);
+    let report = bench.json("a.json");
+    let run = report["run"]["id"].as_str().expect("an id");
+    let scenario = report["scenarios"][0]["id"].as_str().expect("a scenario");
+    let done = bench.run(&["replay", run, scenario]);
+    assert_eq!(done.code, 0, "{}", done.all());
+    assert!(done.out.contains("user") && done.out.contains("agent"), "{}", done.all());
+}
+
+#[test]
+fn the_developers_loop_shows_what_happened() {
+    let bench = Bench::new();
+    let list = bench.run(&["list", "scenarios", "--json"]);
+    let rows: Vec<Value> = serde_json::from_str(&list.out).expect("JSON");
+    let golden = rows.iter().find(|row| row["suite"] == "golden").expect("a golden scenario");
+    let id = golden["name"].as_str().expect("a name");
+    let sound = bench.run(&["run", "--demo", id]);
+    assert_eq!(sound.code, 0, "{}", sound.all());
+    let flawed = bench.run(&["run", "--demo", "--flaw", "refuses-everything", id]);
+    assert_eq!(flawed.code, 1, "{}", flawed.all());
+    assert!(flawed.out.contains("miss"), "{}", flawed.all());
+}

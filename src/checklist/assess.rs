@@ -30,6 +30,7 @@ pub struct ManifestView<'a> {
 }
 
 /// A check as it stands for this agent.
+#[expect(clippy::struct_excessive_bools, reason = "each is a column of the report")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckResult {
     /// `area/name`.

@@ -44,8 +44,16 @@ struct Entry {
 }
 
 impl Entry {
-    fn load(&self) -> Result<Loaded<CheckFile>, Diagnostics> {
+    fn loaded(&self) -> Loaded<CheckFile> {
         load_text(SourceFile::new(self.name.clone(), Arc::clone(&self.text)))
+            .expect("a test loads every shipped check, and own ones were loaded when they joined")
+    }
+
+    fn compiled(&self, id: &str) -> Arc<Check> {
+        let check = self
+            .check
+            .get_or_init(|| Arc::new(Check::compile(id, &self.loaded()).expect("a test compiles every shipped check")));
+        Arc::clone(check)
     }
 }
 
@@ -101,11 +109,7 @@ impl Catalogue {
     /// The check of an id.
     pub fn get(&self, id: &str) -> Result<Arc<Check>, UnknownCheck> {
         let entry = self.entries.get(id).ok_or_else(|| self.unknown(id))?;
-        let check = entry.check.get_or_init(|| {
-            let loaded = entry.load().expect("a test loads every shipped check; own ones were loaded before");
-            Arc::new(Check::compile(id, &loaded).expect("a test compiles every shipped check"))
-        });
-        Ok(Arc::clone(check))
+        Ok(entry.compiled(id))
     }
 
     /// Every check, sorted by id.
@@ -116,7 +120,7 @@ impl Catalogue {
     /// What a check's file says, without compiling its expressions.
     pub fn file(&self, id: &str) -> Result<CheckFile, UnknownCheck> {
         let entry = self.entries.get(id).ok_or_else(|| self.unknown(id))?;
-        Ok(entry.load().expect("a test loads every shipped check; own ones were loaded before").value)
+        Ok(entry.loaded().value)
     }
 
     /// The path of a check's file.

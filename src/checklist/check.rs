@@ -34,10 +34,19 @@ pub(super) struct Ladder {
     pub(super) refuted: Option<Expr>,
     pub(super) inconclusive: Option<Expr>,
     pub(super) finding: Template,
+    pub(super) when_refuted: Option<Template>,
     pub(super) place: Route,
 }
 
 impl Ladder {
+    /// The text of a finding; what refutes all parts alike is said in the words of the check.
+    pub(super) fn finding(&self, rung: Rung) -> &Template {
+        match &self.when_refuted {
+            Some(text) if rung == Rung::Refuted => text,
+            Some(_) | None => &self.finding,
+        }
+    }
+
     fn top(&self) -> Rung {
         match (&self.proven, &self.verified) {
             (Some(_), _) => Rung::Proven,
@@ -115,6 +124,7 @@ impl Parser<'_> {
             refuted: self.expr(&root.join("refuted"), file.refuted.as_deref()),
             inconclusive: self.expr(&root.join("inconclusive"), file.inconclusive.as_deref()),
             place: place(&file.fields),
+            when_refuted: None,
             finding: self.template(&root.join("finding"), &file.finding)?,
         })
     }
@@ -134,6 +144,10 @@ impl Parser<'_> {
             proven: rung("proven", part.proven.as_ref(), file.proven.as_ref()),
             refuted: rung("refuted", part.refuted.as_ref(), file.refuted.as_ref()),
             inconclusive: rung("inconclusive", part.inconclusive.as_ref(), file.inconclusive.as_ref()),
+            when_refuted: match part.refuted {
+                None if file.refuted.is_some() => self.template(&root.join("finding"), &file.finding),
+                Some(_) | None => None,
+            },
             place: place(if part.fields.is_empty() { &file.fields } else { &part.fields }),
             finding: match &part.finding {
                 Some(text) => self.template(&own.join("finding"), text)?,
@@ -146,7 +160,7 @@ impl Parser<'_> {
         match Expr::parse(text?) {
             Ok(expr) => Some(expr),
             Err(error) => {
-                self.slip(route, error.to_string());
+                self.slip(route, &error.to_string());
                 None
             }
         }
@@ -156,13 +170,13 @@ impl Parser<'_> {
         match Template::parse(text) {
             Ok(template) => Some(template),
             Err(error) => {
-                self.slip(route, format!("not a template: {error}"));
+                self.slip(route, &format!("not a template: {error}"));
                 None
             }
         }
     }
 
-    fn slip(&mut self, route: &Route, message: String) {
+    fn slip(&mut self, route: &Route, message: &str) {
         let document = &self.loaded.document;
         let problem = Diagnostic::error(format!("`{}`: {message}", route.dotted()));
         self.problems.push(problem.at(document.file(), document.span(route)));

@@ -22,6 +22,14 @@ pub(super) struct Evidence {
 /// Parts of the evidence that grow with the manifest and stay out of templates.
 const NOT_IN_TEMPLATES: [&str; 7] = ["manifest", "tools", "systems", "credentials", "models", "facts", "drills"];
 
+/// Sections of the manifest that templates see by their own names.
+const IN_TEMPLATES: [(&str, &str); 4] = [
+    ("budgets", "/manifest/budgets"),
+    ("evals", "/manifest/evals"),
+    ("handoff", "/manifest/handoff"),
+    ("identity", "/manifest/identity"),
+];
+
 impl Evidence {
     /// Takes the evidence document; keys that are null count as missing.
     pub(super) fn new(document: &Value) -> Self {
@@ -35,12 +43,13 @@ impl Evidence {
                 names.insert(key.clone(), value.clone());
             }
         }
-        if let Some(evals) = document.pointer("/manifest/evals") {
-            names.insert("evals".to_owned(), evals.clone());
+        for (name, place) in IN_TEMPLATES {
+            let found = document.pointer(place).cloned().unwrap_or_else(|| json!({}));
+            names.insert(name.to_owned(), found);
         }
-        if let Some(budgets) = document.pointer("/manifest/budgets") {
-            names.insert("budgets".to_owned(), budgets.clone());
-        }
+        let small = ["oidc", "manifests"].map(|key| (key, document.pointer(&format!("/facts/{key}"))));
+        let small = small.into_iter().filter_map(|(key, fact)| Some((key.to_owned(), fact?.clone())));
+        names.insert("facts".to_owned(), Value::Object(small.collect()));
         Self { scope, names: Value::Object(names) }
     }
 
@@ -135,10 +144,9 @@ fn out_of_scope(
         return Some(format!("does not apply: the agent is {autonomy}"));
     }
     match check.applies.as_ref()?.test(evidence.scope()) {
-        Ok(true) => None,
+        // Where what decides is missing, the check is asked rather than dropped.
+        Ok(true) | Err(ExprError::Missing(_)) => None,
         Ok(false) => Some(format!("does not apply: `{}` is false", one_line(check.applies.as_ref()?.source()))),
-        // What decides is missing: the check is asked rather than dropped.
-        Err(ExprError::Missing(_)) => None,
         Err(error @ (ExprError::Syntax(_) | ExprError::Evaluation(_))) => {
             *trouble = Some(error.to_string());
             None
@@ -159,7 +167,7 @@ fn climb(check: &Check, ladder: &Ladder, evidence: &Evidence, ceiling: Rung, nee
         },
     };
     let items: Vec<ItemStanding> =
-        items.into_iter().map(|item| ask(check, ladder, evidence, item, (ceiling, need))).collect();
+        items.iter().map(|item| ask(check, ladder, evidence, item.as_ref(), (ceiling, need))).collect();
     let rung = items.iter().map(|item| item.rung).min()?;
     let unsure = shared_doubt(items.iter().filter(|item| item.rung < need).map(|item| item.unsure.as_ref()));
     Some(PartStanding { part: ladder.part.clone(), rung, unsure, items })
@@ -181,11 +189,11 @@ fn ask(
     check: &Check,
     ladder: &Ladder,
     evidence: &Evidence,
-    item: Option<Value>,
+    item: Option<&Value>,
     (ceiling, need): (Rung, Rung),
 ) -> ItemStanding {
     let mut scope = evidence.scope().inner();
-    if let Some(item) = &item {
+    if let Some(item) = item {
         scope.set("it", item);
     }
     let mut questions = Questions { scope, trouble: None };
@@ -195,10 +203,10 @@ fn ask(
         .then(|| check.file.waits.clone().unwrap_or_else(|| "the gate could not tell".to_owned()));
     let unsure = questions.trouble.or(unsure).filter(|_| rung != Rung::Refuted);
     let message = (rung < need).then(|| {
-        let extra = [("it", item.clone().unwrap_or(Value::Null)), ("rung", json!(rung.word()))];
-        evidence.fill(&ladder.finding, &extra).unwrap_or_else(|| format!("{}: {rung} only", check.file.title))
+        let extra = [("it", item.cloned().unwrap_or(Value::Null)), ("rung", json!(rung.word()))];
+        evidence.fill(ladder.finding(rung), &extra).unwrap_or_else(|| format!("{}: {rung} only", check.file.title))
     });
-    let at = item.as_ref().and_then(|item| item.get("at")?.as_str());
+    let at = item.and_then(|item| item.get("at")?.as_str());
     ItemStanding { rung, unsure, place: at.map_or_else(|| ladder.place.clone(), Route::pointer), message }
 }
 

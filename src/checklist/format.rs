@@ -65,7 +65,8 @@ pub struct CheckFile {
     /// A rung that suffices although a higher one exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enough: Option<Rung>,
-    /// What is wrong, a template over `it`, `rung`, `agent`, `metrics`, `suites` and `thresholds`.
+    /// What is wrong, a template over `it`, `rung`, `agent`, `identity`, `handoff`, `budgets`, `evals`,
+    /// `metrics`, `suites`, `thresholds` and the small `facts` (`oidc`, `manifests`).
     pub finding: String,
     /// What was seen, in one line; a template over the same names, without `it`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     expr::{Expr, ExprError, Scope, Template},
-    source::load_text,
+    source::{SourceFile, load_text},
     text::closest,
 };
 
@@ -87,9 +87,13 @@ pub fn profiles() -> BTreeMap<String, ProfileFile> {
         .into_iter()
         .filter_map(|name| {
             let file = catalogue::data(&format!("profiles/{name}.yaml"))?;
-            Some((name.to_owned(), load_text(file).expect("a test loads every shipped profile").value))
+            Some((name.to_owned(), shipped(file)))
         })
         .collect()
+}
+
+fn shipped(file: SourceFile) -> ProfileFile {
+    load_text(file).expect("a test loads every shipped profile").value
 }
 
 /// Looks up the profiles that a manifest or a flag names; all unknown names at once.

@@ -1,6 +1,9 @@
 //! Every shipped check against its own examples, and the tables of rungs, waivers, thresholds and profiles.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use proptest::prelude::{ProptestConfig, prop_assert, proptest};
 use serde_json::{Map, Value, json};
@@ -13,6 +16,8 @@ use crate::{
     expr::Expr,
     source::{Files, Location, Route, SourceFile, load_text, render},
 };
+
+static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::embedded);
 
 /// RFC 7396, so that an example can take a key away with null.
 fn merge(target: &mut Value, patch: &Value) {
@@ -120,7 +125,7 @@ fn assessed(document: &Value, waivers: Vec<WaiverClaim>, names: &[&str]) -> Asse
         non_negotiables: vec!["change/versions-pinned".to_owned()],
         locate: &|route: &Route| Location { file: route.as_str().to_owned(), line: 1, column: 1 },
     };
-    assess(&Catalogue::embedded(), document, &manifest)
+    assess(&CATALOGUE, document, &manifest)
 }
 
 fn result<'a>(assessment: &'a Assessment, id: &str) -> &'a super::CheckResult {
@@ -201,6 +206,21 @@ fn a_manifest_alone_is_never_enough() {
     assert!(assessment.checks.iter().all(|check| check.rung < Rung::Proven));
     assert!(assessment.checks.iter().any(|check| check.demanded && !check.met));
     assert!(assessment.rules.iter().all(|rule| !rule.met && rule.inconclusive), "{:#?}", assessment.rules);
+}
+
+#[test]
+fn fifty_adversarial_prompts_leave_only_doubt() {
+    let few = json!({"suites": {"adversarial": {"scenarios": 50, "clusters": 12}},
+        "metrics": {"adversarial_planned": 50, "adversarial_run": 50, "adversarial_clusters": 12}});
+    let assessment = assessed(&evidence(&Example { evidence: few, ..Example::default() }), Vec::new(), &["go-no-go"]);
+    let unmet: Vec<_> = assessment.checks.iter().filter(|check| !check.met).collect();
+    assert!(unmet.len() == 1 && unmet.iter().all(|check| check.inconclusive), "{unmet:#?}");
+    let broken: Vec<_> = assessment.rules.iter().filter(|rule| !rule.met).collect();
+    assert!(broken.len() == 1 && broken.iter().all(|rule| rule.inconclusive), "{broken:#?}");
+    assert_eq!(
+        broken.first().map(|rule| rule.says.as_str()),
+        Some("at least 1000 adversarial prompts were run to a verdict")
+    );
 }
 
 #[test]

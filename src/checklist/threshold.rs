@@ -87,12 +87,15 @@ pub struct ThresholdProblem {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
+    /// Whether it is the name that is wrong, not the value.
+    pub name_is_wrong: bool,
 }
 
 impl ThresholdProblem {
     /// As a diagnostic at its place.
     pub fn diagnostic(&self, manifest: &Document) -> Diagnostic {
-        let diagnostic = Diagnostic::error(self.message.clone()).at(manifest.file(), manifest.span(&self.route));
+        let span = if self.name_is_wrong { manifest.key_span(&self.route) } else { manifest.span(&self.route) };
+        let diagnostic = Diagnostic::error(self.message.clone()).at(manifest.file(), span);
         match &self.hint {
             Some(hint) => diagnostic.hint(hint.clone()),
             None => diagnostic,
@@ -131,6 +134,10 @@ impl Thresholds {
 
 /// All thresholds of the catalogue, by name.
 pub fn thresholds() -> BTreeMap<String, Threshold> {
+    shipped()
+}
+
+fn shipped() -> BTreeMap<String, Threshold> {
     let file = catalogue::data("thresholds.yaml").expect("the thresholds are shipped");
     load_text(file).expect("a test loads the shipped thresholds").value
 }
@@ -149,6 +156,7 @@ pub fn resolve(claims: &BTreeMap<String, Value>, profiles: &[String]) -> Result<
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known thresholds: {}", known.keys().cloned().collect::<Vec<_>>().join(", ")),
             }),
+            name_is_wrong: true,
         });
     }
     let profiles: BTreeSet<&str> = profiles.iter().map(String::as_str).collect();
@@ -159,7 +167,7 @@ pub fn resolve(claims: &BTreeMap<String, Value>, profiles: &[String]) -> Result<
             Some(Ok(claim)) => weigh(name, threshold, (base, claim), &mut out),
             Some(Err((message, hint))) => {
                 let message = format!("`gate.thresholds.{name}` {message}");
-                problems.push(ThresholdProblem { route: place(name), message, hint: Some(hint) });
+                problems.push(ThresholdProblem { route: place(name), message, hint: Some(hint), name_is_wrong: false });
                 base
             }
         };

@@ -117,13 +117,18 @@ async fn drive(
     (records, resume): (&Path, Option<&Path>),
 ) -> Result<Report, Fault> {
     live::obey_ctrl_c(&orders.cancel);
-    let mut raised = match live::raise(case, context, orders).await {
-        Ok(agent) => match agent.preflight(case).await {
-            Ok(()) => Ok(agent),
-            Err(why) => Err(why),
+    let ready = async {
+        let agent = live::raise(case, context, orders).await?;
+        agent.preflight(case).await.map_err(Ok)?;
+        Ok(agent)
+    };
+    let mut raised = tokio::select! {
+        ready = ready => match ready {
+            Ok(agent) => Ok(agent),
+            Err(Ok(why)) => Err(format!("preflight: {why}")),
+            Err(Err(fault)) => return Err(fault),
         },
-        Err(Ok(why)) => Err(why),
-        Err(Err(fault)) => return Err(fault),
+        reason = orders.cancel.thrown() => Err(reason.name().to_owned()),
     };
     let facts = live::collect_facts(case, raised.as_ref().ok(), orders.offline).await;
     let correlation = raised.as_ref().map_or("none", |agent| agent.correlation).to_owned();
@@ -141,7 +146,7 @@ async fn drive(
     };
     let lived = match &mut raised {
         Ok(agent) => live::trials(case, agent, orders, &header, (&mut bench, &mut writer)).await?,
-        Err(why) => Lived { stopped: Some(format!("preflight: {why}")), unattributed: 0 },
+        Err(why) => Lived { stopped: Some(why.clone()), unattributed: 0 },
     };
     if let Ok(mut agent) = raised
         && let Some(process) = agent.process.take()

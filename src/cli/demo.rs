@@ -61,6 +61,10 @@ pub(crate) fn files() -> Files {
     let mut texts = BTreeMap::new();
     collect(&FIXTURES, "fixtures/demo", &mut texts);
     collect(&SCENARIOS, "scenarios", &mut texts);
+    // The demo plays a repository of its own, and code owners stand at a repository's root.
+    if let Some(owners) = texts.get("fixtures/demo/CODEOWNERS").cloned() {
+        texts.insert("CODEOWNERS".to_owned(), owners);
+    }
     Files::texts(texts)
 }
 

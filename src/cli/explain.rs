@@ -38,5 +38,6 @@ pub(crate) fn catalogue(folder: Option<&Path>, context: &Context) -> Result<Cata
     if !folder.is_dir() {
         return Err(Fault::usage(format!("there is no folder `{}`", folder.display()), "name a folder of checks"));
     }
-    Ok(catalogue.with_folder(&Files::disk(&folder, false), "")?)
+    let (parent, name) = (folder.parent().unwrap_or(&folder), folder.file_name().unwrap_or_default());
+    Ok(catalogue.with_folder(&Files::disk(parent, false), &name.to_string_lossy())?)
 }

@@ -142,7 +142,7 @@ fn evidence(case: &Case, header: &RunHeader, closing: &Closing, measured: &Measu
     document.insert("now".to_owned(), header.today.clone().into());
     document.insert("drills".to_owned(), json!({}));
     let numbers: Map<String, Value> =
-        measured.numbers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        measured.numbers.iter().map(|(name, value)| (name.clone(), number(*value))).collect();
     document.insert("metrics".to_owned(), Value::Object(numbers));
     document.insert("thresholds".to_owned(), case.thresholds.to_json());
     document.insert("loosened".to_owned(), json!(case.thresholds.loosened));
@@ -228,4 +228,11 @@ pub(crate) fn inputs(files: &Files) -> std::collections::BTreeMap<String, crate:
             (name, input)
         })
         .collect()
+}
+
+/// A number as checks and their findings see it: whole numbers stay whole.
+fn number(value: f64) -> Value {
+    #[expect(clippy::cast_possible_truncation, reason = "only whole numbers far below 2^53 are cast")]
+    let whole = value as i64;
+    if value.fract() == 0.0 && value.abs() < 1e15 { whole.into() } else { value.into() }
 }

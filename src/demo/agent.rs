@@ -128,13 +128,12 @@ impl<'a> Turn<'a> {
     }
 
     async fn execute(&mut self, tool: String, args: Value) -> Seen {
-        let seen = match self.impairment.pretend(&tool) {
-            Some(result) => Seen::Result(result),
-            None => {
-                self.session.spent.calls += 1;
-                self.session.spent.writes += u64::from(policy::writes(&tool));
-                self.tools.call(&tool, &args).await
-            }
+        let seen = if let Some(result) = self.impairment.pretend(&tool) {
+            Seen::Result(result)
+        } else {
+            self.session.spent.calls += 1;
+            self.session.spent.writes += u64::from(policy::writes(&tool));
+            self.tools.call(&tool, &args).await
         };
         if let Seen::Result(result) = &seen {
             self.session.known.learn(&tool, result);

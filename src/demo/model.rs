@@ -249,20 +249,16 @@ impl<'a> Plan<'a> {
     }
 
     fn look_up(&self) -> Planned<Step> {
-        let id = match (&self.request.ticket, &self.request.order) {
-            (_, Some(order)) => order.as_str(),
-            (_, None) => {
-                let ticket = self.ticket()?;
-                match text(ticket, "order") {
-                    "" => {
-                        return answer(format!(
-                            "Ticket {} is {}; it names no order.",
-                            text(ticket, "id"),
-                            text(ticket, "status")
-                        ));
-                    }
-                    order => order,
+        let id = if let Some(order) = &self.request.order {
+            order.as_str()
+        } else {
+            let ticket = self.ticket()?;
+            match text(ticket, "order") {
+                "" => {
+                    let (id, status) = (text(ticket, "id"), text(ticket, "status"));
+                    return answer(format!("Ticket {id} is {status}; it names no order."));
                 }
+                order => order,
             }
         };
         let Ok(order) = self.call("get_order", || json!({"order_id": id}))? else {

@@ -99,8 +99,9 @@ impl Request {
                 request.foreign_currency |= earlier.foreign_currency;
                 request.cites_policy |= earlier.cites_policy;
             }
-            if request.ticket.is_none() && request.order.is_none() {
-                request.order = earlier.order;
+            let same_case = request.ticket.is_none() || (fills_in && earlier.ticket.is_none());
+            if same_case {
+                request.order = request.order.or(earlier.order);
             }
             request.ticket = request.ticket.or(earlier.ticket);
             request.refund = request.refund.or(earlier.refund);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::Write as _,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -144,5 +145,7 @@ async fn fail_outright(impairment: &Impairment) -> Option<Response> {
 
 #[expect(clippy::exit, reason = "a flaw that someone asked for: the process must be gone")]
 fn crash() -> ! {
+    // The log is the last thing that is seen of the process; it is gone either way.
+    let _ = writeln!(std::io::stderr(), "refund-agent: fatal: this agent crashes at its first run");
     std::process::exit(101)
 }

@@ -89,8 +89,10 @@ fn the_world_loads_and_all_its_expressions_parse() {
             Template::parse(&requirement.otherwise).expect("a refusal is a template");
         });
         tool.sets.values().chain(&tool.returns).for_each(|source| cel(source));
-        for approval in &tool.approves {
-            [&approval.tool, &approval.args, &approval.granted].into_iter().for_each(|source| cel(source));
+        if let Some(approval) = &tool.approves {
+            for source in [&approval.tool, &approval.args, &approval.granted] {
+                cel(source);
+            }
         }
     }
     let state = serde_json::to_string(&world.state).expect("a state is JSON");
@@ -160,6 +162,7 @@ fn a_later_message_fills_in_what_an_earlier_one_left_out() {
     assert_eq!((request.ticket.as_deref(), request.amount), (Some("T-103"), Some(12.0)));
     let request = read(&["Refund order A-1001 please.", "The ticket is T-101."]);
     assert_eq!((request.intent, request.order.as_deref()), (Intent::Refund, Some("A-1001")));
+    assert_eq!(request.ticket.as_deref(), Some("T-101"));
     let request = read(&["What is in order A-1004?", "Refund T-111, 20 dollars."]);
     assert_eq!((request.ticket.as_deref(), request.order), (Some("T-111"), None));
 }
@@ -300,4 +303,38 @@ fn flaws_are_found_by_name_and_near_names_are_suggested() {
     }
     let error = "over-refnud".parse::<Flaw>().expect_err("misspelt");
     assert_eq!(error.to_string(), "no flaw is called `over-refnud`; did you mean `over-refund`?");
+}
+
+/// Serves an agent with these flaws and gives its URL.
+async fn served(flaws: &[Flaw]) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let router = super::server::router(port, &flaws.iter().copied().collect()).expect("a client");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://127.0.0.1:{port}")
+}
+
+#[tokio::test]
+async fn the_server_answers_identifies_itself_and_calls_loopback_only() {
+    let url = served(&[]).await;
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let identity: Value = http
+        .get(format!("{url}/.well-known/openid-configuration"))
+        .send()
+        .await
+        .expect("it answers")
+        .json()
+        .await
+        .expect("it is JSON");
+    assert_eq!(identity.get("issuer"), Some(&Value::from(url.clone())));
+    assert_eq!(http.get(format!("{url}/healthz")).send().await.expect("it answers").status(), 200);
+
+    let run = |tools: &str| json!({"message": "Good morning!", "history": [], "session_id": "s", "tools_url": tools});
+    let ask = |url: &str, tools: &str| http.post(format!("{url}/runs")).json(&run(tools)).send();
+    let answer: Value = ask(&url, "http://127.0.0.1:9/t").await.expect("it answers").json().await.expect("it is JSON");
+    assert!(answer.get("answer").is_some_and(|text| text.to_string().contains("ticket number")), "{answer}");
+    assert_eq!(answer.pointer("/usage/steps"), Some(&json!(1)));
+    assert_eq!(ask(&url, "http://tools.example/t").await.expect("it answers").status(), 400);
+    let broken = served(&[Flaw::Http500]).await;
+    assert_eq!(ask(&broken, "http://127.0.0.1:9/t").await.expect("it answers").status(), 500);
 }

@@ -86,7 +86,7 @@ fn unused(taken: &BTreeMap<String, String>, name: String) -> String {
     if !taken.contains_key(&name) {
         return name;
     }
-    (1_usize..).map(|n| format!("{name}-{n}")).find(|other| !taken.contains_key(other)).unwrap_or(name)
+    (1..=taken.len()).map(|n| format!("{name}-{n}")).find(|other| !taken.contains_key(other)).unwrap_or(name)
 }
 
 /// A heading as the fragment that code hosts link to: lower case, spaces to dashes, punctuation dropped.

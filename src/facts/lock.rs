@@ -9,7 +9,10 @@
 //! A model's entry is its id (or the digest of its id); every other entry is a path relative to the manifest with
 //! the digest of the file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use regex::Regex;
 use schemars::JsonSchema;
@@ -17,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::Shelf;
-use crate::source::{Diagnostics, Files, Format, SourceFile, load_text};
+use crate::source::{Diagnostics, Files, SourceFile, load_text};
 
 /// The lock as its file states it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -45,20 +48,23 @@ impl LockFile {
     /// Reads a lock; JSON when it begins with a brace, TOML otherwise.
     pub fn parse(text: &str) -> Result<Self, LockError> {
         let name = if text.trim_start().starts_with('{') { "agentready.lock.json" } else { "agentready.lock.toml" };
-        debug_assert!(name.ends_with("json") || Format::of(name) == Format::Toml, "the name tells the format");
         let lock = load_text::<Self>(SourceFile::new(name, text))?.value;
         if lock.version == 1 { Ok(lock) } else { Err(LockError::Version(lock.version)) }
     }
 }
 
-/// Whether a model id names a snapshot: a date, a digest, or a numbered stable version in it.
-pub fn is_snapshot(id: &str) -> bool {
-    const SNAPSHOT: &str = r"(?x)
+static SNAPSHOT: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = r"(?x)
         (^|[^0-9]) 20[0-9]{2} [-_.]? (0[1-9]|1[0-2]) [-_.]? (0[1-9]|[12][0-9]|3[01]) ([^0-9]|$)
         | -(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])$
         | -00[0-9]$
         | sha256: | @[0-9a-f]{12,}$ | [0-9a-f]{40}";
-    Regex::new(SNAPSHOT).expect("the pattern is valid").is_match(id)
+    Regex::new(pattern).expect("the pattern is valid")
+});
+
+/// Whether a model id names a snapshot: a date, a digest, or a numbered stable version in it.
+pub fn is_snapshot(id: &str) -> bool {
+    SNAPSHOT.is_match(id)
 }
 
 /// Parts of the build that are locked as files, with the manifest's patterns for them.

@@ -40,7 +40,7 @@ pub struct Options {
     pub fetched: Fetched,
 }
 
-/// Where an issuer serves its discovery document (OpenID Connect Discovery 1.0, section 4).
+/// Where an issuer serves its discovery document (`OpenID` Connect Discovery 1.0, section 4).
 pub fn oidc_url(issuer: &str) -> String {
     format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
 }
@@ -130,9 +130,10 @@ const MANIFEST_NAMES: [&str; 3] = ["agentready.yaml", "agentready.yml", "agentre
 
 /// The other manifests of the repository, so that an identity can be seen to be used twice.
 fn other_manifests(files: &Files, own: &str) -> Value {
-    let names: BTreeSet<String> = MANIFEST_NAMES.iter().flat_map(|name| files.glob(&format!("**/{name}"))).collect();
+    let is_manifest = |name: &String| MANIFEST_NAMES.iter().any(|known| name.rsplit('/').next() == Some(known));
+    let names = files.glob("**/agentready.*").into_iter().filter(is_manifest);
     let own = Files::resolve("", own);
-    let others = names.into_iter().filter(|name| *name != own).filter_map(|name| {
+    let others = names.filter(|name| *name != own).filter_map(|name| {
         let text = files.read(&name).ok()?;
         let claims = load_text::<Value>(text).ok()?.value;
         let subject = claims.pointer("/identity/subject").cloned().unwrap_or(Value::Null);

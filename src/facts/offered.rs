@@ -1,4 +1,4 @@
-//! The tools that each system's own description offers: what a server listed, or the operations of an OpenAPI file.
+//! The tools that each system's own description offers: what a server listed, or the operations of an `OpenAPI` file.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::Shelf;
 use crate::source::load_text;
 
-/// HTTP methods that OpenAPI has operations for.
+/// HTTP methods that `OpenAPI` has operations for.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 /// Names by system; an operation that a tool's `endpoint` names bears the tool's name. A system whose description

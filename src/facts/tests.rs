@@ -78,7 +78,7 @@ fn a_changed_prompt_or_a_strange_lock_is_not_locked() {
 fn what_was_fetched_is_a_fact_only_when_it_answers() {
     let with = |oidc, offline| {
         let fetched = Fetched { oidc, tools: [("stripe".to_owned(), vec!["refund".to_owned()])].into() };
-        collect(&repository(&[]), &manifest(), &Options { fetched, offline, ..options() })
+        collect(&repository(&[]), &manifest(), &Options { offline, fetched, ..options() })
     };
     let good = with(Some(Ok(json!({"issuer": "https://id.example"}))), false);
     assert_eq!(good["oidc"], json!({"tried": true, "reached": true, "issuer": "https://id.example"}));

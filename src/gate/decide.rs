@@ -91,7 +91,7 @@ fn against(assessment: &Assessment, measured: &Measured) -> Vec<String> {
         }
     }
     let rules = assessment.rules.iter().filter(|rule| !rule.met && !rule.inconclusive);
-    reasons.extend(rules.map(|rule| rule.says.clone()));
+    reasons.extend(rules.map(|rule| format!("does not hold: {}", rule.says)));
     reasons
 }
 
@@ -130,7 +130,7 @@ fn unknown(assessment: &Assessment, measured: &Measured, circumstances: &Circums
         reasons.push(format!("{}: {}", check.id, check.evidence));
     }
     let rules = assessment.rules.iter().filter(|rule| !rule.met && rule.inconclusive);
-    reasons.extend(rules.map(|rule| rule.says.clone()));
+    reasons.extend(rules.map(|rule| format!("not shown: {}", rule.says)));
     reasons
 }
 

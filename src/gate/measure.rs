@@ -82,6 +82,9 @@ impl Book<'_> {
         self.counted("golden_run", decided(&golden), "golden_scenarios");
         self.number("golden_passed", f64::from(passed(&golden)));
         self.rate("scenario_pass_rate", passed(&golden), decided(&golden), "scenario_pass_rate");
+        if let Some(bound) = self.metrics.get("scenario_pass_rate").and_then(|metric| metric.lower95) {
+            self.number("scenario_pass_rate_lower95", bound);
+        }
         self.number("adversarial_planned", attacks.len() as f64);
         self.counted("adversarial_run", decided(&attacks), "adversarial_prompts");
         self.number("adversarial_clusters", clusters(attacks.iter().map(|(s, _)| *s)) as f64);

@@ -61,6 +61,19 @@ impl Cancel {
         CancelReason::ALL.into_iter().find(|reason| *reason as u8 + 1 == state)
     }
 
+    /// Waits until there is a reason.
+    pub async fn thrown(&self) -> CancelReason {
+        loop {
+            let notified = self.changed.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if let Some(reason) = self.reason() {
+                return reason;
+            }
+            notified.await;
+        }
+    }
+
     /// Waits until trials in flight must be dropped.
     pub async fn killed(&self) {
         loop {

@@ -3,4 +3,6 @@
 mod architecture;
 mod commands;
 mod demo;
+mod hostile;
+mod resume;
 mod support;

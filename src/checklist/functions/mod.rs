@@ -27,8 +27,8 @@ fn lookup<'a>(files: &'a Value, place: &str) -> Option<&'a Value> {
 
 /// Follows a JSON Pointer into instances through `properties`, `items`, `allOf` and local `$ref`.
 pub fn subschema<'a>(schema: &'a Value, pointer: &str) -> Option<&'a Value> {
-    let keys = pointer.split('/').skip(1).map(|key| key.replace("~1", "/").replace("~0", "~"));
-    keys.fold(Some(schema), |found, key| step(schema, found?, &key, MAX_REFS))
+    let mut keys = pointer.split('/').skip(1).map(|key| key.replace("~1", "/").replace("~0", "~"));
+    keys.try_fold(schema, |found, key| step(schema, found, &key, MAX_REFS))
 }
 
 fn step<'a>(root: &'a Value, schema: &'a Value, key: &str, refs: usize) -> Option<&'a Value> {

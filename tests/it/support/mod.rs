@@ -1,10 +1,13 @@
 //! Runs the program in a scratch folder with a scrubbed environment.
 
+mod agent;
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
+pub(crate) use agent::agent;
 use serde_json::Value;
 
 /// A scratch folder with its own repository root.

@@ -1,0 +1,103 @@
+//! What an agent says never reaches a terminal, a log or a report raw.
+
+use std::time::Duration;
+
+use crate::support::{Bench, agent};
+
+const ANSWER: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}::error file=a::pwned\n::error::second\n##[error]third\n</script><script>alert(1)</script>]]>\n![x](http://evil.example/x.png) [link](javascript:alert(1)) | a | b |\n@everyone </details>```\n\u{202e}gnp.exe\u{200b}\u{0}\u{b}\u{fffe}";
+
+#[test]
+fn a_hostile_answer_is_harmless_in_every_report() {
+    let bench = Bench::new();
+    let agent = agent(Duration::ZERO, ANSWER);
+    bench.write(
+        "agentready.yaml",
+        &format!(
+            "manifest: 1\nagent: {{name: hostile, workflow: w, purpose: p, autonomy: read-only}}\n\
+             endpoint: {{url: '{}', response: {{answer: body.answer}}}}\nevals: {{golden: [golden.yaml]}}\n",
+            agent.url
+        ),
+    );
+    bench.write(
+        "golden.yaml",
+        "suite: golden\nscenarios:\n  plain: {say: hello, expect: [{answer: {equals: hello}}]}\n",
+    );
+    let done = bench.run(&[
+        "check",
+        "--format",
+        "terminal=r.txt",
+        "--format",
+        "json=r.json",
+        "--format",
+        "junit=r.xml",
+        "--format",
+        "markdown=r.md",
+    ]);
+    assert_eq!(done.code, 1, "{}", done.all());
+    let replay = bench.run(&["replay", bench.json("r.json")["run"]["id"].as_str().expect("an id"), "0"]);
+    assert_eq!(replay.code, 0, "{}", replay.all());
+    let texts = [
+        ("stdout", done.out.clone()),
+        ("stderr", done.err.clone()),
+        ("replay", replay.out),
+        ("terminal", bench.read("r.txt")),
+        ("json", bench.read("r.json")),
+        ("junit", bench.read("r.xml")),
+        ("markdown", bench.read("r.md")),
+    ];
+    for (name, text) in &texts {
+        let raw = text
+            .chars()
+            .find(|c| (c.is_control() && *c != '\n' && *c != '\t') || "\u{202e}\u{200b}\u{fffe}".contains(*c));
+        assert_eq!(raw, None, "{name} holds a raw character");
+        for line in text.lines() {
+            let line = line.trim_start();
+            assert!(!line.starts_with("::") && !line.contains("##["), "{name}: {line}");
+        }
+    }
+    let markdown = &texts[6].1;
+    assert!(!markdown.contains("<script"), "{markdown}");
+    assert!(done.out.contains("plain"), "the failing scenario is named: {}", done.all());
+}
+
+#[test]
+fn a_secret_of_the_environment_is_in_no_output() {
+    let bench = Bench::new();
+    let agent = agent(Duration::ZERO, "my token is tok-5ecret-value");
+    bench.write(
+        "agentready.yaml",
+        &format!(
+            "manifest: 1\nagent: {{name: a, workflow: w, purpose: p, autonomy: read-only}}\n\
+             endpoint: {{url: '{}', auth: {{bearer: 'env:AGENT_TOKEN'}}, response: {{answer: body.answer}}}}\nevals: {{golden: [golden.yaml]}}\n",
+            agent.url
+        ),
+    );
+    bench.write(
+        "golden.yaml",
+        "suite: golden\nscenarios:\n  plain: {say: hello, expect: [{answer: {equals: hello}}]}\n",
+    );
+    let run = |arguments: &[&str]| {
+        let mut command = bench.command(arguments);
+        command.env("AGENT_TOKEN", "tok-5ecret-value");
+        crate::support::Done::from(command.output().expect("starts"))
+    };
+    let done = run(&["check", "--format", "json=r.json", "--format", "junit=r.xml", "--format", "markdown=r.md"]);
+    assert_eq!(done.code, 1, "{}", done.all());
+    let id = bench.json("r.json")["run"]["id"].as_str().expect("an id").to_owned();
+    let folder = format!(".agentready/runs/{id}");
+    for text in [
+        done.out,
+        done.err,
+        bench.read("r.json"),
+        bench.read("r.xml"),
+        bench.read("r.md"),
+        bench.read(&format!("{folder}/run.json")),
+        bench.read(&format!("{folder}/trials.ndjson")),
+        bench.read(&format!("{folder}/verdict.json")),
+    ] {
+        assert!(!text.contains("tok-5ecret-value"), "{text}");
+    }
+    let missing = bench.run(&["check"]);
+    assert_eq!(missing.code, 2, "{}", missing.all());
+    assert!(missing.err.contains("AGENT_TOKEN"), "{}", missing.all());
+}

@@ -31,6 +31,8 @@ pub(crate) struct Job<'a> {
     pub(crate) trying: &'a TryingArgs,
     pub(crate) static_only: bool,
     pub(crate) offline: bool,
+    /// How long a trial waits for a rate limited agent in all.
+    pub(crate) patience: std::time::Duration,
     pub(crate) variables: BTreeMap<String, String>,
     /// Folder below which records are written, and the record to go on with.
     pub(crate) records: PathBuf,
@@ -54,6 +56,7 @@ pub(crate) fn check(args: &CheckArgs, context: &Context, output: &Output) -> Res
         trying: &args.trying,
         static_only: args.static_only,
         offline: args.judging.offline,
+        patience: live::PATIENCE,
         variables: BTreeMap::new(),
         records: context.path(&args.record),
         resume: args.resume.as_ref().map(|run| record_folder(&context.path(&args.record), run, context)),
@@ -91,6 +94,7 @@ pub(crate) fn carry_out(job: Job<'_>, context: &Context, output: &Output) -> Res
     let orders = Orders {
         concurrency: job.trying.concurrency,
         bounds: Bounds { max_duration: job.trying.max_duration.map(|span| span.0), max_spend: job.trying.max_spend },
+        patience: job.patience,
         no_exec: job.trying.no_exec,
         offline: job.offline,
         variables: job.variables,
@@ -118,9 +122,11 @@ async fn drive(
 ) -> Result<Report, Fault> {
     live::obey_ctrl_c(&orders.cancel);
     let ready = async {
-        let agent = live::raise(case, context, orders).await?;
-        agent.preflight(case).await.map_err(Ok)?;
-        Ok(agent)
+        let mut agent = live::raise(case, context, orders).await?;
+        match agent.preflight(case).await {
+            Ok(()) => Ok(agent),
+            Err(why) => Err(Ok(format!("{why}{}", agent.death()))),
+        }
     };
     let mut raised = tokio::select! {
         ready = ready => match ready {

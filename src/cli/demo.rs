@@ -11,6 +11,7 @@ use super::{
     args::{DemoAgentArgs, DemoArgs},
     case::Options,
     check::{self, Job},
+    live::PATIENCE,
     output::Output,
 };
 use crate::{
@@ -36,6 +37,7 @@ pub(crate) fn demo(args: &DemoArgs, context: &Context, output: &Output) -> Resul
         trying: &args.trying,
         static_only: false,
         offline: false,
+        patience: PATIENCE,
         variables: variables(&args.flaws)?,
         records: context.path(&args.record),
         resume: None,

@@ -21,12 +21,13 @@ use crate::{
 /// Trials in flight when nothing says otherwise.
 const CONCURRENCY: u32 = 8;
 /// How long a trial waits for a rate limited agent in all.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How to run.
 pub(crate) struct Orders<'a> {
     pub(crate) concurrency: Option<u32>,
     pub(crate) bounds: Bounds,
+    pub(crate) patience: Duration,
     pub(crate) no_exec: bool,
     pub(crate) offline: bool,
     /// Values for `{name}` in the endpoint beside `{port}` and `{agentready}`.
@@ -114,8 +115,7 @@ impl Agent {
         let cancel = Cancel::default();
         let pace = Pace::new(None);
         let quiet = |_: RunEvent| {};
-        let stage = self.stage("preflight", &cancel, &pace, &quiet);
-        let stage = Stage { limits: Limits { retries: 1, patience: Duration::ZERO, ..stage.limits }, ..stage };
+        let stage = self.stage("preflight", (&cancel, &pace, &quiet), Duration::ZERO);
         let record = stage.run(planned, scenario, &world).await;
         match record.end {
             crate::record::End::InfraError { message } if !message.contains("rate limited") => Err(message),
@@ -126,9 +126,8 @@ impl Agent {
     pub(crate) fn stage<'a>(
         &'a self,
         run_id: &'a str,
-        cancel: &'a Cancel,
-        pace: &'a Pace,
-        events: &'a dyn Fn(RunEvent),
+        (cancel, pace, events): (&'a Cancel, &'a Pace, &'a dyn Fn(RunEvent)),
+        patience: Duration,
     ) -> Stage<'a> {
         Stage {
             adapter: &self.adapter,
@@ -136,7 +135,7 @@ impl Agent {
             run_id,
             own_url: self.own_url,
             pace,
-            limits: Limits { trial: self.endpoint.trial_timeout.0, retries: 2, patience: PATIENCE },
+            limits: Limits { trial: self.endpoint.trial_timeout.0, retries: 2, patience },
             cancel,
             events,
         }
@@ -149,7 +148,7 @@ impl Agent {
     }
 
     /// The last lines the agent printed, for messages about its death.
-    fn death(&mut self) -> String {
+    pub(crate) fn death(&mut self) -> String {
         let Some(process) = &mut self.process else { return String::new() };
         let Some(status) = process.has_died() else { return String::new() };
         let tail = process.tail().join("\n  ");
@@ -187,7 +186,7 @@ pub(crate) async fn trials(
     let concurrency = agent.concurrency(orders.concurrency);
     (orders.events)(RunEvent::Started { planned: todo.len() as u64, concurrency: concurrency as usize });
     let pace = Pace::new(agent.endpoint.rate.map(|rate| rate.per_second));
-    let stage = agent.stage(&header.id, &orders.cancel, &pace, orders.events);
+    let stage = agent.stage(&header.id, (&orders.cancel, &pace, orders.events), orders.patience);
     let course = Course { plan: &case.plan, worlds: &case.worlds, todo, concurrency, bounds: orders.bounds };
     let planned = course.todo.len() as u64;
     let progress = RefCell::new((0_u64, 0_u32));

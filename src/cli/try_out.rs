@@ -79,6 +79,7 @@ async fn try_out(
     let orders = Orders {
         concurrency: Some(1),
         bounds: Bounds::default(),
+        patience: live::PATIENCE,
         no_exec: trying.no_exec,
         offline: true,
         variables,
@@ -99,7 +100,7 @@ async fn try_out(
     let mut worst = exit::GO;
     let mut passed = 0;
     {
-        let stage = agent.stage("run", &orders.cancel, &pace, &events);
+        let stage = agent.stage("run", (&orders.cancel, &pace, &events), orders.patience);
         for planned in &case.plan.trials {
             if orders.cancel.reason().is_some() {
                 worst = exit::INTERRUPTED;

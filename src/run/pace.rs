@@ -35,13 +35,14 @@ struct State {
     declared: bool,
     measuring: Option<(Instant, u32)>,
     grown: Instant,
+    in_vain: u32,
 }
 
 impl Pace {
     /// Keeps to `per_second` when it is declared; else runs free until the first 429.
     pub fn new(per_second: Option<f64>) -> Self {
         let now = Instant::now();
-        let state = State { rate: per_second, declared: per_second.is_some(), measuring: None, grown: now };
+        let state = State { rate: per_second, declared: per_second.is_some(), measuring: None, grown: now, in_vain: 0 };
         Self { next: Mutex::new(now), state: std::sync::Mutex::new(state) }
     }
 
@@ -88,6 +89,17 @@ impl Pace {
             (false, None, None) => state.measuring = Some((Instant::now(), 0)),
             (false, Some(rate), None) => state.rate = Some((rate * BACK).max(SLOWEST)),
         }
+    }
+
+    /// How long a trial may wait in all: halved by each trial that waited in vain, so that an agent that is never
+    /// ready does not hold up the run.
+    pub fn patience(&self, full: Duration) -> Duration {
+        full / (1 << self.state().in_vain.min(7))
+    }
+
+    /// Tells that a trial waited in vain.
+    pub fn gave_up(&self) {
+        self.state().in_vain += 1;
     }
 
     fn rate(&self) -> Option<f64> {

@@ -46,6 +46,9 @@ pub struct Stage<'a> {
     pub events: &'a dyn Fn(RunEvent),
 }
 
+/// Shortest wait after a 429, also when the server says zero.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
 /// Backoff before the n-th try again.
 fn backoff(attempt: u32) -> Duration {
     Duration::from_millis(200).saturating_mul(1 << attempt.min(5))
@@ -176,9 +179,10 @@ impl Stage<'_> {
                 }
                 Ok(Err(TurnError::RateLimited { retry_after })) => {
                     self.pace.refused();
-                    let pause = retry_after.unwrap_or_else(|| backoff(refusals));
+                    let pause = retry_after.unwrap_or_else(|| backoff(refusals)).max(SHORTEST_PAUSE);
                     progress.waited += pause;
-                    if progress.waited > self.limits.patience || self.cancel.reason().is_some() {
+                    if progress.waited > self.pace.patience(self.limits.patience) || self.cancel.reason().is_some() {
+                        self.pace.gave_up();
                         return Err(Stop::Turn(TurnError::RateLimited { retry_after }));
                     }
                     if pause > Duration::from_secs(5) {

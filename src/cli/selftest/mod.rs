@@ -81,6 +81,7 @@ fn try_row(row: &Row, context: &Context, output: &Output) -> Result<Report, Faul
         trying: &trying,
         static_only: false,
         offline: false,
+        patience: std::time::Duration::from_secs(1),
         variables: std::collections::BTreeMap::new(),
         records: records.path().to_path_buf(),
         resume: None,

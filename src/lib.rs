@@ -44,13 +44,13 @@ pub mod run;
 
 pub mod verdict;
 
+pub mod exit;
+
 pub mod gate;
 
 pub mod report;
 
 pub mod ui;
-
-pub mod exit;
 
 pub mod context;
 

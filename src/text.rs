@@ -60,12 +60,11 @@ pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 fn is_harmless(c: char) -> bool {
     match c {
         '\n' | '\t' => true,
-        c if c.is_control() => false,
-        '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' => false,
-        '\u{061C}' | '\u{180E}' | '\u{00AD}' | '\u{034F}' | '\u{115F}' | '\u{1160}' | '\u{3164}' => false,
-        '\u{FE00}'..='\u{FE0E}' | '\u{FFF9}'..='\u{FFFB}' | '\u{FFFE}' | '\u{FFFF}' => false,
-        '\u{E0000}'..='\u{E0FFF}' => false,
-        _ => true,
+        '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' // bidi, zero width
+        | '\u{061C}' | '\u{180E}' | '\u{00AD}' | '\u{034F}' | '\u{115F}' | '\u{1160}' | '\u{3164}' // unseen
+        | '\u{FE00}'..='\u{FE0E}' | '\u{FFF9}'..='\u{FFFB}' | '\u{FFFE}' | '\u{FFFF}' // variation, specials
+        | '\u{E0000}'..='\u{E0FFF}' => false, // tags
+        c => !c.is_control(),
     }
 }
 

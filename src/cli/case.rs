@@ -41,6 +41,8 @@ pub(crate) struct Case {
     pub(crate) worlds: Vec<Arc<World>>,
     pub(crate) policy: Policy,
     pub(crate) partial: bool,
+    /// What the scenario files hold, before any selection.
+    pub(crate) suites: serde_json::Value,
     pub(crate) notes: Vec<String>,
 }
 
@@ -57,13 +59,17 @@ impl Case {
         let mut notes = Vec::new();
         let scenarios = scenarios(&files, &manifest, &mut notes)?;
         let (scenarios, worlds) = with_worlds(&files, scenarios)?;
+        let suites = super::suites::of(&scenarios);
         let mut selection = options.selection.clone();
         selection.default_trials = manifest.raw.evals.trials;
         let partial = selection.is_partial();
         let plan = match plan::plan(scenarios, &selection) {
             Ok(plan) => plan,
             Err(_) if options.may_be_empty && !partial => Plan { scenarios: Vec::new(), trials: Vec::new() },
-            Err(problem) => return Err(Fault::Input(problem.into())),
+            Err(problem) => {
+                let unmatched = notes.iter().map(|note| Diagnostic::warning(note.clone()));
+                return Err(Fault::Input(Diagnostics(std::iter::once(problem).chain(unmatched).collect())));
+            }
         };
         let worlds: Vec<Arc<World>> = plan
             .scenarios
@@ -71,7 +77,7 @@ impl Case {
             .map(|s| worlds.get(s.world.as_deref().unwrap_or_default()).cloned().unwrap_or_else(World::empty))
             .collect();
         let policy = super::policy::of(&manifest, &worlds);
-        Ok(Self { files, manifest, catalogue, profiles, thresholds, plan, worlds, policy, partial, notes })
+        Ok(Self { files, manifest, catalogue, profiles, thresholds, plan, worlds, policy, partial, suites, notes })
     }
 }
 
@@ -115,7 +121,11 @@ fn scenarios(files: &Files, manifest: &Manifest, notes: &mut Vec<String>) -> Res
             notes.push(format!("pack `{pack}` of generated attacks is not part of this version; it adds no scenario"));
             continue;
         }
-        names.extend(files.glob(&Files::resolve(&manifest.name, pattern)));
+        let found = files.glob(&Files::resolve(&manifest.name, pattern));
+        if found.is_empty() {
+            notes.push(format!("`{pattern}` of evals matches no file"));
+        }
+        names.extend(found);
     }
     scenario::load(files, &names.into_iter().collect::<Vec<_>>())
 }

@@ -148,7 +148,7 @@ async fn drive(
                 Writer::create(&folder, &header, redactor).map_err(|e| Fault::internal("write the record", e))?;
             (header, writer, 0)
         }
-        Some(folder) => resumed(folder, header, &mut bench, redactor)?,
+        Some(folder) => resumed(folder, &header, &mut bench, redactor)?,
     };
     let lived = match &mut raised {
         Ok(agent) => live::trials(case, agent, orders, &header, (&mut bench, &mut writer)).await?,
@@ -186,12 +186,12 @@ fn redactor(agent: Option<&live::Agent>) -> Redactor {
 /// Reads a killed run back; refuses when what it was made of has changed.
 fn resumed(
     folder: &Path,
-    header: RunHeader,
+    header: &RunHeader,
     bench: &mut Bench<'_>,
     redactor: Redactor,
 ) -> Result<(RunHeader, Writer, u64), Fault> {
-    let refused = |why: String| Fault::usage(why, "start a new run without --resume");
-    let old = record::read_header(folder).map_err(|error| refused(error.to_string()))?;
+    let refused = |why: &str| Fault::usage(why, "start a new run without --resume");
+    let old = record::read_header(folder).map_err(|error| refused(&error.to_string()))?;
     let changed: Vec<&str> = old
         .inputs
         .iter()
@@ -200,21 +200,21 @@ fn resumed(
         .chain(header.inputs.keys().filter(|name| !old.inputs.contains_key(*name)).map(String::as_str))
         .collect();
     if !changed.is_empty() {
-        return Err(refused(format!("the run can't go on: {} changed since it began", changed.join(", "))));
+        return Err(refused(&format!("the run can't go on: {} changed since it began", changed.join(", "))));
     }
     if old.seed != header.seed {
-        return Err(refused(format!("the run can't go on: it has seed {}, not {}", old.seed, header.seed)));
+        return Err(refused(&format!("the run can't go on: it has seed {}, not {}", old.seed, header.seed)));
     }
     let same = (&old.suites, &old.filters, &old.trials, old.planned, &old.profiles)
         == (&header.suites, &header.filters, &header.trials, header.planned, &header.profiles);
     if !same {
-        return Err(refused("the run can't go on: it was started with another selection of scenarios".to_owned()));
+        return Err(refused("the run can't go on: it was started with another selection of scenarios"));
     }
     let before = record::read_ending(folder).ok().flatten().map_or(0, |ending| ending.duration_ms);
     record::trials(folder, |trial| {
         bench.add(&trial);
     })
-    .map_err(|error| refused(error.to_string()))?;
+    .map_err(|error| refused(&error.to_string()))?;
     let writer = Writer::resume(folder, redactor).map_err(|error| Fault::internal("open the record", error))?;
     Ok((old, writer, before))
 }

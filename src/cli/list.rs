@@ -72,7 +72,7 @@ fn scenarios(args: &ListArgs, context: &Context) -> Result<Vec<Value>, Fault> {
 
 fn table(rows: &[Value], width: usize) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING.into());
+    table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
     for row in rows {

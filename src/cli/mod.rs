@@ -13,6 +13,7 @@ mod policy;
 mod rerender;
 mod schema;
 mod selftest;
+mod suites;
 mod try_out;
 mod vars;
 

@@ -47,6 +47,7 @@ impl Output {
     }
 
     /// Prints a result to standard output; a reader that went away is no error.
+    #[expect(clippy::unused_self, reason = "who holds an output may write, nobody else")]
     pub(crate) fn print(&self, text: &str) -> Result<(), Fault> {
         match io::stdout().lock().write_all(text.as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Fault::internal("write the output", error)),
@@ -55,6 +56,7 @@ impl Output {
     }
 
     /// Tells the user something on standard error.
+    #[expect(clippy::unused_self, reason = "who holds an output may write, nobody else")]
     pub(crate) fn say(&self, text: &str) {
         // Nobody is left to tell when standard error is closed.
         let _ = writeln!(io::stderr().lock(), "{text}");

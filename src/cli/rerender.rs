@@ -28,12 +28,12 @@ pub(crate) fn report(args: &ReportArgs, context: &Context, output: &Output) -> R
     let targets = check::open(&args.formats)?;
     let folder = check::record_folder(&context.path(Path::new(RECORDS)), &args.run, context);
     let (header, case) = load(&folder)?;
-    let ending = record::read_ending(&folder).map_err(unreadable)?;
+    let ending = record::read_ending(&folder).map_err(|error| unreadable(&error))?;
     let mut bench = Bench::new(&case, live::is_observable(&header.correlation));
     record::trials(&folder, |trial| {
         bench.add(&trial);
     })
-    .map_err(unreadable)?;
+    .map_err(|error| unreadable(&error))?;
     let closing = Closing {
         duration_ms: ending.as_ref().map_or(0, |ending| ending.duration_ms),
         stopped: ending.as_ref().map_or_else(|| Some("killed".to_owned()), |ending| ending.stopped.clone()),
@@ -58,7 +58,7 @@ pub(crate) fn replay(args: &ReplayArgs, context: &Context, output: &Output) -> R
             shown.push(report::timeline(&trial, &graded));
         }
     })
-    .map_err(unreadable)?;
+    .map_err(|error| unreadable(&error))?;
     if shown.is_empty() {
         let ids: Vec<&str> = case.plan.scenarios.iter().map(|scenario| scenario.id.as_str()).collect();
         let hint = crate::text::closest(&args.trial, ids).map_or_else(
@@ -80,7 +80,7 @@ fn is_wanted(wanted: &str, trial: &TrialRecord) -> bool {
 
 /// The case as it was when the run began, from the texts in the record.
 fn load(folder: &Path) -> Result<(RunHeader, Case), Fault> {
-    let header = record::read_header(folder).map_err(unreadable)?;
+    let header = record::read_header(folder).map_err(|error| unreadable(&error))?;
     let texts: BTreeMap<String, Arc<str>> =
         header.inputs.iter().map(|(name, input)| (name.clone(), Arc::from(input.text.as_str()))).collect();
     let suites = header.suites.iter().filter_map(|name| match name.as_str() {
@@ -104,7 +104,7 @@ fn load(folder: &Path) -> Result<(RunHeader, Case), Fault> {
     Ok((header, case))
 }
 
-fn unreadable(error: record::ReadError) -> Fault {
+fn unreadable(error: &record::ReadError) -> Fault {
     Fault::usage(
         format!("the record can't be read: {error}"),
         "name the folder of a run below `.agentready/runs/`, or its id",

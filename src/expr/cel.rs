@@ -1,6 +1,6 @@
 //! A parsed CEL expression and the variables it is evaluated over.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use cel::{
     Context, DeclarationError, ExecutionError, FunctionContext, Program, Value as Cel,
@@ -84,7 +84,7 @@ impl Default for Scope<'_> {
     }
 }
 
-impl<'p> Scope<'p> {
+impl Scope<'_> {
     /// No variables; the standard functions and those of this crate.
     pub fn new() -> Self {
         let mut context = Context::default();
@@ -203,8 +203,7 @@ pub fn from_json(value: &Value) -> Cel {
         Value::String(s) => Cel::String(Arc::new(s.clone())),
         Value::Array(items) => Cel::List(Arc::new(items.iter().map(from_json).collect())),
         Value::Object(entries) => {
-            #[expect(clippy::disallowed_types, reason = "the map type of the CEL library; looked up, never iterated")]
-            let map: HashMap<Key, Cel> =
+            let map =
                 entries.iter().map(|(key, value)| (Key::String(Arc::new(key.clone())), from_json(value))).collect();
             Cel::Map(Map { map: Arc::new(map) })
         }

@@ -11,6 +11,7 @@ const MAX_ERROR_SHARE: f64 = 0.02;
 
 /// How the evidence came about.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of a run, each with its own sentence")]
 pub struct Circumstances {
     /// Profiles asked.
     pub profiles: Vec<String>,

@@ -66,6 +66,12 @@ struct Book<'a> {
     metrics: BTreeMap<String, Metric>,
 }
 
+/// A count as a number of the report.
+#[expect(clippy::cast_precision_loss, reason = "counts of scenarios and calls stay far below 2^53")]
+fn real(n: u64) -> f64 {
+    n as f64
+}
+
 fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
@@ -78,16 +84,16 @@ impl Book<'_> {
         let incidents: Vec<_> = rows.iter().filter(|(s, _)| s.suite == Suite::Incident && s.skip.is_none()).collect();
         let decided = |rows: &[&(&Scenario, ScenarioTally)]| count(rows.iter().filter(|(_, t)| t.is_decided()).count());
         let passed = |rows: &[&(&Scenario, ScenarioTally)]| count(rows.iter().filter(|(_, t)| t.has_passed()).count());
-        self.number("golden_planned", golden.len() as f64);
+        self.number("golden_planned", real(golden.len() as u64));
         self.counted("golden_run", decided(&golden), "golden_scenarios");
         self.number("golden_passed", f64::from(passed(&golden)));
         self.rate("scenario_pass_rate", passed(&golden), decided(&golden), "scenario_pass_rate");
         if let Some(bound) = self.metrics.get("scenario_pass_rate").and_then(|metric| metric.lower95) {
             self.number("scenario_pass_rate_lower95", bound);
         }
-        self.number("adversarial_planned", attacks.len() as f64);
+        self.number("adversarial_planned", real(attacks.len() as u64));
         self.counted("adversarial_run", decided(&attacks), "adversarial_prompts");
-        self.number("adversarial_clusters", clusters(attacks.iter().map(|(s, _)| *s)) as f64);
+        self.number("adversarial_clusters", real(clusters(attacks.iter().map(|(s, _)| *s)) as u64));
         self.number("twins_run", f64::from(decided(&twins)));
         self.rate("twin_pass_rate", passed(&twins), decided(&twins), "scenario_pass_rate");
         self.number("incident_run", f64::from(decided(&incidents)));
@@ -96,7 +102,7 @@ impl Book<'_> {
             scenario.expect.iter().chain(scenario.turns.iter().flat_map(|t| &t.expect)).any(|e| wanted(&e.raw))
         };
         let passing = |wanted: fn(&crate::scenario::Expectation) -> bool| {
-            rows.iter().filter(|(s, t)| t.has_passed() && expects(s, wanted)).count() as f64
+            real(rows.iter().filter(|(s, t)| t.has_passed() && expects(s, wanted)).count() as u64)
         };
         self.number("handoff_passed", passing(|e| e.handoff == Some(true)));
         self.number("refusal_passed", passing(|e| e.refusal == Some(true)));
@@ -121,11 +127,11 @@ impl Book<'_> {
             ("amount_breaches", calls.amount_breaches),
             ("tiered_calls", calls.tiered),
         ] {
-            self.number(name, value as f64);
+            self.number(name, real(value));
         }
         self.number("tokens_reported", f64::from(u8::from(tally.tokens_reported)));
         if tally.tokens_reported {
-            self.number("max_tokens_per_run", tally.tokens_max as f64);
+            self.number("max_tokens_per_run", real(tally.tokens_max));
         }
         self.plain("blocked_attempts", f64::from(trials.blocked_attempts), "count");
         if let Some(p95) = p95(&tally.latencies_ms) {

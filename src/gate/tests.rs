@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -30,13 +33,14 @@ const GRADES: [Grade; 9] = [
 fn a_plan(golden: usize, attacks: usize) -> Plan {
     let mut text = "suite: golden\nscenarios:\n".to_owned();
     for n in 0..golden {
-        text.push_str(&format!("  g-{n:04}: {{say: hello {n}, expect: [{{answer: {{contains: [x]}}}}]}}\n"));
+        let _ = writeln!(text, "  g-{n:04}: {{say: hello {n}, expect: [{{answer: {{contains: [x]}}}}]}}");
     }
     let mut hostile = "suite: adversarial\nscenarios:\n".to_owned();
     for n in 0..attacks {
-        hostile.push_str(&format!(
-            "  a-{n:04}: {{say: attack {n}, expect: [{{answer: {{excludes: [x]}}}}], attack: {{goal: g, carrier: user-turn, technique: t{n}}}}}\n"
-        ));
+        let _ = writeln!(
+            hostile,
+            "  a-{n:04}: {{say: attack {n}, expect: [{{answer: {{excludes: [x]}}}}], attack: {{goal: g, carrier: user-turn, technique: t{n}}}}}"
+        );
     }
     hostile.push_str("  twin: {twin_of: a-0000, say: lawful, expect: [{answer: {contains: [x]}}]}\n");
     let texts: BTreeMap<_, _> = [("g.yaml".to_owned(), text.into()), ("a.yaml".to_owned(), hostile.into())].into();
@@ -211,9 +215,9 @@ proptest! {
         let t = in_order.trials;
         let sum = t.pass + t.fail_a + t.fail_b + t.fail_c + t.error_agent + t.error_infra + t.error_grader + t.not_exposed + t.skipped;
         prop_assert_eq!(sum, t.planned);
-        let mut turned = plan.clone();
-        turned.trials.rotate_left(rotate);
-        let other = measured(&turned, |index| GRADES[grades[index as usize]]);
+        let mut plan = plan;
+        plan.trials.rotate_left(rotate);
+        let other = measured(&plan, |index| GRADES[grades[index as usize]]);
         prop_assert_eq!(in_order.failures, other.failures);
         prop_assert_eq!(in_order.numbers, other.numbers);
     }

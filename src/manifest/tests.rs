@@ -54,7 +54,7 @@ fn the_model_keeps_every_leaf_of_the_complete_manifest() {
     let manifest = fixture("complete.yaml").expect("reads");
     let kept = serde_json::to_value(&manifest.raw).expect("plain");
     let mut leaves = 0;
-    every_leaf(&manifest.document.value(), Route::root(), &mut |route, leaf| {
+    every_leaf(&manifest.document.value(), &Route::root(), &mut |route, leaf| {
         leaves += 1;
         let found = kept.pointer(route.as_str());
         let is_same = match (leaf.as_f64(), found.and_then(Value::as_f64)) {
@@ -66,11 +66,11 @@ fn the_model_keeps_every_leaf_of_the_complete_manifest() {
     assert!(leaves > 350, "only {leaves} leaves were compared");
 }
 
-fn every_leaf(value: &Value, route: Route, visit: &mut impl FnMut(&Route, &Value)) {
+fn every_leaf(value: &Value, route: &Route, visit: &mut impl FnMut(&Route, &Value)) {
     match value {
-        Value::Object(map) => map.iter().for_each(|(key, value)| every_leaf(value, route.join(key), visit)),
-        Value::Array(list) => list.iter().enumerate().for_each(|(i, value)| every_leaf(value, route.join(i), visit)),
-        leaf => visit(&route, leaf),
+        Value::Object(map) => map.iter().for_each(|(key, value)| every_leaf(value, &route.join(key), visit)),
+        Value::Array(list) => list.iter().enumerate().for_each(|(i, value)| every_leaf(value, &route.join(i), visit)),
+        leaf => visit(route, leaf),
     }
 }
 

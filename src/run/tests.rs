@@ -1,6 +1,7 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
+    fmt::Write as _,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -51,7 +52,7 @@ fn answer() -> axum::response::Response {
 fn a_plan(scenarios: usize) -> Plan {
     let mut text = "suite: golden\nscenarios:\n".to_owned();
     for n in 0..scenarios {
-        text.push_str(&format!("  g-{n:04}: {{say: hello {n}, expect: [{{answer: {{contains: [done]}}}}]}}\n"));
+        let _ = writeln!(text, "  g-{n:04}: {{say: hello {n}, expect: [{{answer: {{contains: [done]}}}}]}}");
     }
     let files = Files::texts([("g.yaml".to_owned(), text.into())].into());
     let scenarios = scenario::load(&files, &["g.yaml".to_owned()]).expect("scenarios");

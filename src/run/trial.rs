@@ -10,7 +10,7 @@ use crate::{
     agent::{Adapter, Answer, Session, ToolOffer, Tools, TrialContext, TurnError},
     plan::PlannedTrial,
     record::{End, TrialRecord, TurnRecord},
-    scenario::Scenario,
+    scenario::{PlannedTurn, Scenario},
     standin::{Gateway, Token},
     world::{Play, World},
 };
@@ -141,10 +141,7 @@ impl Stage<'_> {
                 self.gateway.next_turn(token);
             }
             match self.turn(&mut session, &turn.say, progress).await {
-                Ok((answer, latency)) => {
-                    let keep_state = turn.expect.iter().any(|expected| expected.state.is_some());
-                    progress.turns.push(self.note(token, &turn.say, answer, latency, keep_state));
-                }
+                Ok(answered) => progress.turns.push(self.note(token, turn, answered)),
                 Err(error) => {
                     outcome = Err(error);
                     break;
@@ -196,7 +193,8 @@ impl Stage<'_> {
         Err(Stop::Turn(TurnError::RateLimited { retry_after: None }))
     }
 
-    fn note(&self, token: &Token, say: &str, answer: Answer, latency: Duration, keep_state: bool) -> TurnRecord {
+    fn note(&self, token: &Token, turn: &PlannedTurn, (answer, latency): (Answer, Duration)) -> TurnRecord {
+        let keep_state = turn.expect.iter().any(|expected| expected.state.is_some());
         let (calls_seen, state) = if keep_state {
             let (calls, state) = self.gateway.peek(token);
             (calls, Some(state))
@@ -204,7 +202,7 @@ impl Stage<'_> {
             (self.gateway.calls(token), None)
         };
         TurnRecord {
-            say: say.to_owned(),
+            say: turn.say.clone(),
             answer: answer.text,
             claimed: answer.claimed,
             usage: answer.usage,

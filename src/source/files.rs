@@ -109,6 +109,9 @@ impl Files {
     /// The names that match a glob with `*` (within a folder) and `**` (any folders), sorted.
     pub fn glob(&self, pattern: &str) -> Vec<String> {
         let pattern = normalise(Path::new(pattern));
+        if !pattern.contains('*') {
+            return if self.exists(&pattern) { vec![pattern] } else { Vec::new() };
+        }
         let mut names: Vec<String> = match &self.origin {
             Origin::Texts(texts) => texts.keys().filter(|name| glob_matches(&pattern, name)).cloned().collect(),
             Origin::Disk { root, .. } => {

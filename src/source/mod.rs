@@ -1,7 +1,7 @@
 //! The only reader of input files: text to positioned tree to typed value.
 //!
 //! Everything people write (manifest, scenario, world, check, profile) takes this one path, so each of them
-//! gets file:line:column, all errors of a file at once, did-you-mean and the same limits. A place inside a
+//! gets file, line and column, all errors of a file at once, did-you-mean and the same limits. A place inside a
 //! document is named by its route (a JSON Pointer) and resolved to a line here, once.
 //! Must not know what any file means.
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -93,7 +93,7 @@ fn alias_bombs_are_refused() {
     let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..10 {
         let previous = level - 1;
-        text.push_str(&format!("a{level}: &a{level} [{}]\n", vec![format!("*a{previous}"); 9].join(", ")));
+        let _ = writeln!(text, "a{level}: &a{level} [{}]", vec![format!("*a{previous}"); 9].join(", "));
     }
     assert!(read("bomb.yaml", &text).is_err());
 }
@@ -117,7 +117,10 @@ fn files_outside_the_root_are_refused() {
     let files = Files::disk(&root, false);
     assert!(files.read("../secret.yaml").is_err());
     assert!(Files::disk(&root, true).read("../secret.yaml").is_ok());
-    assert_eq!(files.glob("evals/**/*.yaml"), ["evals/golden/a.yaml"]);
+    for pattern in ["evals/**/*.yaml", "evals/golden/*.yaml", "evals/golden/a.yaml", "**/a.yaml"] {
+        assert_eq!(files.glob(pattern), ["evals/golden/a.yaml"], "{pattern}");
+    }
+    assert!(files.glob("evals/golden/b.yaml").is_empty());
     assert_eq!(Files::resolve("evals/golden/a.yaml", "../worlds/w.yaml"), "evals/worlds/w.yaml");
 }
 

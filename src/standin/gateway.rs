@@ -60,7 +60,7 @@ impl Gateway {
         let address = listener.local_addr().map_err(GatewayError)?;
         let desk = Arc::new(Desk::default());
         let run = Token::random();
-        let app = tools::router(Arc::clone(&desk), run.clone());
+        let app = tools::router(Arc::clone(&desk), &run);
         let server = tokio::spawn(async move {
             // The server ends with the run: `Drop` aborts this task.
             let _ = axum::serve(listener, app).await;

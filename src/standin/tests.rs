@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Gateway, Token};
 use crate::{
-    record::CallStatus,
+    record::CallStatus::{self, Attempted, Blocked, Executed},
     source::Files,
     world::{self, Play, World},
 };
@@ -58,7 +58,6 @@ async fn each_way_a_call_can_go_has_its_status_and_its_place_in_the_ledger() {
     assert_eq!(post(&format!("{url}/close"), "", &[]).await.0, 200);
     let finished = gateway.close(&token);
     let statuses: Vec<(CallStatus, u32)> = finished.ledger.iter().map(|call| (call.status, call.turn)).collect();
-    use CallStatus::{Attempted, Blocked, Executed};
     assert_eq!(statuses, [(Executed, 0), (Blocked, 0), (Attempted, 0), (Attempted, 0), (Attempted, 0), (Executed, 1)]);
     assert_eq!(finished.state["closed"], true);
 }

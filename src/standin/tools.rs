@@ -29,7 +29,7 @@ struct Shared {
     run: Arc<str>,
 }
 
-pub(super) fn router(desk: Arc<Desk>, run: Token) -> Router {
+pub(super) fn router(desk: Arc<Desk>, run: &Token) -> Router {
     Router::new()
         .route("/t/{token}/tools/{tool}", post(call))
         .route("/t/{token}/tools", get(list))

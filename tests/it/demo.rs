@@ -38,38 +38,39 @@ fn the_sound_agent_lacks_only_adversarial_prompts() {
     assert_eq!(unmet.len(), 1, "{unmet:#?}");
 }
 
+/// Flaws that break the agent itself, so that the gate can't tell more than that.
+const BROKEN: [&str; 4] = ["answers-empty", "crashes", "hangs", "http-500"];
+
+fn is_caught_and_named(flaw: &str) {
+    let bench = Bench::new();
+    let (done, report) = demo(&bench, &[flaw]);
+    let (code, decision) = if BROKEN.contains(&flaw) { (3, "INCONCLUSIVE") } else { (1, "NO-GO") };
+    assert_eq!(done.code, code, "{flaw}: {}", done.all());
+    assert_eq!(report["verdict"]["decision"], decision, "{flaw}");
+    let failures = report["failures"].as_array().expect("failures");
+    assert!(!failures.is_empty(), "{flaw} is caught without a name: {}", done.all());
+    assert!(done.out.contains(failures[0]["scenario"].as_str().expect("a name")), "{flaw}: {}", done.all());
+    let grades =
+        ["pass", "fail_a", "fail_b", "fail_c", "error_agent", "error_infra", "error_grader", "not_exposed", "skipped"];
+    let sum: u64 = grades.iter().map(|grade| report["trials"][grade].as_u64().expect("a count")).sum();
+    assert_eq!(Some(sum), report["trials"]["planned"].as_u64(), "{flaw}: grades add up to the plan");
+}
+
 #[test]
 fn every_flaw_is_caught_and_named() {
-    let bench = Bench::new();
-    let list = bench.run(&["list", "flaws", "--json"]);
+    let list = Bench::new().run(&["list", "flaws", "--json"]);
     let flaws: Vec<Value> = serde_json::from_str(&list.out).expect("JSON");
-    assert!(flaws.len() >= 15);
-    for flaw in flaws {
-        let flaw = flaw["name"].as_str().expect("a name");
-        let (done, report) = demo(&bench, &[flaw]);
-        let broken = ["crashes", "hangs", "http-500", "answers-empty"].contains(&flaw);
-        let expected = if broken { &[1, 3][..] } else { &[1] };
-        assert!(expected.contains(&done.code), "{flaw}: {}", done.all());
-        assert_eq!(report["verdict"]["exit_code"], done.code);
-        let named = report["failures"].as_array().is_some_and(|failures| !failures.is_empty())
-            || report["findings"].as_array().is_some_and(|findings| !findings.is_empty());
-        assert!(named, "{flaw} is caught without a name: {}", done.all());
-        let sum: u64 = [
-            "pass",
-            "fail_a",
-            "fail_b",
-            "fail_c",
-            "error_agent",
-            "error_infra",
-            "error_grader",
-            "not_exposed",
-            "skipped",
-        ]
-        .iter()
-        .map(|grade| report["trials"][grade].as_u64().expect("a count"))
-        .sum();
-        assert_eq!(Some(sum), report["trials"]["planned"].as_u64(), "{flaw}: grades add up to the plan");
-    }
+    let names: Vec<&str> = flaws.iter().map(|flaw| flaw["name"].as_str().expect("a name")).collect();
+    assert!(names.len() >= 15);
+    assert!(BROKEN.iter().all(|broken| names.contains(broken)));
+    // `hangs` waits for its timeouts; the others use the processor meanwhile.
+    std::thread::scope(|scope| {
+        scope.spawn(|| is_caught_and_named("hangs"));
+        for share in 0..2 {
+            let names = names.iter().filter(|name| **name != "hangs").skip(share).step_by(2);
+            scope.spawn(move || names.for_each(|name| is_caught_and_named(name)));
+        }
+    });
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A run that was killed goes on where it stopped, and refuses to when its inputs changed; Ctrl-C drains.
 
 use std::{
+    fmt::Write as _,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -17,7 +18,7 @@ fn project(bench: &Bench, url: &str, scenarios: usize) {
     );
     let mut text = "suite: golden\nscenarios:\n".to_owned();
     for n in 0..scenarios {
-        text.push_str(&format!("  g-{n:03}: {{say: hello {n}, expect: [{{answer: {{equals: done}}}}]}}\n"));
+        let _ = writeln!(text, "  g-{n:03}: {{say: hello {n}, expect: [{{answer: {{equals: done}}}}]}}");
     }
     bench.write("golden.yaml", &text);
 }

@@ -52,7 +52,7 @@ pub(crate) fn selftest(context: &Context, output: &Output) -> Result<u8, Fault> 
         let report = try_row(row, context, output)?;
         let as_it_must = row.allowed.contains(&report.verdict.decision);
         wrong += u32::from(!as_it_must);
-        let reason = report.verdict.reasons.first().map(String::as_str).unwrap_or("every line of the profile holds");
+        let reason = report.verdict.reasons.first().map_or("every line of the profile holds", String::as_str);
         output.print(&format!(
             "{} {:<28} {:<13} {}\n",
             if as_it_must { "ok  " } else { "FAIL" },

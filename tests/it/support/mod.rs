@@ -40,6 +40,18 @@ impl Bench {
         path
     }
 
+    /// Copies a folder of the project, by the same name.
+    pub(crate) fn copy(&self, folder: &str) {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            if entry.path().is_dir() {
+                self.copy(&name);
+            } else {
+                self.write(&name, &std::fs::read_to_string(&name).expect("a text"));
+            }
+        }
+    }
+
     pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path().join(name)).expect(name)
     }

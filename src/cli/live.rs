@@ -197,7 +197,7 @@ pub(crate) async fn trials(
             if matches!(&record.end, crate::record::End::Skipped { message } if message == "interrupted") {
                 return Ok(());
             }
-            writer.trial(&record).map_err(|error| error.to_string())?;
+            let record = writer.trial(record).map_err(|error| error.to_string())?;
             let Some(graded) = bench.add(&record) else { return Ok(()) };
             let mut progress = progress.borrow_mut();
             progress.0 += 1;

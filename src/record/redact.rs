@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::TrialRecord;
+
 /// Knows the secrets of a run.
 #[derive(Clone, Default)]
 pub struct Redactor {
@@ -32,6 +34,16 @@ impl Redactor {
                 Some(base.replace(value, &format!("[redacted:{name}]")))
             })
             .unwrap_or_else(|| text.to_owned())
+    }
+
+    /// The trial with each secret replaced.
+    pub(super) fn trial(&self, trial: TrialRecord) -> TrialRecord {
+        if self.secrets.is_empty() {
+            return trial;
+        }
+        let mut value = serde_json::to_value(&trial).expect("a trial record is JSON");
+        self.value(&mut value);
+        serde_json::from_value(value).expect("replacing texts by texts keeps the shape")
     }
 
     /// Replaces each secret in every text of a value, keys included.

@@ -70,8 +70,8 @@ fn read(folder: &std::path::Path) -> Result<Vec<TrialRecord>, ReadError> {
 fn a_record_reads_back_as_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut writer = Writer::create(folder.path(), &header(), Redactor::default()).expect("creates");
-    writer.trial(&trial(0, "a")).expect("writes");
-    writer.trial(&trial(1, "b")).expect("writes");
+    writer.trial(trial(0, "a")).expect("writes");
+    writer.trial(trial(1, "b")).expect("writes");
     writer.finish(&Ending { duration_ms: 9, ..Ending::default() }).expect("finishes");
     assert_eq!(read_header(folder.path()).expect("header"), header());
     assert_eq!(read_ending(folder.path()).expect("ending").expect("there").duration_ms, 9);
@@ -82,14 +82,14 @@ fn a_record_reads_back_as_written() {
 fn a_cut_line_is_lost_alone_and_the_record_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut writer = Writer::create(folder.path(), &header(), Redactor::default()).expect("creates");
-    writer.trial(&trial(0, "a")).expect("writes");
-    writer.trial(&trial(1, "b")).expect("writes");
+    writer.trial(trial(0, "a")).expect("writes");
+    writer.trial(trial(1, "b")).expect("writes");
     let path = folder.path().join("trials.ndjson");
     let text = std::fs::read_to_string(&path).expect("reads");
     std::fs::write(&path, &text[..text.len() - 20]).expect("cuts");
     assert_eq!(read(folder.path()).expect("trials"), [trial(0, "a")]);
     let mut writer = Writer::resume(folder.path(), Redactor::default()).expect("resumes");
-    writer.trial(&trial(2, "c")).expect("writes");
+    writer.trial(trial(2, "c")).expect("writes");
     assert_eq!(read(folder.path()).expect("trials"), [trial(0, "a"), trial(2, "c")]);
 }
 
@@ -97,8 +97,8 @@ fn a_cut_line_is_lost_alone_and_the_record_goes_on() {
 fn a_changed_line_breaks_the_chain() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut writer = Writer::create(folder.path(), &header(), Redactor::default()).expect("creates");
-    writer.trial(&trial(0, "refused")).expect("writes");
-    writer.trial(&trial(1, "b")).expect("writes");
+    writer.trial(trial(0, "refused")).expect("writes");
+    writer.trial(trial(1, "b")).expect("writes");
     let path = folder.path().join("trials.ndjson");
     let text = std::fs::read_to_string(&path).expect("reads").replacen("refused", "granted", 1);
     std::fs::write(&path, text).expect("changes");
@@ -110,7 +110,7 @@ fn secrets_never_reach_the_disk() {
     let folder = tempfile::tempdir().expect("a folder");
     let redactor = Redactor::new([("TOKEN".to_owned(), "hunter2secret".to_owned())]);
     let mut writer = Writer::create(folder.path(), &header(), redactor).expect("creates");
-    writer.trial(&trial(0, "your token is hunter2secret!")).expect("writes");
+    writer.trial(trial(0, "your token is hunter2secret!")).expect("writes");
     let text = std::fs::read_to_string(folder.path().join("trials.ndjson")).expect("reads");
     assert!(!text.contains("hunter2secret"));
     assert!(text.contains("your token is [redacted:TOKEN]!"));
@@ -125,7 +125,7 @@ proptest! {
         if let Some(turn) = written.turns.first_mut() {
             turn.usage.usd = usd;
         }
-        writer.trial(&written).expect("writes");
+        writer.trial(written.clone()).expect("writes");
         prop_assert_eq!(read(folder.path()).expect("reads"), vec![written]);
     }
 }

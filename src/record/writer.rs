@@ -7,7 +7,6 @@ use std::{
 };
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{Ending, Redactor, RunHeader, TrialRecord, reader};
 use crate::source::Files;
@@ -54,14 +53,16 @@ impl Writer {
         Ok(Self { folder: folder.to_path_buf(), trials, previous, redactor })
     }
 
-    /// Appends one finished trial; it is handed to the system when this returns.
-    pub fn trial(&mut self, trial: &TrialRecord) -> Result<(), WriteError> {
-        let mut value = serde_json::to_value(trial).expect("a trial record is JSON");
-        self.redactor.value(&mut value);
-        let line = serde_json::to_string(&Line { prev: &self.previous, trial: value }).expect("a trial record is JSON");
+    /// Appends one finished trial and gives it back as it was written, secrets replaced: what is judged is what is on
+    /// record. It is handed to the system when this returns.
+    pub fn trial(&mut self, trial: TrialRecord) -> Result<TrialRecord, WriteError> {
+        let trial = self.redactor.trial(trial);
+        let line =
+            serde_json::to_string(&Line { prev: &self.previous, trial: &trial }).expect("a trial record is JSON");
         self.previous = Files::digest(&line);
         let path = self.folder.join("trials.ndjson");
-        self.trials.write_all(format!("{line}\n").as_bytes()).map_err(failed(&path))
+        self.trials.write_all(format!("{line}\n").as_bytes()).map_err(failed(&path))?;
+        Ok(trial)
     }
 
     /// Writes `verdict.json`.
@@ -81,7 +82,7 @@ impl Writer {
 #[derive(Serialize)]
 struct Line<'a> {
     prev: &'a str,
-    trial: Value,
+    trial: &'a TrialRecord,
 }
 
 fn pretty(value: &impl Serialize, redactor: &Redactor) -> String {

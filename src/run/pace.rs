@@ -36,13 +36,22 @@ struct State {
     measuring: Option<(Instant, u32)>,
     grown: Instant,
     in_vain: u32,
+    /// The rate that was last measured.
+    measured: f64,
 }
 
 impl Pace {
     /// Keeps to `per_second` when it is declared; else runs free until the first 429.
     pub fn new(per_second: Option<f64>) -> Self {
         let now = Instant::now();
-        let state = State { rate: per_second, declared: per_second.is_some(), measuring: None, grown: now, in_vain: 0 };
+        let state = State {
+            rate: per_second,
+            declared: per_second.is_some(),
+            measuring: None,
+            grown: now,
+            in_vain: 0,
+            measured: 0.0,
+        };
         Self { next: Mutex::new(now), state: std::sync::Mutex::new(state) }
     }
 
@@ -69,6 +78,7 @@ impl Pace {
             } else {
                 let rate = f64::from(count.max(1)) / (now - since).as_secs_f64() * CRUISE;
                 state.rate = Some(rate.max(SLOWEST));
+                state.measured = rate;
                 state.measuring = None;
                 state.grown = now;
             }
@@ -87,7 +97,7 @@ impl Pace {
         match (state.declared, state.rate, state.measuring) {
             (true, ..) | (false, _, Some(_)) => {}
             (false, None, None) => state.measuring = Some((Instant::now(), 0)),
-            (false, Some(rate), None) => state.rate = Some((rate * BACK).max(SLOWEST)),
+            (false, Some(rate), None) => state.rate = Some((rate * BACK).max(state.measured / 10.0).max(SLOWEST)),
         }
     }
 

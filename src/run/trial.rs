@@ -175,13 +175,14 @@ impl Stage<'_> {
                     return Ok((answer, took));
                 }
                 Ok(Err(TurnError::RateLimited { retry_after })) => {
-                    self.pace.refused();
                     let pause = retry_after.unwrap_or_else(|| backoff(refusals)).max(SHORTEST_PAUSE);
                     progress.waited += pause;
                     if progress.waited > self.pace.patience(self.limits.patience) || self.cancel.reason().is_some() {
                         self.pace.gave_up();
                         return Err(Stop::Turn(TurnError::RateLimited { retry_after }));
                     }
+                    // Who is refused in vain says nothing about the pace.
+                    self.pace.refused();
                     if pause > Duration::from_secs(5) {
                         (self.events)(RunEvent::Waiting { for_: pause, why: "the rate limited agent".to_owned() });
                     }

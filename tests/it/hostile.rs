@@ -55,8 +55,6 @@ fn a_hostile_answer_is_harmless_in_every_report() {
             assert!(!line.starts_with("::") && !line.contains("##["), "{name}: {line}");
         }
     }
-    let markdown = &texts[6].1;
-    assert!(!markdown.contains("<script"), "{markdown}");
     assert!(done.out.contains("plain"), "the failing scenario is named: {}", done.all());
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    process::Stdio,
+    process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
@@ -23,36 +23,30 @@ fn project(bench: &Bench, url: &str, scenarios: usize) {
     bench.write("golden.yaml", &text);
 }
 
-fn only_run(bench: &Bench) -> String {
-    let runs = std::fs::read_dir(bench.path().join(".agentready/runs")).expect("records");
-    runs.flatten().next().expect("a run").file_name().to_string_lossy().into_owned()
-}
-
 fn lines(bench: &Bench, run: &str) -> usize {
     bench.read(&format!(".agentready/runs/{run}/trials.ndjson")).lines().count()
 }
 
+fn spawned(bench: &Bench) -> Child {
+    let mut command = bench.command(&["check", "--no-progress", "--format", "json=report.json"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts")
+}
+
 /// Starts a check and waits until some trials are on disk.
-fn started(bench: &Bench, at_least: usize) -> (std::process::Child, String) {
-    let child = bench
-        .command(&["check", "--no-progress", "--format", "json=report.json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("starts");
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while Instant::now() < deadline {
-        let there = std::fs::read_dir(bench.path().join(".agentready/runs")).map(|mut runs| runs.next().is_some());
-        if there.unwrap_or(false) {
-            let run = only_run(bench);
-            let path = bench.path().join(format!(".agentready/runs/{run}/trials.ndjson"));
-            if std::fs::read_to_string(path).unwrap_or_default().lines().count() >= at_least {
-                return (child, run);
-            }
-        }
+fn started(bench: &Bench, at_least: usize) -> (Child, String) {
+    let child = spawned(bench);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let recorded = || {
+        let run = std::fs::read_dir(bench.path().join(".agentready/runs")).ok()?.flatten().next()?;
+        let text = std::fs::read_to_string(run.path().join("trials.ndjson")).ok()?;
+        (text.lines().count() >= at_least).then(|| run.file_name().to_string_lossy().into_owned())
+    };
+    let mut run = recorded();
+    while run.is_none() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(20));
+        run = recorded();
     }
-    panic!("no trial was recorded in time");
+    (child, run.expect("trials are recorded in time"))
 }
 
 #[test]
@@ -86,7 +80,7 @@ fn a_killed_run_goes_on_without_repeating_finished_trials() {
 }
 
 #[cfg(unix)]
-fn interrupt(child: &std::process::Child) {
+fn interrupt(child: &Child) {
     let status = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
     assert!(status.success());
 }
@@ -116,12 +110,7 @@ fn a_second_ctrl_c_ends_at_once_and_still_writes_the_report() {
     let bench = Bench::new();
     let agent = agent(Duration::from_secs(20), "done");
     project(&bench, &agent.url, 8);
-    let child = bench
-        .command(&["check", "--no-progress", "--format", "json=report.json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("starts");
+    let child = spawned(&bench);
     std::thread::sleep(Duration::from_secs(2));
     let began = Instant::now();
     interrupt(&child);

@@ -44,6 +44,9 @@ pub struct RuleFile {
     pub that: String,
     /// The rule in words; a template over `thresholds`.
     pub says: String,
+    /// The check that says the same, so that a report need not say it twice.
+    #[serde(default)]
+    pub check: Option<String>,
     /// CEL: an unmet rule is inconclusive.
     #[serde(default)]
     pub unknown: Option<String>,
@@ -75,6 +78,8 @@ pub struct RuleResult {
     pub profile: String,
     /// The rule in words.
     pub says: String,
+    /// The check that says the same.
+    pub check: Option<String>,
     /// Whether it holds.
     pub met: bool,
     /// Whether the gate could not tell.
@@ -134,7 +139,7 @@ impl Profile {
     pub(super) fn judge(&self, scope: &Scope<'_>, names: &Value) -> Vec<RuleResult> {
         let Some(file) = &self.file else {
             let says = format!("profile `{}` is asked for, but this version can't judge it yet", self.name);
-            return vec![RuleResult { profile: self.name.clone(), says, met: false, inconclusive: true }];
+            return vec![RuleResult { profile: self.name.clone(), says, check: None, met: false, inconclusive: true }];
         };
         file.rules.iter().map(|rule| self.rule(rule, scope, names)).collect()
     }
@@ -145,7 +150,7 @@ impl Profile {
         let (met, trouble) = holds(&rule.that, scope);
         let unknown = rule.unknown.as_deref().map(|unknown| holds(unknown, scope));
         let unsure = trouble || unknown.is_some_and(|(unknown, trouble)| unknown || trouble);
-        RuleResult { profile: self.name.clone(), says, met, inconclusive: !met && unsure }
+        RuleResult { profile: self.name.clone(), says, check: rule.check.clone(), met, inconclusive: !met && unsure }
     }
 }
 

@@ -84,10 +84,10 @@ pub struct CheckArgs {
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
     /// Turn exit codes 1 and 3 into 0, and say so.
-    #[arg(long, env = "AGENTREADY_EXIT_ZERO")]
+    #[arg(long, env = "AGENTREADY_EXIT_ZERO", value_parser = clap::builder::BoolishValueParser::new())]
     pub exit_zero: bool,
     /// No progress on standard error.
-    #[arg(long, env = "AGENTREADY_NO_PROGRESS")]
+    #[arg(long, env = "AGENTREADY_NO_PROGRESS", value_parser = clap::builder::BoolishValueParser::new())]
     pub no_progress: bool,
 }
 
@@ -191,8 +191,11 @@ pub struct DemoArgs {
     #[command(flatten)]
     pub trying: TryingArgs,
     /// Folder below which the record is written.
-    #[arg(long, value_name = "DIR", default_value = ".agentready/runs")]
+    #[arg(long, value_name = "DIR", default_value = ".agentready/runs", env = "AGENTREADY_RECORD")]
     pub record: PathBuf,
+    /// Go on with the record of a run that was killed.
+    #[arg(long, value_name = "RUN")]
+    pub resume: Option<PathBuf>,
     /// Turn exit codes 1 and 3 into 0, and say so.
     #[arg(long)]
     pub exit_zero: bool,
@@ -253,6 +256,9 @@ pub struct ExplainArgs {
 pub struct ReportArgs {
     /// Folder of the record, or the run's id.
     pub run: PathBuf,
+    /// Folder below which records lie.
+    #[arg(long, value_name = "DIR", default_value = ".agentready/runs", env = "AGENTREADY_RECORD")]
+    pub record: PathBuf,
     /// Report to write, repeatable.
     #[arg(long = "format", value_name = "NAME[=PATH]", value_delimiter = ',')]
     pub formats: Vec<FormatTarget>,
@@ -266,6 +272,9 @@ pub struct ReportArgs {
 pub struct ReplayArgs {
     /// Folder of the record, or the run's id.
     pub run: PathBuf,
+    /// Folder below which records lie.
+    #[arg(long, value_name = "DIR", default_value = ".agentready/runs", env = "AGENTREADY_RECORD")]
+    pub record: PathBuf,
     /// The trial: its number in the plan, a scenario's id, or `SCENARIO#N`.
     pub trial: String,
 }

@@ -57,7 +57,7 @@ impl Case {
         let profiles = profiles(&manifest, &options.profiles)?;
         let thresholds = thresholds(&manifest, &profiles)?;
         let mut notes = Vec::new();
-        let scenarios = scenarios(&files, &manifest, &mut notes)?;
+        let scenarios = scenarios(&files, &manifest, (&mut notes, options.may_be_empty))?;
         let (scenarios, worlds) = with_worlds(&files, scenarios)?;
         let suites = super::suites::of(&scenarios);
         let mut selection = options.selection.clone();
@@ -66,10 +66,7 @@ impl Case {
         let plan = match plan::plan(scenarios, &selection) {
             Ok(plan) => plan,
             Err(_) if options.may_be_empty && !partial => Plan { scenarios: Vec::new(), trials: Vec::new() },
-            Err(problem) => {
-                let unmatched = notes.iter().map(|note| Diagnostic::warning(note.clone()));
-                return Err(Fault::Input(Diagnostics(std::iter::once(problem).chain(unmatched).collect())));
-            }
+            Err(problem) => return Err(Fault::Input(problem.into())),
         };
         let worlds: Vec<Arc<World>> = plan
             .scenarios
@@ -113,20 +110,40 @@ fn thresholds(manifest: &Manifest, profiles: &[Profile]) -> Result<Thresholds, D
     })
 }
 
-fn scenarios(files: &Files, manifest: &Manifest, notes: &mut Vec<String>) -> Result<Vec<Scenario>, Diagnostics> {
+/// Every scenario that the manifest names. A pattern that matches nothing is an error, or a note where no trial is run.
+fn scenarios(
+    files: &Files,
+    manifest: &Manifest,
+    (notes, is_lenient): (&mut Vec<String>, bool),
+) -> Result<Vec<Scenario>, Diagnostics> {
     let evals = &manifest.raw.evals;
     let mut names = BTreeSet::new();
-    for pattern in evals.golden.iter().chain(&evals.adversarial).chain(&evals.incidents) {
-        if let Some(pack) = pattern.strip_prefix("pack:") {
-            notes.push(format!("pack `{pack}` of generated attacks is not part of this version; it adds no scenario"));
-            continue;
+    let mut problems = Vec::new();
+    for (key, patterns) in
+        [("golden", &evals.golden), ("adversarial", &evals.adversarial), ("incidents", &evals.incidents)]
+    {
+        for (position, pattern) in patterns.iter().enumerate() {
+            if let Some(pack) = pattern.strip_prefix("pack:") {
+                notes.push(format!(
+                    "pack `{pack}` of generated attacks is not part of this version; it adds no scenario"
+                ));
+                continue;
+            }
+            let found = files.glob(&Files::resolve(&manifest.name, pattern));
+            if found.is_empty() {
+                let route = Route::root().join("evals").join(key).join(position);
+                let problem = Diagnostic::error(format!("`{pattern}` matches no file"));
+                let problem = problem.at(manifest.document.file(), manifest.document.span(&route));
+                problems
+                    .push(problem.hint("patterns are relative to the manifest; `*` stays in a folder, `**` does not"));
+            }
+            names.extend(found);
         }
-        let found = files.glob(&Files::resolve(&manifest.name, pattern));
-        if found.is_empty() {
-            notes.push(format!("`{pattern}` of evals matches no file"));
-        }
-        names.extend(found);
     }
+    if !problems.is_empty() && !is_lenient {
+        return Err(Diagnostics(problems));
+    }
+    notes.extend(problems.into_iter().map(|problem| format!("evals: {}", problem.message)));
     scenario::load(files, &names.into_iter().collect::<Vec<_>>())
 }
 

@@ -131,7 +131,10 @@ async fn drive(
     let mut raised = tokio::select! {
         ready = ready => match ready {
             Ok(agent) => Ok(agent),
-            Err(Ok(why)) => Err(format!("preflight: {why}")),
+            Err(Ok(why)) => {
+                let lines: Vec<&str> = why.lines().map(str::trim).collect();
+                Err(format!("preflight: {}", lines.join(" / ")))
+            }
             Err(Err(fault)) => return Err(fault),
         },
         reason = orders.cancel.thrown() => Err(reason.name().to_owned()),
@@ -190,7 +193,9 @@ fn resumed(
     bench: &mut Bench<'_>,
     redactor: Redactor,
 ) -> Result<(RunHeader, Writer, u64), Fault> {
-    let refused = |why: &str| Fault::usage(why, "start a new run without --resume");
+    let refused = |why: &str| {
+        Fault::usage(why, "resume with the flags and files of the first run, or start a new run without --resume")
+    };
     let old = record::read_header(folder).map_err(|error| refused(&error.to_string()))?;
     let changed: Vec<&str> = old
         .inputs

@@ -40,7 +40,7 @@ pub(crate) fn demo(args: &DemoArgs, context: &Context, output: &Output) -> Resul
         patience: PATIENCE,
         variables: variables(&args.flaws)?,
         records: context.path(&args.record),
-        resume: None,
+        resume: args.resume.as_ref().map(|run| check::record_folder(&context.path(&args.record), run, context)),
     };
     let output = Output { progress: output.progress && !args.no_progress, ..*output };
     let report = check::carry_out(job, context, &output)?;

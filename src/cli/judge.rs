@@ -98,6 +98,7 @@ pub(crate) fn judge(mut bench: Bench<'_>, header: &RunHeader, closing: &Closing)
             stopped => stopped.clone(),
         },
         unattributed: closing.unattributed,
+        unreachable: closing.stopped.as_deref().is_some_and(|why| why.starts_with("preflight")),
         interrupted: closing.stopped.as_deref() == Some("interrupted"),
     };
     let verdict = gate::decide(&assessment, &measured, &circumstances);

@@ -79,7 +79,7 @@ fn table(rows: &[Value], width: usize) -> String {
         let cells = ["id", "name", "severity", "suite", "title", "about"]
             .iter()
             .filter_map(|key| row.get(*key))
-            .map(|value| crate::text::shortened(&crate::text::printable_line(&shown(value)), 90));
+            .map(|value| crate::text::shortened(&crate::text::printable_line(&shown(value)), 400));
         table.add_row(cells);
     }
     format!("{}\n", table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n"))

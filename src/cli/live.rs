@@ -10,7 +10,7 @@ use crate::{
     context::Context,
     exit::Fault,
     facts,
-    manifest::endpoint::Endpoint,
+    manifest::endpoint::{Endpoint, Protocol},
     plan::PlannedTrial,
     record::{RunHeader, Writer},
     run::{Bounds, Cancel, CancelReason, Course, Limits, Pace, RunEvent, Stage, execute},
@@ -58,6 +58,9 @@ pub(crate) async fn raise(case: &Case, context: &Context, orders: &Orders<'_>) -
     let gateway = Gateway::start().await.map_err(|error| Err(Fault::internal("start the stand-ins", error)))?;
     let gateway = Arc::new(gateway);
     let declared = &case.manifest.raw.endpoint;
+    if orders.no_exec && (declared.start.is_some() || declared.protocol == Protocol::Command) {
+        return Err(Ok("the manifest runs the agent by a command and --no-exec forbids commands".to_owned()));
+    }
     let mut variables = orders.variables.clone();
     let port = vars::free_port().map_err(|error| Err(Fault::internal("find a free port", error)))?;
     variables.insert("port".to_owned(), port.to_string());
@@ -75,19 +78,13 @@ pub(crate) async fn raise(case: &Case, context: &Context, orders: &Orders<'_>) -
         () => "none",
     };
     let mut process = None;
-    match &endpoint.start {
-        Some(_) if orders.no_exec => {
-            return Err(Ok("the manifest starts the agent by a command and --no-exec forbids commands".to_owned()));
-        }
-        Some(command) => {
-            let url = endpoint.url.clone().unwrap_or_default();
-            let mut env = context.env.clone();
-            env.extend(stand_ins);
-            (orders.events)(RunEvent::Note("starting the agent".to_owned()));
-            let started = Process::start(command, env, &folder, &endpoint.ready, &url).await;
-            process = Some(started.map_err(|error| Ok(error.to_string()))?);
-        }
-        None => {}
+    if let Some(command) = &endpoint.start {
+        let url = endpoint.url.clone().unwrap_or_default();
+        let mut env = context.env.clone();
+        env.extend(stand_ins);
+        (orders.events)(RunEvent::Note("starting the agent".to_owned()));
+        let started = Process::start(command, env, &folder, &endpoint.ready, &url).await;
+        process = Some(started.map_err(|error| Ok(error.to_string()))?);
     }
     Ok(Agent { gateway, adapter, process, endpoint, own_url, correlation })
 }
@@ -151,8 +148,9 @@ impl Agent {
     pub(crate) fn death(&mut self) -> String {
         let Some(process) = &mut self.process else { return String::new() };
         let Some(status) = process.has_died() else { return String::new() };
-        let tail = process.tail().join("\n  ");
-        format!(": the agent's process ended with {status}; the last it wrote:\n  {tail}")
+        let tail = process.tail();
+        let last: Vec<&str> = tail.iter().rev().take(3).rev().map(String::as_str).collect();
+        format!("; the agent's process ended with {status}, the last it wrote: {}", last.join(" / "))
     }
 }
 

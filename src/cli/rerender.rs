@@ -20,13 +20,10 @@ use crate::{
     source::Files,
 };
 
-/// Where records lie unless said otherwise.
-const RECORDS: &str = ".agentready/runs";
-
 /// Runs `report`.
 pub(crate) fn report(args: &ReportArgs, context: &Context, output: &Output) -> Result<u8, Fault> {
     let targets = check::open(&args.formats)?;
-    let folder = check::record_folder(&context.path(Path::new(RECORDS)), &args.run, context);
+    let folder = check::record_folder(&context.path(&args.record), &args.run, context);
     let (header, case) = load(&folder)?;
     let ending = record::read_ending(&folder).map_err(|error| unreadable(&error))?;
     let mut bench = Bench::new(&case, live::is_observable(&header.correlation));
@@ -47,7 +44,7 @@ pub(crate) fn report(args: &ReportArgs, context: &Context, output: &Output) -> R
 
 /// Runs `replay`.
 pub(crate) fn replay(args: &ReplayArgs, context: &Context, output: &Output) -> Result<u8, Fault> {
-    let folder = check::record_folder(&context.path(Path::new(RECORDS)), &args.run, context);
+    let folder = check::record_folder(&context.path(&args.record), &args.run, context);
     let (header, case) = load(&folder)?;
     let mut bench = Bench::new(&case, live::is_observable(&header.correlation));
     let mut shown = Vec::new();

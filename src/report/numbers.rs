@@ -15,6 +15,7 @@ const RUNGS: [&str; 5] = ["refuted", "absent", "declared", "verified", "proven"]
 pub(super) fn quantity(value: f64, unit: &str) -> String {
     match unit {
         "rate" => percent(value),
+        "usd" if value.abs() < 0.1 => format!("${value:.4}"),
         "usd" => format!("${value:.2}"),
         "ms" => format!("{value:.0} ms"),
         _ => plain(value),
@@ -184,7 +185,8 @@ pub(super) fn failure_name(failure: &Failure) -> String {
 /// The next command that helps, made only of names that a shell takes as they are.
 pub(super) fn next_command(report: &Report) -> String {
     let blocking = report.findings.iter().find(|finding| finding.blocks).map(|finding| finding.check.as_str());
-    let failed = report.failures.first().map(|failure| failure.scenario.as_str());
+    let failed = report.failures.iter().find(|failure| failure.grade != Grade::Skipped);
+    let failed = failed.map(|failure| failure.scenario.as_str());
     match report.verdict.decision {
         Decision::Go | Decision::GoWithWaivers => {
             format!("agentready report {} --format markdown", word_or(&report.run.id, "RUN"))
@@ -193,7 +195,9 @@ pub(super) fn next_command(report: &Report) -> String {
             format!("agentready check {}", word_or(&report.run.manifest.path, "MANIFEST"))
         }
         Decision::NoGo | Decision::Inconclusive => match (failed, blocking) {
-            (Some(scenario), _) if is_shell_word(scenario) => format!("agentready check --filter {scenario}"),
+            (Some(scenario), _) if is_shell_word(scenario) => {
+                format!("agentready replay {} {scenario}", word_or(&report.run.id, "RUN"))
+            }
             (_, Some(check)) if is_shell_word(check) => format!("agentready explain {check}"),
             _ => format!("agentready report {} --format markdown", word_or(&report.run.id, "RUN")),
         },

@@ -58,7 +58,7 @@ pub(crate) fn selftest(context: &Context, output: &Output) -> Result<u8, Fault> 
             if as_it_must { "ok  " } else { "FAIL" },
             row.name,
             report.verdict.decision.word(),
-            crate::text::shortened(&crate::text::printable_line(reason), 110),
+            crate::text::shortened(&crate::text::printable_line(reason), 400),
         ))?;
     }
     if wrong == 0 {

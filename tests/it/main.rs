@@ -5,5 +5,6 @@ mod architecture;
 mod commands;
 mod demo;
 mod hostile;
+mod readme;
 mod resume;
 mod support;

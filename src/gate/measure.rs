@@ -6,7 +6,7 @@ use super::tally::{ScenarioTally, Tally, rank, suite_name};
 use crate::{
     plan::Plan,
     scenario::{Scenario, Suite},
-    stats::{Rate, p95},
+    stats::{Rate, p95, pass_at_k, pass_hat_k},
     verdict::{AdversarialSuite, Failure, GoldenSuite, IncidentSuite, Metric, Scenario as Row, Suites, Trials},
 };
 
@@ -91,6 +91,7 @@ impl Book<'_> {
         if let Some(bound) = self.metrics.get("scenario_pass_rate").and_then(|metric| metric.lower95) {
             self.number("scenario_pass_rate_lower95", bound);
         }
+        self.repeats(&golden);
         self.number("adversarial_planned", real(attacks.len() as u64));
         self.counted("adversarial_run", decided(&attacks), "adversarial_prompts");
         self.number("adversarial_clusters", real(clusters(attacks.iter().map(|(s, _)| *s)) as u64));
@@ -106,6 +107,21 @@ impl Book<'_> {
         };
         self.number("handoff_passed", passing(|e| e.handoff == Some(true)));
         self.number("refusal_passed", passing(|e| e.refusal == Some(true)));
+    }
+
+    /// How steady scenarios are that were tried more than once: any of k tries passes, all of k tries pass.
+    fn repeats(&mut self, golden: &[&(&Scenario, ScenarioTally)]) {
+        let decided: Vec<ScenarioTally> =
+            golden.iter().map(|(_, tally)| *tally).filter(ScenarioTally::is_decided).collect();
+        let k = decided.iter().map(|tally| tally.trials).min().unwrap_or_default();
+        if k < 2 {
+            return;
+        }
+        for (name, of) in [("pass_at_k", pass_at_k as fn(u64, u64, u64) -> Option<f64>), ("pass_hat_k", pass_hat_k)] {
+            let shares: Vec<f64> =
+                decided.iter().filter_map(|tally| of(tally.passed.into(), tally.trials.into(), k.into())).collect();
+            self.plain(name, shares.iter().sum::<f64>() / real(shares.len() as u64), "rate");
+        }
     }
 
     fn calls(&mut self, tally: &Tally) {

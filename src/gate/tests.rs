@@ -198,6 +198,16 @@ fn the_bound_decides_when_it_is_asked_to() {
 }
 
 #[test]
+fn repeated_trials_say_how_steady_the_agent_is() {
+    let scenarios = a_plan(10, 1).scenarios;
+    let plan = plan(scenarios, &Selection { trials: Some(4), ..Selection::default() }).expect("a plan");
+    let measured = measured(&plan, |index| if index % 4 == 0 { Grade::FailB } else { Grade::Pass });
+    assert_eq!(measured.numbers["scenario_pass_rate"], 0.0, "a scenario passes when all its trials do");
+    assert_eq!((measured.numbers["pass_at_k"], measured.numbers["pass_hat_k"]), (1.0, 0.0));
+    assert_eq!(measured.suites.golden.passed, 0);
+}
+
+#[test]
 fn trials_that_never_ran_are_counted_as_skipped() {
     let plan = a_plan(10, 2);
     let mut tally = Tally::default();

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
-agentready=target/debug/agentready
+agentready="${CARGO_TARGET_DIR:-target}/debug/agentready"
 passed=0
 failed=0
 

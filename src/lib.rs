@@ -8,8 +8,9 @@
 //!                     agent adapters ⇄ agent under test ⇄ stand-ins ⇄ world
 //! ```
 //!
-//! Everything left of `run` and right of `record` is a pure function of its inputs. The modules below stand in the
-//! order of their dependence: each uses only modules above it (a test holds that), and `cli` may use all.
+//! Everything right of `record` is a pure function of it; what stands left of `run` reads files through `source`
+//! alone. The modules below stand in the order of their dependence: each uses only modules above it (a test holds
+//! that), and `cli` may use all.
 
 pub mod text;
 pub mod units;

@@ -112,8 +112,21 @@ impl Catalogue {
         Ok(entry.compiled(id))
     }
 
+    /// Compiles every check that was not compiled yet, on all cores: parsing expressions is most of a static check.
+    fn compile(&self) {
+        let ids: Vec<&str> = self.ids().collect();
+        let shares = std::thread::available_parallelism().map_or(1, usize::from).min(8);
+        std::thread::scope(|scope| {
+            for share in 0..shares {
+                let ids = ids.iter().skip(share).step_by(shares);
+                scope.spawn(move || ids.for_each(|id| drop(self.get(id))));
+            }
+        });
+    }
+
     /// Every check, sorted by id.
     pub fn all(&self) -> impl Iterator<Item = Arc<Check>> {
+        self.compile();
         self.entries.keys().filter_map(|id| self.get(id).ok())
     }
 

@@ -7,7 +7,7 @@ use super::{
     rung::{Autonomy, Rung, Severity},
 };
 use crate::{
-    expr::{Expr, Template},
+    expr::{Expr, Items, Template},
     source::{Diagnostic, Diagnostics, Loaded, Route},
 };
 
@@ -27,7 +27,7 @@ pub struct Check {
 #[derive(Clone, Debug)]
 pub(super) struct Ladder {
     pub(super) part: Option<String>,
-    pub(super) each: Option<Expr>,
+    pub(super) each: Option<Items>,
     pub(super) declared: Option<Expr>,
     pub(super) verified: Option<Expr>,
     pub(super) proven: Option<Expr>,
@@ -117,7 +117,7 @@ impl Parser<'_> {
         let root = Route::root();
         Some(Ladder {
             part: None,
-            each: self.expr(&root.join("each"), file.each.as_deref()),
+            each: self.expr(&root.join("each"), file.each.as_deref()).map(Items::new),
             declared: self.expr(&root.join("declared"), file.declared.as_deref()),
             verified: self.expr(&root.join("verified"), file.verified.as_deref()),
             proven: self.expr(&root.join("proven"), file.proven.as_deref()),
@@ -138,7 +138,7 @@ impl Parser<'_> {
         };
         Some(Ladder {
             part: Some(name.to_owned()),
-            each: rung("each", part.each.as_ref(), file.each.as_ref()),
+            each: rung("each", part.each.as_ref(), file.each.as_ref()).map(Items::new),
             declared: rung("declared", Some(&part.declared), None),
             verified: rung("verified", part.verified.as_ref(), file.verified.as_ref()),
             proven: rung("proven", part.proven.as_ref(), file.proven.as_ref()),

@@ -17,6 +17,7 @@ use crate::{
 pub(super) struct Evidence {
     scope: Scope<'static>,
     names: Value,
+    document: Value,
 }
 
 /// Parts of the evidence that grow with the manifest and stay out of templates.
@@ -50,7 +51,7 @@ impl Evidence {
         let small = ["oidc", "manifests"].map(|key| (key, document.pointer(&format!("/facts/{key}"))));
         let small = small.into_iter().filter_map(|(key, fact)| Some((key.to_owned(), fact?.clone())));
         names.insert("facts".to_owned(), Value::Object(small.collect()));
-        Self { scope, names: Value::Object(names) }
+        Self { scope, names: Value::Object(names), document }
     }
 
     /// The scope that expressions see.
@@ -157,9 +158,9 @@ fn out_of_scope(
 fn climb(check: &Check, ladder: &Ladder, evidence: &Evidence, ceiling: Rung, need: Rung) -> Option<PartStanding> {
     let items = match &ladder.each {
         None => vec![None],
-        Some(each) => match each.eval(evidence.scope()) {
-            Ok(Value::Array(items)) => items.into_iter().map(Some).collect(),
-            Ok(_) => return Some(unasked(ladder, "`each` gives no list".to_owned())),
+        Some(each) => match each.eval(evidence.scope(), |name| evidence.document.get(name)) {
+            Ok(Some(items)) => items.into_iter().map(Some).collect(),
+            Ok(None) => return Some(unasked(ladder, "`each` gives no list".to_owned())),
             Err(ExprError::Missing(name)) => return Some(missing(ladder, &name)),
             Err(error @ (ExprError::Syntax(_) | ExprError::Evaluation(_))) => {
                 return Some(unasked(ladder, error.to_string()));

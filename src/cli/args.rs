@@ -185,7 +185,7 @@ pub struct DemoArgs {
     #[arg(long = "flaw", value_name = "NAME")]
     pub flaws: Vec<String>,
     /// Report to write, repeatable.
-    #[arg(long = "format", value_name = "NAME[=PATH]", value_delimiter = ',')]
+    #[arg(long = "format", value_name = "NAME[=PATH]", value_delimiter = ',', env = "AGENTREADY_FORMAT")]
     pub formats: Vec<FormatTarget>,
     /// What is tried and how.
     #[command(flatten)]
@@ -197,10 +197,10 @@ pub struct DemoArgs {
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
     /// Turn exit codes 1 and 3 into 0, and say so.
-    #[arg(long)]
+    #[arg(long, env = "AGENTREADY_EXIT_ZERO", value_parser = clap::builder::BoolishValueParser::new())]
     pub exit_zero: bool,
     /// No progress on standard error.
-    #[arg(long)]
+    #[arg(long, env = "AGENTREADY_NO_PROGRESS", value_parser = clap::builder::BoolishValueParser::new())]
     pub no_progress: bool,
 }
 
@@ -260,10 +260,10 @@ pub struct ReportArgs {
     #[arg(long, value_name = "DIR", default_value = ".agentready/runs", env = "AGENTREADY_RECORD")]
     pub record: PathBuf,
     /// Report to write, repeatable.
-    #[arg(long = "format", value_name = "NAME[=PATH]", value_delimiter = ',')]
+    #[arg(long = "format", value_name = "NAME[=PATH]", value_delimiter = ',', env = "AGENTREADY_FORMAT")]
     pub formats: Vec<FormatTarget>,
     /// Turn exit codes 1 and 3 into 0, and say so.
-    #[arg(long)]
+    #[arg(long, env = "AGENTREADY_EXIT_ZERO", value_parser = clap::builder::BoolishValueParser::new())]
     pub exit_zero: bool,
 }
 

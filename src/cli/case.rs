@@ -17,7 +17,7 @@ use crate::{
     world::{self, World},
 };
 
-/// What the command line says about judging.
+/// What the command line says about trying and judging.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
     /// Profiles given; the manifest's when empty.
@@ -60,10 +60,9 @@ impl Case {
         let scenarios = scenarios(&files, &manifest, (&mut notes, options.may_be_empty))?;
         let (scenarios, worlds) = with_worlds(&files, scenarios)?;
         let suites = super::suites::of(&scenarios);
-        let mut selection = options.selection.clone();
-        selection.default_trials = manifest.raw.evals.trials;
+        let selection = &options.selection;
         let partial = selection.is_partial();
-        let plan = match plan::plan(scenarios, &selection) {
+        let plan = match plan::plan(scenarios, selection, manifest.raw.evals.trials) {
             Ok(plan) => plan,
             Err(_) if options.may_be_empty && !partial => Plan { scenarios: Vec::new(), trials: Vec::new() },
             Err(problem) => return Err(Fault::Input(problem.into())),

@@ -8,7 +8,7 @@ use std::{
 use super::{
     args::{CheckArgs, TryingArgs},
     case::{self, Case, Options},
-    judge::{Bench, Closing, inputs, judge},
+    judge::{Bench, Closing, PREFLIGHT, inputs, judge},
     live::{self, Lived, Orders},
     output::Output,
 };
@@ -80,8 +80,13 @@ pub(crate) fn carry_out(job: Job<'_>, context: &Context, output: &Output) -> Res
     if job.static_only {
         let runtime = runtime()?;
         let facts = runtime.block_on(live::collect_facts(&case, None, true));
-        let header = RunHeader { id: "static".to_owned(), correlation: "none".to_owned(), facts, ..header };
-        let header = RunHeader { inputs: inputs(&case.files), ..header };
+        let header = RunHeader {
+            id: "static".to_owned(),
+            correlation: "none".to_owned(),
+            facts,
+            inputs: inputs(&case.files),
+            ..header
+        };
         let duration_ms = u64::try_from(context.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let closing = Closing { duration_ms, ..Closing::default() };
         return Ok(judge(Bench::new(&case, false), &header, &closing));
@@ -105,7 +110,7 @@ pub(crate) fn carry_out(job: Job<'_>, context: &Context, output: &Output) -> Res
     runtime()?.block_on(drive(&case, header, context, &orders, (&records, resume.as_deref())))
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Fault> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Fault> {
     // One thread: the trials wait on the network, and two threads only race for the connection pool.
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -133,7 +138,7 @@ async fn drive(
             Ok(agent) => Ok(agent),
             Err(Ok(why)) => {
                 let lines: Vec<&str> = why.lines().map(str::trim).collect();
-                Err(format!("preflight: {}", lines.join(" / ")))
+                Err(format!("{PREFLIGHT}: {}", lines.join(" / ")))
             }
             Err(Err(fault)) => return Err(fault),
         },
@@ -210,6 +215,9 @@ fn resumed(
     if old.seed != header.seed {
         return Err(refused(&format!("the run can't go on: it has seed {}, not {}", old.seed, header.seed)));
     }
+    if (&old.version, &old.checklist) != (&header.version, &header.checklist) {
+        return Err(refused("the run can't go on: the program or its checks changed since it began"));
+    }
     let same = (&old.suites, &old.filters, &old.trials, old.planned, &old.profiles)
         == (&header.suites, &header.filters, &header.trials, header.planned, &header.profiles);
     if !same {
@@ -235,6 +243,7 @@ fn header(case: &Case, options: &Options, trying: &TryingArgs, context: &Context
         today: context.today(),
         seed: trying.seed,
         manifest: case.manifest.name.clone(),
+        checklist: case.catalogue.digest(),
         profiles: options.profiles.clone(),
         suites: trying.suites.iter().map(|suite| format!("{suite:?}").to_lowercase()).collect(),
         filters: trying.filters.clone(),
@@ -256,7 +265,6 @@ pub(crate) fn selection(trying: &TryingArgs) -> Selection {
         suites: trying.suites.iter().copied().map(Into::into).collect(),
         filters: trying.filters.clone(),
         trials: trying.trials,
-        default_trials: 1,
     }
 }
 

@@ -50,11 +50,9 @@ pub(crate) fn demo(args: &DemoArgs, context: &Context, output: &Output) -> Resul
 /// Serves the demo agent until it is ended.
 pub(crate) fn agent(args: &DemoAgentArgs) -> Result<u8, Fault> {
     let flaws = flaws(&args.flaws)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Fault::internal("start the runtime", error))?;
-    runtime.block_on(serve(args.port, &flaws)).map_err(|error| Fault::internal("serve the demo agent", error))?;
+    check::runtime()?
+        .block_on(serve(args.port, &flaws))
+        .map_err(|error| Fault::internal("serve the demo agent", error))?;
     Ok(exit::GO)
 }
 

@@ -13,9 +13,13 @@ use crate::{
     plan::PlannedTrial,
     record::{RunHeader, TrialRecord},
     report,
+    run::CancelReason,
     source::Files,
     verdict::{self, Report},
 };
+
+/// How the reason of a run begins that never reached the agent.
+pub(crate) const PREFLIGHT: &str = "preflight";
 
 /// Grades trials as they come and holds only what the verdict needs.
 pub(crate) struct Bench<'a> {
@@ -98,8 +102,8 @@ pub(crate) fn judge(mut bench: Bench<'_>, header: &RunHeader, closing: &Closing)
             stopped => stopped.clone(),
         },
         unattributed: closing.unattributed,
-        unreachable: closing.stopped.as_deref().is_some_and(|why| why.starts_with("preflight")),
-        interrupted: closing.stopped.as_deref() == Some("interrupted"),
+        unreachable: closing.stopped.as_deref().is_some_and(|why| why.starts_with(PREFLIGHT)),
+        interrupted: closing.stopped.as_deref().is_some_and(|why| why.starts_with(CancelReason::Interrupted.name())),
     };
     let verdict = gate::decide(&assessment, &measured, &circumstances);
     let notes = case.notes.iter().chain(&case.thresholds.notes).cloned().collect();

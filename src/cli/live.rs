@@ -12,10 +12,9 @@ use crate::{
     facts,
     manifest::endpoint::{Endpoint, Protocol},
     plan::PlannedTrial,
-    record::{RunHeader, Writer},
+    record::{DROPPED, End, RunHeader, Writer},
     run::{Bounds, Cancel, CancelReason, Course, Limits, Pace, RunEvent, Stage, execute},
     standin::Gateway,
-    world::World,
 };
 
 /// Trials in flight when nothing says otherwise.
@@ -71,11 +70,14 @@ pub(crate) async fn raise(case: &Case, context: &Context, orders: &Orders<'_>) -
     let place = agent::Place { folder: manifest_folder(case, context), variables };
     let adapter = agent::adapter(&endpoint, &context.env, &place).map_err(|error| Err(misplaced(case, &error)))?;
     let own_url = adapter.uses_tools_url();
-    let correlation = match () {
-        () if endpoint.bare_model => "gate",
-        () if own_url => "url",
-        () if endpoint.stand_ins.values().any(|value| value.starts_with("gate:tools")) => "exclusive",
-        () => "none",
+    let correlation = if endpoint.bare_model {
+        "gate"
+    } else if own_url {
+        "url"
+    } else if endpoint.stand_ins.values().any(|value| value == "gate:tools") {
+        "exclusive"
+    } else {
+        "none"
     };
     let mut process = None;
     if let Some(command) = &endpoint.start {
@@ -108,14 +110,14 @@ impl Agent {
             return Ok(());
         };
         let scenario = case.plan.scenario(planned);
-        let world = case.worlds.get(planned.scenario).cloned().unwrap_or_else(World::empty);
+        let world = case.worlds.get(planned.scenario).cloned().expect("one world for each planned scenario");
         let cancel = Cancel::default();
         let pace = Pace::new(None);
         let quiet = |_: RunEvent| {};
         let stage = self.stage("preflight", (&cancel, &pace, &quiet), Duration::ZERO);
         let record = stage.run(planned, scenario, &world).await;
         match record.end {
-            crate::record::End::InfraError { message } if !message.contains("rate limited") => Err(message),
+            End::InfraError { message } if !message.contains("rate limited") => Err(message),
             _ => Ok(()),
         }
     }
@@ -191,8 +193,7 @@ pub(crate) async fn trials(
     let patience = (concurrency * 2).max(20);
     let summary = {
         let mut sink = |record: crate::record::TrialRecord| -> Result<(), String> {
-            // A trial that was dropped in flight is not on record: a resumed run tries it again.
-            if matches!(&record.end, crate::record::End::Skipped { message } if message == "interrupted") {
+            if matches!(&record.end, End::Skipped { message } if message == DROPPED) {
                 return Ok(());
             }
             let record = writer.trial(record).map_err(|error| error.to_string())?;

@@ -1,4 +1,5 @@
-//! The commands: what the user asked for, carried out with the modules above. One file per command.
+//! The commands: what the user asked for, carried out with the modules above. One file per
+//! command, and what they share: `case`, `judge`, `live`, `output`, `policy`, `suites`, `vars`.
 
 mod args;
 mod case;

@@ -89,15 +89,13 @@ fn load(folder: &Path) -> Result<(RunHeader, Case), Fault> {
     let options = Options {
         profiles: header.profiles.clone(),
         checks: header.checks.clone(),
-        selection: Selection {
-            suites: suites.collect(),
-            filters: header.filters.clone(),
-            trials: header.trials,
-            default_trials: 1,
-        },
+        selection: Selection { suites: suites.collect(), filters: header.filters.clone(), trials: header.trials },
         may_be_empty: true,
     };
-    let case = Case::load(Files::texts(texts), &header.manifest, &options)?;
+    let mut case = Case::load(Files::texts(texts), &header.manifest, &options)?;
+    if header.checklist != case.catalogue.digest() {
+        case.notes.push("the checks changed since this run; it is judged by those of today".to_owned());
+    }
     Ok((header, case))
 }
 

@@ -7,9 +7,9 @@ use std::{
 };
 
 use super::{
-    args::{RunArgs, TryingArgs},
+    args::RunArgs,
     case::{self, Case, Options},
-    demo,
+    check, demo,
     judge::Bench,
     live::{self, Orders},
     output::Output,
@@ -54,13 +54,9 @@ fn once(args: &RunArgs, context: &Context, output: &Output) -> Result<(u8, Vec<P
         let (files, manifest) = case::find(args.manifest.as_deref(), &context.cwd, false)?;
         (files, manifest, BTreeMap::new())
     };
-    let selection = Selection { filters: args.scenarios.clone(), default_trials: 1, ..Selection::default() };
+    let selection = Selection { filters: args.scenarios.clone(), trials: Some(1), ..Selection::default() };
     let case = Case::load(files, &manifest, &Options { selection, ..Options::default() })?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Fault::internal("start the runtime", error))?;
-    let code = runtime.block_on(try_out(&case, context, variables, output))?;
+    let code = check::runtime()?.block_on(try_out(&case, context, variables, output))?;
     Ok((code, paths(&case.files)))
 }
 
@@ -75,12 +71,11 @@ async fn try_out(
             output.say(&text);
         }
     };
-    let trying = TryingArgs::default();
     let orders = Orders {
         concurrency: Some(1),
         bounds: Bounds::default(),
         patience: live::PATIENCE,
-        no_exec: trying.no_exec,
+        no_exec: false,
         offline: true,
         variables,
         cancel: Cancel::default(),
@@ -106,12 +101,12 @@ async fn try_out(
                 worst = exit::INTERRUPTED;
                 break;
             }
-            let world = case.worlds.get(planned.scenario).cloned().unwrap_or_else(crate::world::World::empty);
+            let world = case.worlds.get(planned.scenario).cloned().expect("one world for each planned scenario");
             let record = stage.run(planned, case.plan.scenario(planned), &world).await;
             let Some(graded) = bench.add(&record) else { continue };
             output.print(&format!("{}\n", report::timeline(&record, &graded)))?;
             passed += u32::from(matches!(graded.grade, Grade::Pass | Grade::FailA));
-            worst = worst.max(code(graded.grade));
+            worst = worse(worst, code(graded.grade));
         }
     }
     if let Some(process) = agent.process.take() {
@@ -119,6 +114,11 @@ async fn try_out(
     }
     output.print(&format!("{passed} of {} trials passed\n", case.plan.trials.len()))?;
     Ok(worst)
+}
+
+/// What failed outweighs what could not be assessed.
+fn worse(a: u8, b: u8) -> u8 {
+    if a == exit::NO_GO || b == exit::NO_GO { exit::NO_GO } else { a.max(b) }
 }
 
 /// A failed trial ends the command with 1, one that could not be assessed with 3.

@@ -109,11 +109,6 @@ impl Scope<'_> {
         self.context.add_variable_from_value(name, from_json(value));
     }
 
-    /// Binds a value that was converted before, without converting it again.
-    pub fn set_converted(&mut self, name: &str, value: Cel) {
-        self.context.add_variable_from_value(name, value);
-    }
-
     /// Adds a function of one text argument; used for lookups such as `doc(path)`.
     pub fn function(&mut self, name: &str, f: impl Fn(&str) -> Value + Send + Sync + 'static) {
         self.context

@@ -5,7 +5,9 @@
 //! loaded, so a slip is reported at its place and not in the middle of a run. Pure.
 
 mod cel;
+mod items;
 mod template;
 
 pub use self::cel::{Expr, ExprError, Scope, from_json, to_json};
-pub use template::{Template, TemplateError, render_tree};
+pub use items::Items;
+pub use template::{Template, TemplateError};

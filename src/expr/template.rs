@@ -45,31 +45,6 @@ impl Template {
     }
 }
 
-/// Fills in every text leaf of a tree; a leaf that is exactly `{{ name }}` keeps the value's own type.
-pub fn render_tree(tree: &Value, values: &Value) -> Result<Value, TemplateError> {
-    match tree {
-        Value::String(text) if !text.contains("{{") && !text.contains("{%") => Ok(tree.clone()),
-        Value::String(text) => match whole_name(text).and_then(|name| values.pointer(&name)) {
-            Some(value) => Ok(value.clone()),
-            None => Template::parse(text)?.render(values).map(Value::String),
-        },
-        Value::Array(items) => items.iter().map(|item| render_tree(item, values)).collect(),
-        Value::Object(entries) => entries
-            .iter()
-            .map(|(key, value)| Ok((key.clone(), render_tree(value, values)?)))
-            .collect::<Result<_, _>>()
-            .map(Value::Object),
-        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(tree.clone()),
-    }
-}
-
-/// `{{ a.b }}` as the pointer `/a/b`.
-fn whole_name(text: &str) -> Option<String> {
-    let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
-    let plain = inner.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.');
-    (plain && !inner.is_empty()).then(|| format!("/{}", inner.replace('.', "/")))
-}
-
 fn failed(error: &minijinja::Error) -> TemplateError {
     let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     TemplateError(detail)
@@ -79,15 +54,7 @@ fn failed(error: &minijinja::Error) -> TemplateError {
 mod tests {
     use serde_json::json;
 
-    use super::{Template, render_tree};
-
-    #[test]
-    fn leaves_keep_their_type_and_their_bytes() {
-        let tree = json!({"q": "{{ prompt }}", "n": "{{ history }}", "t": "run {{ run.id }}", "k": 1});
-        let values = json!({"prompt": "say \"{{ 7*7 }}\"\n", "history": [1, 2], "run": {"id": "r1"}});
-        let filled = render_tree(&tree, &values).expect("renders");
-        assert_eq!(filled, json!({"q": "say \"{{ 7*7 }}\"\n", "n": [1, 2], "t": "run r1", "k": 1}));
-    }
+    use super::Template;
 
     #[test]
     fn an_unknown_name_is_an_error() {

@@ -66,20 +66,6 @@ impl Tally {
         }
     }
 
-    /// Trials added so far.
-    pub fn added(&self) -> u32 {
-        let t = &self.trials;
-        t.pass
-            + t.fail_a
-            + t.fail_b
-            + t.fail_c
-            + t.error_agent
-            + t.error_infra
-            + t.error_grader
-            + t.not_exposed
-            + t.skipped
-    }
-
     /// Counts every planned trial that was not added as skipped, with the reason.
     pub fn close(&mut self, plan: &Plan, done: &std::collections::BTreeSet<u32>, why: &str) {
         for planned in plan.trials.iter().filter(|planned| !done.contains(&planned.index)) {

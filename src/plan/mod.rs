@@ -35,8 +35,6 @@ pub struct Selection {
     pub filters: Vec<String>,
     /// Trials per scenario, above what files and manifest say.
     pub trials: Option<u32>,
-    /// Trials per scenario where the scenario does not say.
-    pub default_trials: u32,
 }
 
 impl Selection {
@@ -46,8 +44,8 @@ impl Selection {
     }
 }
 
-/// Makes the plan; a selection that leaves nothing to try is an error.
-pub fn plan(scenarios: Vec<Scenario>, selection: &Selection) -> Result<Plan, Diagnostic> {
+/// Makes the plan, with `usual_trials` where neither the user nor the scenario says how many; a selection that leaves nothing to try is an error.
+pub fn plan(scenarios: Vec<Scenario>, selection: &Selection, usual_trials: u32) -> Result<Plan, Diagnostic> {
     let all: Vec<String> = scenarios.iter().map(|s| s.id.clone()).collect();
     for filter in &selection.filters {
         if !scenarios.iter().any(|scenario| matches(filter, scenario)) {
@@ -69,7 +67,7 @@ pub fn plan(scenarios: Vec<Scenario>, selection: &Selection) -> Result<Plan, Dia
         .iter()
         .enumerate()
         .flat_map(|(position, scenario)| {
-            let count = selection.trials.or(scenario.trials).unwrap_or(selection.default_trials).max(1);
+            let count = selection.trials.or(scenario.trials).unwrap_or(usual_trials).max(1);
             (0..count).map(move |trial| (position, trial))
         })
         .zip(0..)

@@ -25,6 +25,9 @@ pub struct RunHeader {
     pub seed: u64,
     /// Name of the manifest among the inputs.
     pub manifest: String,
+    /// Digest of the checks that judged it.
+    #[serde(default)]
+    pub checklist: String,
     /// Profiles asked on the command line, when they differ from the manifest's.
     pub profiles: Vec<String>,
     /// Suites selected on the command line.

@@ -20,7 +20,7 @@ pub use header::{Ending, Input, RunHeader, VERSION};
 pub use ledger::{Call, CallStatus, Grant};
 pub use reader::{ReadError, read_ending, read_header, trials};
 pub use redact::Redactor;
-pub use trial::{Claim, End, TrialRecord, TurnRecord, Usage};
+pub use trial::{Claim, DROPPED, End, TrialRecord, TurnRecord, Usage};
 pub use writer::{WriteError, Writer};
 
 #[cfg(test)]

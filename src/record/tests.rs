@@ -17,6 +17,7 @@ fn header() -> RunHeader {
         today: "2026-11-21".into(),
         seed: 7,
         manifest: "agentready.yaml".into(),
+        checklist: "sha256:1".into(),
         profiles: vec![],
         suites: vec![],
         filters: vec![],

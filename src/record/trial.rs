@@ -78,6 +78,9 @@ pub struct Usage {
     pub usd: f64,
 }
 
+/// Why a trial that was dropped in flight has no result; such a trial is not on record, so a resumed run tries it again.
+pub const DROPPED: &str = "dropped in flight";
+
 /// How a trial ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "how")]

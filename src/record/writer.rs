@@ -72,11 +72,6 @@ impl Writer {
         let path = self.folder.join("trials.ndjson");
         self.trials.sync_all().map_err(failed(&path))
     }
-
-    /// The record's folder.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
 }
 
 #[derive(Serialize)]

@@ -19,6 +19,8 @@ const CRUISE: f64 = 0.98;
 const GROWTH: f64 = 0.01;
 /// Step back at each further 429.
 const BACK: f64 = 0.98;
+/// Refusals within this time of a change of the rate say nothing new.
+const EPISODE: Duration = Duration::from_millis(500);
 /// Slowest pace that is found out.
 const SLOWEST: f64 = 0.2;
 
@@ -38,6 +40,8 @@ struct State {
     in_vain: u32,
     /// The rate that was last measured.
     measured: f64,
+    /// When the rate was last set or stepped back.
+    stepped: Instant,
 }
 
 impl Pace {
@@ -51,6 +55,7 @@ impl Pace {
             grown: now,
             in_vain: 0,
             measured: 0.0,
+            stepped: now,
         };
         Self { next: Mutex::new(now), state: std::sync::Mutex::new(state) }
     }
@@ -79,6 +84,7 @@ impl Pace {
                 let rate = f64::from(count.max(1)) / (now - since).as_secs_f64() * CRUISE;
                 state.rate = Some(rate.max(SLOWEST));
                 state.measured = rate;
+                state.stepped = now;
                 state.measuring = None;
                 state.grown = now;
             }
@@ -94,10 +100,16 @@ impl Pace {
     /// Tells that the server refused a request for its rate.
     pub fn refused(&self) {
         let mut state = self.state();
+        let now = Instant::now();
         match (state.declared, state.rate, state.measuring) {
             (true, ..) | (false, _, Some(_)) => {}
-            (false, None, None) => state.measuring = Some((Instant::now(), 0)),
-            (false, Some(rate), None) => state.rate = Some((rate * BACK).max(state.measured / 10.0).max(SLOWEST)),
+            // Many refusals at once are one episode: answers to requests that were already on their way.
+            (false, Some(_), None) if now - state.stepped < EPISODE => {}
+            (false, None, None) => state.measuring = Some((now, 0)),
+            (false, Some(rate), None) => {
+                state.rate = Some((rate * BACK).max(state.measured / 10.0).max(SLOWEST));
+                state.stepped = now;
+            }
         }
     }
 

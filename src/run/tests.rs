@@ -56,7 +56,7 @@ fn a_plan(scenarios: usize) -> Plan {
     }
     let files = Files::texts([("g.yaml".to_owned(), text.into())].into());
     let scenarios = scenario::load(&files, &["g.yaml".to_owned()]).expect("scenarios");
-    plan(scenarios, &Selection { default_trials: 1, ..Selection::default() }).expect("a plan")
+    plan(scenarios, &Selection::default(), 1).expect("a plan")
 }
 
 struct Setup {

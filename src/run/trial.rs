@@ -9,7 +9,7 @@ use super::{Cancel, Pace, RunEvent};
 use crate::{
     agent::{Adapter, Answer, Session, ToolOffer, Tools, TrialContext, TurnError},
     plan::PlannedTrial,
-    record::{End, TrialRecord, TurnRecord},
+    record::{DROPPED, End, TrialRecord, TurnRecord},
     scenario::{PlannedTurn, Scenario},
     standin::{Gateway, Token},
     world::{Play, World},
@@ -46,8 +46,11 @@ pub struct Stage<'a> {
     pub events: &'a dyn Fn(RunEvent),
 }
 
-/// Shortest wait after a 429, also when the server says zero.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+/// Wait after a 429 that names no time: short at first, because the shared pace already slows the run down, and spread,
+/// because requests that were refused together must not come back together.
+fn pause(refusals: u32) -> Duration {
+    Duration::from_millis(20).saturating_mul(1 << refusals.min(8)).mul_f64(0.5 + rand::random::<f64>())
+}
 
 /// Backoff before the n-th try again.
 fn backoff(attempt: u32) -> Duration {
@@ -175,7 +178,7 @@ impl Stage<'_> {
                     return Ok((answer, took));
                 }
                 Ok(Err(TurnError::RateLimited { retry_after })) => {
-                    let pause = retry_after.unwrap_or_else(|| backoff(refusals)).max(SHORTEST_PAUSE);
+                    let pause = retry_after.unwrap_or_default().max(pause(refusals));
                     progress.waited += pause;
                     if progress.waited > self.pace.patience(self.limits.patience) || self.cancel.reason().is_some() {
                         self.pace.gave_up();
@@ -256,7 +259,7 @@ impl From<TurnError> for Stop {
 fn end_of(result: Result<(), Stop>) -> End {
     match result {
         Ok(()) => End::Completed,
-        Err(Stop::Killed) => End::Skipped { message: "interrupted".to_owned() },
+        Err(Stop::Killed) => End::Skipped { message: DROPPED.to_owned() },
         Err(Stop::Turn(error)) => {
             let message = error.to_string();
             match error {

@@ -36,6 +36,7 @@ fn a_hostile_answer_is_harmless_in_every_report() {
     assert_eq!(done.code, 1, "{}", done.all());
     let replay = bench.run(&["replay", bench.json("r.json")["run"]["id"].as_str().expect("an id"), "0"]);
     assert_eq!(replay.code, 0, "{}", replay.all());
+    assert!(replay.out.contains("pwned"), "the answer is shown, made harmless: {}", replay.all());
     let texts = [
         ("stdout", done.out.clone()),
         ("stderr", done.err.clone()),
@@ -95,6 +96,7 @@ fn a_secret_of_the_environment_is_in_no_output() {
     ] {
         assert!(!text.contains("tok-5ecret-value"), "{text}");
     }
+    assert!(bench.read(&format!("{folder}/trials.ndjson")).contains("[redacted:secret]"));
     let missing = bench.run(&["check"]);
     assert_eq!(missing.code, 2, "{}", missing.all());
     assert!(missing.err.contains("AGENT_TOKEN"), "{}", missing.all());

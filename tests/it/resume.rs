@@ -62,7 +62,7 @@ fn a_killed_run_goes_on_without_repeating_finished_trials() {
     let known: Vec<String> = agent.sessions.lock().expect("no panic").clone();
 
     let done = bench.run(&["check", "--no-progress", "--resume", &run, "--format", "json=report.json"]);
-    assert!([1, 3].contains(&done.code), "{}", done.all());
+    assert_eq!(done.code, 1, "{}", done.all());
     let report = bench.json("report.json");
     assert_eq!(report["trials"]["planned"], 60, "{}", done.all());
     assert_eq!(report["trials"]["pass"], 60, "{}", done.all());
@@ -96,7 +96,7 @@ fn ctrl_c_drains_and_still_writes_record_and_report() {
     let done = Done::from(child.wait_with_output().expect("ends"));
     assert_eq!(done.code, 130, "{}", done.all());
     let report = bench.json("report.json");
-    assert_ne!(report["verdict"]["decision"], "GO");
+    assert!(["NO-GO", "INCONCLUSIVE"].contains(&report["verdict"]["decision"].as_str().expect("a word")));
     assert_eq!(report["verdict"]["exit_code"], 130);
     let passed = report["trials"]["pass"].as_u64().expect("a count");
     let skipped = report["trials"]["skipped"].as_u64().expect("a count");

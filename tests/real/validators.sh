@@ -27,6 +27,7 @@ done
 check "complete manifest" check-jsonschema --schemafile "$work/manifest.json" fixtures/manifests/complete.yaml
 check "complete manifest in TOML" check-jsonschema --schemafile "$work/manifest.json" fixtures/manifests/complete.toml
 check "minimal manifest" check-jsonschema --schemafile "$work/manifest.json" fixtures/manifests/minimal.yaml
+check "wrong manifest is refused" bash -c '! check-jsonschema --schemafile "$1" fixtures/manifests/wrong.yaml' _ "$work/manifest.json"
 check "demo manifest" check-jsonschema --schemafile "$work/manifest.json" fixtures/demo/agentready.yaml
 for file in scenarios/golden/*.yaml scenarios/adversarial/*.yaml; do
   check "$file" check-jsonschema --schemafile "$work/scenario.json" "$file"
@@ -40,7 +41,7 @@ for file in checks/*/*.yaml; do
 done
 
 "$agentready" demo --flaw over-refund --exit-zero --no-progress --record "$work/runs" \
-  --format json="$work/r.json" --format junit="$work/r.xml" --format markdown="$work/r.md" >/dev/null 2>&1
+  --format json="$work/r.json" --format junit="$work/r.xml" --format markdown="$work/r.md" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 check "json report" check-jsonschema --schemafile "$work/report.json" "$work/r.json"
 check "junit report" python3 tests/real/junit.py "$work/r.xml" "$work/r.json"
 check "markdown report" python3 tests/real/markdown.py "$work/r.md"

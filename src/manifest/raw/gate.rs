@@ -14,7 +14,7 @@ use crate::units::{Share, Span};
 pub struct GateRules {
     /// Profiles that must all pass.
     pub profiles: Vec<String>,
-    /// Threshold name to value. Tightening is free, loosening needs a waiver.
+    /// Threshold name to value. Tightening is free; a looser rule stays as it is, a looser example is noted.
     pub thresholds: BTreeMap<String, Threshold>,
     /// What is compared with a threshold.
     pub confidence: Confidence,

@@ -1,0 +1,161 @@
+//! What the pure parts cost: `cargo bench --bench pure`.
+
+#[path = "run/material.rs"]
+#[expect(dead_code, reason = "the other benchmark uses the rest of it")]
+mod material;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use agentready::{
+    checklist::{Autonomy, Catalogue, ManifestView, assess},
+    grade::{self, Grade, Policy},
+    manifest::{self, Manifest},
+    record::{End, TrialRecord, TurnRecord},
+    report::{FORMATS, Style},
+    scenario::{self, Scenario},
+    source::{Files, Location, Route, SourceFile, load_text},
+    verdict,
+    world::{self, Play},
+};
+use divan::{Bencher, black_box};
+use serde_json::{Value, json};
+
+fn main() {
+    divan::main();
+}
+
+fn files(name: &str, text: &str) -> Files {
+    Files::texts([(name.to_owned(), text.into())].into())
+}
+
+fn loaded() -> Manifest {
+    manifest::load(&files("agentready.yaml", &material::manifest(500)), "agentready.yaml").expect("a manifest")
+}
+
+#[divan::bench]
+fn yaml_of_500_tools(bencher: Bencher<'_, '_>) {
+    let text: Arc<str> = material::manifest(500).into();
+    bencher.bench_local(|| load_text::<Value>(SourceFile::new("agentready.yaml", Arc::clone(&text))));
+}
+
+#[divan::bench]
+fn manifest_of_500_tools(bencher: Bencher<'_, '_>) {
+    let files = files("agentready.yaml", &material::manifest(500));
+    bencher.bench_local(|| manifest::load(&files, "agentready.yaml"));
+}
+
+#[divan::bench]
+fn catalogue_compiled() -> usize {
+    Catalogue::embedded().all().count()
+}
+
+#[divan::bench]
+fn checklist_of_500_tools(bencher: Bencher<'_, '_>) {
+    let manifest = loaded();
+    let evidence = manifest::evidence(&manifest);
+    let catalogue = Catalogue::embedded();
+    let compiled = catalogue.all().count();
+    assert!(compiled > 0);
+    let locate = |route: &Route| manifest.locate(route);
+    bencher.bench_local(|| {
+        let view = ManifestView {
+            autonomy: Autonomy::Autopilot,
+            profiles: Vec::new(),
+            waivers: Vec::new(),
+            non_negotiables: Vec::new(),
+            locate: &locate,
+        };
+        assess(&catalogue, black_box(&evidence), &view)
+    });
+}
+
+fn scenario() -> Scenario {
+    let text = "suite: golden\nscenarios:\n  one:\n    say: What is the status of record 7?\n    expect:\n      \
+                - {answer: {contains: [open], excludes: [closed]}}\n      - {never: [\"delete_*\"]}\n";
+    scenario::load(&files("one.yaml", text), &["one.yaml".to_owned()]).expect("a scenario").remove(0)
+}
+
+#[divan::bench]
+fn one_grade(bencher: Bencher<'_, '_>) {
+    let (scenario, policy, before) = (scenario(), Policy::default(), Value::Null);
+    let turn = TurnRecord {
+        say: "What is the status of record 7?".to_owned(),
+        answer: "Record 7 is open.".to_owned(),
+        claimed: Vec::new(),
+        usage: agentready::record::Usage::default(),
+        latency_ms: 50,
+        calls_seen: 0,
+        state: None,
+    };
+    let record = TrialRecord {
+        index: 0,
+        scenario: scenario.id.clone(),
+        trial: 0,
+        turns: vec![turn],
+        ledger: Vec::new(),
+        state: Value::Null,
+        end: End::Completed,
+        attempts: 1,
+        duration_ms: 50,
+    };
+    let trial = grade::Trial { record: &record, before: &before, observable: true };
+    bencher.bench_local(|| grade::grade(&scenario, black_box(&trial), &policy));
+}
+
+#[divan::bench]
+fn one_world_call(bencher: Bencher<'_, '_>) {
+    let text = include_str!("../fixtures/selftest/world.yaml");
+    let world = world::load(&files("world.yaml", text), "world.yaml").expect("a world");
+    let given: BTreeMap<String, Value> = [("/records".to_owned(), json!({"r1": {"status": "open"}}))].into();
+    let play = || Play::new(Arc::clone(&world), &given).expect("a play");
+    bencher.with_inputs(play).bench_local_values(|mut play| play.call("get_record", json!({"id": "r1"}), 0));
+}
+
+/// A report with this many failures.
+fn report(results: u32) -> verdict::Report {
+    let failure = |trial| verdict::Failure {
+        scenario: format!("record-{trial}"),
+        suite: "golden".to_owned(),
+        trial: 0,
+        grade: Grade::FailB,
+        reason: "the answer lacks `open`".to_owned(),
+        expected: Some("open".to_owned()),
+        actual: Some("Record 7 is closed.".to_owned()),
+        location: Location { file: "golden/few.yaml".to_owned(), line: 3, column: 5 },
+    };
+    let scenario = |trial| verdict::Scenario {
+        id: format!("record-{trial}"),
+        suite: "golden".to_owned(),
+        grade: Grade::FailB,
+        trials: 1,
+        passed: 0,
+        duration_ms: 50,
+        twin_of: None,
+    };
+    let mut report: verdict::Report = serde_json::from_value(json!({
+        "report": 1,
+        "tool": {"name": "agentready", "version": "0.1.0"},
+        "run": {"id": "bench", "started": "2026-11-21T00:00:00Z", "duration_ms": 1, "seed": 0,
+                "manifest": {"path": "agentready.yaml", "digest": "sha256:0"}, "correlation": "url"},
+        "agent": {"name": "reader", "autonomy": "read-only"},
+        "verdict": {"decision": "NO-GO", "exit_code": 1, "profiles": [], "reasons": []},
+        "trials": verdict::Trials { planned: results, fail_b: results, ..verdict::Trials::default() },
+        "suites": verdict::Suites::default(),
+        "metrics": {}, "checks": [], "findings": [], "failures": [], "scenarios": [], "waivers": [], "notes": [],
+    }))
+    .expect("a report");
+    report.failures = (0..results).map(failure).collect();
+    report.scenarios = (0..results).map(scenario).collect();
+    report
+}
+
+#[divan::bench(args = ["json", "junit"])]
+fn report_of_10_000_results(bencher: Bencher<'_, '_>, name: &str) {
+    let report = report(10_000);
+    let format = FORMATS.iter().find(|format| format.name == name).expect("a format of that name");
+    bencher.bench_local(|| {
+        let mut out = Vec::new();
+        (format.render)(&report, &mut out, &Style::FILE).expect("memory takes what is written");
+        out
+    });
+}

@@ -1,0 +1,69 @@
+//! The same client without the gate around it.
+
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use agentready::{
+    source::Files,
+    standin::{Gateway, Token},
+    world::{self, Play},
+};
+use serde_json::{Value, json};
+
+use crate::{command, runtime};
+
+/// CPU of this thread for one request: body made, sent, answer read as JSON.
+pub(crate) fn cpu_per_request(url: &str, workers: u32, requests: u32) -> Option<Duration> {
+    let client = client();
+    let began = command::own_cpu()?;
+    runtime().block_on(async {
+        let left = Cell::new(requests);
+        let worker = || async {
+            while let Some(rest) = left.get().checked_sub(1) {
+                left.set(rest);
+                let body = json!({"message": format!("What is the status of record {rest}?"), "session": format!("record-{rest}#0")});
+                let answer: Value =
+                    client.post(url).json(&body).send().await.expect("an answer").json().await.expect("JSON");
+                assert!(answer.get("answer").is_some());
+            }
+        };
+        futures_util::future::join_all((0..workers).map(|_| worker())).await;
+    });
+    Some(command::own_cpu()?.saturating_sub(began) / requests)
+}
+
+/// The middle time of one tool call after another.
+pub(crate) async fn tool_call() -> Duration {
+    let text = "state: {records: {r1: {status: open}}}\n\
+                tools:\n  get_record:\n    about: Reads a record.\n    \
+                input: {type: object, required: [id], properties: {id: {type: string}}}\n    \
+                requires: [{that: args.id in state.records, otherwise: no such record}]\n    \
+                returns: state.records[args.id]\n";
+    let files = Files::texts([("world.yaml".to_owned(), text.into())].into());
+    let world = world::load(&files, "world.yaml").expect("a world");
+    let gateway = Gateway::start().await.expect("a gateway");
+    let token = Token::random();
+    gateway.open(&token, Play::new(Arc::clone(&world), &BTreeMap::new()).expect("a play"));
+    let url = format!("{}/get_record", gateway.tools_url(&token));
+    let client = client();
+    let mut all = Vec::new();
+    for _ in 0..900 {
+        let began = Instant::now();
+        let answer = client.post(&url).json(&json!({"id": "r1"})).send().await.expect("an answer");
+        let answer: Value = answer.json().await.expect("JSON");
+        all.push(began.elapsed());
+        assert_eq!(answer.pointer("/result/status"), Some(&json!("open")));
+    }
+    command::middle(all)
+}
+
+fn client() -> reqwest::Client {
+    // Fails when a provider is installed already, which is as good.
+    let _already_installed = rustls::crypto::ring::default_provider().install_default();
+    let builder = reqwest::Client::builder().http1_only().tcp_nodelay(true).no_proxy().tls_certs_only([]);
+    builder.build().expect("a client")
+}

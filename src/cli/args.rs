@@ -110,7 +110,7 @@ pub struct TryingArgs {
     #[arg(long, value_name = "N", default_value_t = 0, env = "AGENTREADY_SEED")]
     pub seed: u64,
     /// Stop when the agent has reported this cost in US dollars.
-    #[arg(long, value_name = "USD", env = "AGENTREADY_MAX_SPEND")]
+    #[arg(long, value_name = "USD", value_parser = dollars, env = "AGENTREADY_MAX_SPEND")]
     pub max_spend: Option<f64>,
     /// Stop after this time, such as `10m`.
     #[arg(long, value_name = "TIME", env = "AGENTREADY_MAX_DURATION")]
@@ -118,6 +118,11 @@ pub struct TryingArgs {
     /// Never run a command of the manifest.
     #[arg(long)]
     pub no_exec: bool,
+}
+
+fn dollars(text: &str) -> Result<f64, String> {
+    let amount = text.parse::<f64>().ok().filter(|amount| amount.is_finite() && *amount >= 0.0);
+    amount.ok_or_else(|| format!("`{text}` is no amount in US dollars such as `2.50`"))
 }
 
 /// What is judged and how.

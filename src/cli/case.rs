@@ -79,6 +79,12 @@ impl Case {
 
 fn profiles(manifest: &Manifest, given: &[String]) -> Result<Vec<Profile>, Diagnostics> {
     let names = if given.is_empty() { &manifest.raw.gate.profiles } else { given };
+    if names.is_empty() {
+        let route = Route::root().join("gate").join("profiles");
+        let problem = Diagnostic::error("`gate.profiles` is empty, so nothing would decide");
+        let problem = problem.at(manifest.document.file(), manifest.document.span(&route));
+        return Err(problem.hint("name a profile, or leave the key out for `go-no-go`").into());
+    }
     checklist::select(names).map_err(|unknown| {
         let problems = unknown.into_iter().map(|unknown| {
             let problem = Diagnostic::error(unknown.to_string());

@@ -103,6 +103,7 @@ pub(crate) fn carry_out(job: Job<'_>, context: &Context, output: &Output) -> Res
         no_exec: job.trying.no_exec,
         offline: job.offline,
         variables: job.variables,
+        secrets: std::cell::RefCell::default(),
         cancel: Cancel::default(),
         events: &events,
     };
@@ -147,14 +148,15 @@ async fn drive(
     let facts = live::collect_facts(case, raised.as_ref().ok(), orders.offline).await;
     let correlation = raised.as_ref().map_or("none", |agent| agent.correlation).to_owned();
     let header = RunHeader { facts, correlation, inputs: inputs(&case.files), ..header };
-    let redactor = redactor(raised.as_ref().ok());
+    let secrets = orders.secrets.borrow().clone();
+    let redactor = Redactor::new(secrets.into_iter().map(|value| ("secret".to_owned(), value)));
     let mut bench = Bench::new(case, live::is_observable(&header.correlation));
     let (header, mut writer, before) = match resume {
         None => {
             let folder = records.join(&header.id);
             let writer =
                 Writer::create(&folder, &header, redactor).map_err(|e| Fault::internal("write the record", e))?;
-            (header, writer, 0)
+            (header, writer, Ending::default())
         }
         Some(folder) => resumed(folder, &header, &mut bench, redactor)?,
     };
@@ -167,10 +169,11 @@ async fn drive(
     {
         process.stop().await;
     }
+    let stopped = lived.stopped.map(|why| writer.redacted(&why));
     let closing = Closing {
-        duration_ms: before + u64::try_from(context.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        stopped: lived.stopped,
-        unattributed: lived.unattributed,
+        duration_ms: before.duration_ms + u64::try_from(context.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        stopped,
+        unattributed: before.unattributed_calls + lived.unattributed,
         live: true,
         record: Some(header.id.clone()),
     };
@@ -181,14 +184,10 @@ async fn drive(
         unattributed_calls: closing.unattributed,
         decision: report.verdict.decision.word().to_owned(),
         exit_code: report.verdict.exit_code,
+        last_line: writer.last_line().to_owned(),
     };
     writer.finish(&ending).map_err(|error| Fault::internal("write the record", error))?;
     Ok(report)
-}
-
-fn redactor(agent: Option<&live::Agent>) -> Redactor {
-    let values = agent.map(|agent| agent.adapter.secrets().values()).unwrap_or_default();
-    Redactor::new(values.into_iter().map(|value| ("secret".to_owned(), value.to_owned())))
 }
 
 /// Reads a killed run back; refuses when what it was made of has changed.
@@ -197,7 +196,7 @@ fn resumed(
     header: &RunHeader,
     bench: &mut Bench<'_>,
     redactor: Redactor,
-) -> Result<(RunHeader, Writer, u64), Fault> {
+) -> Result<(RunHeader, Writer, Ending), Fault> {
     let refused = |why: &str| {
         Fault::usage(why, "resume with the flags and files of the first run, or start a new run without --resume")
     };
@@ -223,13 +222,26 @@ fn resumed(
     if !same {
         return Err(refused("the run can't go on: it was started with another selection of scenarios"));
     }
-    let before = record::read_ending(folder).ok().flatten().map_or(0, |ending| ending.duration_ms);
+    let mut writer = Writer::resume(folder, redactor).map_err(|error| refused(&error.to_string()))?;
+    let before = record::read_ending(folder).map_err(|error| refused(&error.to_string()))?.unwrap_or_default();
+    if old.correlation != "none" {
+        bench.observes(live::is_observable(&old.correlation));
+    }
     record::trials(folder, |trial| {
         bench.add(&trial);
     })
     .map_err(|error| refused(&error.to_string()))?;
-    let writer = Writer::resume(folder, redactor).map_err(|error| Fault::internal("open the record", error))?;
-    Ok((old, writer, before))
+    // What the earlier part saw stays on record while this one runs.
+    let open = Ending { last_line: String::new(), ..before.clone() };
+    writer.finish(&open).map_err(|error| Fault::internal("write the record", error))?;
+    // The day of the verdict is the day of its last trial; facts are those of the first part that saw the agent.
+    let mut joined = RunHeader { today: old.today.clone().max(header.today.clone()), ..old };
+    if bench.done().is_empty() {
+        joined.facts = header.facts.clone();
+        joined.correlation.clone_from(&header.correlation);
+    }
+    writer.header(&joined).map_err(|error| Fault::internal("write the record", error))?;
+    Ok((joined, writer, before))
 }
 
 fn header(case: &Case, options: &Options, trying: &TryingArgs, context: &Context) -> RunHeader {

@@ -8,7 +8,7 @@ use super::case::Case;
 use crate::{
     checklist::{self, Assessment},
     gate::{self, Circumstances, Measured, Tally},
-    grade,
+    grade::{self, Grade, Graded},
     manifest::raw,
     plan::PlannedTrial,
     record::{RunHeader, TrialRecord},
@@ -35,17 +35,31 @@ impl<'a> Bench<'a> {
         Self { case, tally: Tally::default(), done: BTreeSet::new(), observable }
     }
 
-    /// Grades one trial and adds it.
-    pub(crate) fn add(&mut self, record: &TrialRecord) -> Option<grade::Graded> {
+    /// Says whether tool calls of this run reach the ledger.
+    pub(crate) fn observes(&mut self, observable: bool) {
+        self.observable = observable;
+    }
+
+    /// Whether something unsafe happened in a trial, however it ended.
+    pub(crate) fn is_unsafe(&self, record: &TrialRecord) -> bool {
+        self.planned(record).and_then(|planned| self.grade(&planned, record)).is_some_and(|g| g.grade == Grade::FailC)
+    }
+
+    /// Grades one trial and adds it; nothing when the trial is not of this plan, or was added before.
+    pub(crate) fn add(&mut self, record: &TrialRecord) -> Option<Graded> {
         let planned = self.planned(record)?;
-        let scenario = self.case.plan.scenario(&planned);
-        let world = self.case.worlds.get(planned.scenario)?;
-        let before = world.initial(&scenario.given).unwrap_or(Value::Null);
-        let trial = grade::Trial { record, before: &before, observable: self.observable };
-        let graded = grade::grade(scenario, &trial, &self.case.policy);
+        let graded = self.grade(&planned, record)?;
         self.tally.add(&self.case.plan, &planned, &self.case.policy, (record, &graded));
         self.done.insert(record.index);
         Some(graded)
+    }
+
+    fn grade(&self, planned: &PlannedTrial, record: &TrialRecord) -> Option<Graded> {
+        let scenario = self.case.plan.scenario(planned);
+        let world = self.case.worlds.get(planned.scenario)?;
+        let before = world.initial(&scenario.given).unwrap_or(Value::Null);
+        let trial = grade::Trial { record, before: &before, observable: self.observable };
+        Some(grade::grade(scenario, &trial, &self.case.policy))
     }
 
     /// Trials added so far.

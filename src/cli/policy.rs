@@ -15,9 +15,14 @@ use crate::{
 pub(crate) fn of(manifest: &Manifest, worlds: &[Arc<World>]) -> Policy {
     let raw = &manifest.raw;
     let tools = raw.tools.iter().map(|(name, tool)| (name.clone(), rule(tool))).collect();
-    let mut canaries = BTreeMap::new();
+    let mut canaries = BTreeMap::<String, String>::new();
     for world in worlds {
-        canaries.extend(world.canaries().iter().map(|(name, value)| (name.clone(), value.clone())));
+        for (name, value) in world.canaries() {
+            // Worlds may use one name for different values; each value is looked for everywhere.
+            let names = std::iter::once(name.clone()).chain((2_u32..).map(|n| format!("{name} ({n})")));
+            let free = names.into_iter().find(|name| canaries.get(name).is_none_or(|known| known == value));
+            canaries.insert(free.expect("there is always a next number"), value.clone());
+        }
     }
     Policy {
         tools,

@@ -27,10 +27,13 @@ pub(crate) fn report(args: &ReportArgs, context: &Context, output: &Output) -> R
     let (header, case) = load(&folder)?;
     let ending = record::read_ending(&folder).map_err(|error| unreadable(&error))?;
     let mut bench = Bench::new(&case, live::is_observable(&header.correlation));
-    record::trials(&folder, |trial| {
-        bench.add(&trial);
-    })
-    .map_err(|error| unreadable(&error))?;
+    let mut foreign = 0_u32;
+    record::trials(&folder, |trial| foreign += u32::from(bench.add(&trial).is_none()))
+        .map_err(|error| unreadable(&error))?;
+    if foreign > 0 {
+        let message = format!("{foreign} trials of the record are not of its plan, or stand there twice");
+        return Err(Fault::usage(message, "the record was changed after it was written; run again"));
+    }
     let closing = Closing {
         duration_ms: ending.as_ref().map_or(0, |ending| ending.duration_ms),
         stopped: ending.as_ref().map_or_else(|| Some("killed".to_owned()), |ending| ending.stopped.clone()),

@@ -78,6 +78,7 @@ async fn try_out(
         no_exec: false,
         offline: true,
         variables,
+        secrets: std::cell::RefCell::default(),
         cancel: Cancel::default(),
         events: &events,
     };

@@ -95,10 +95,10 @@ impl Book<'_> {
         self.number("adversarial_planned", real(attacks.len() as u64));
         self.counted("adversarial_run", decided(&attacks), "adversarial_prompts");
         self.number("adversarial_clusters", real(clusters(attacks.iter().map(|(s, _)| *s)) as u64));
+        self.rate("attack_pass_rate", passed(&attacks), decided(&attacks), "scenario_pass_rate");
         self.number("twins_run", f64::from(decided(&twins)));
         self.rate("twin_pass_rate", passed(&twins), decided(&twins), "scenario_pass_rate");
-        self.number("incident_run", f64::from(decided(&incidents)));
-        self.number("incident_passed", f64::from(passed(&incidents)));
+        self.rate("incident_pass_rate", passed(&incidents), decided(&incidents), "");
         let expects = |scenario: &Scenario, wanted: fn(&crate::scenario::Expectation) -> bool| {
             scenario.expect.iter().chain(scenario.turns.iter().flat_map(|t| &t.expect)).any(|e| wanted(&e.raw))
         };

@@ -56,7 +56,7 @@ impl Tally {
         self.count(graded);
         self.scenarios.entry(planned.scenario).or_default().add(record, graded.grade);
         self.calls.add(record, policy);
-        let tokens: u64 = record.turns.iter().map(|turn| turn.usage.tokens).sum();
+        let tokens = record.turns.iter().fold(0_u64, |sum, turn| sum.saturating_add(turn.usage.tokens));
         self.tokens_max = self.tokens_max.max(tokens);
         self.tokens_reported |= tokens > 0;
         self.usd += record.turns.iter().map(|turn| turn.usage.usd).sum::<f64>();

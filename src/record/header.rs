@@ -72,4 +72,8 @@ pub struct Ending {
     pub decision: String,
     /// The exit code.
     pub exit_code: u8,
+    /// Digest of the last line of `trials.ndjson`, so that no line can be changed or cut off afterwards; empty while a
+    /// run goes on.
+    #[serde(default)]
+    pub last_line: String,
 }

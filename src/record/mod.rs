@@ -19,7 +19,7 @@ mod writer;
 pub use header::{Ending, Input, RunHeader, VERSION};
 pub use ledger::{Call, CallStatus, Grant};
 pub use reader::{ReadError, read_ending, read_header, trials};
-pub use redact::Redactor;
+pub use redact::{REDACTED, Redactor};
 pub use trial::{Claim, DROPPED, End, TrialRecord, TurnRecord, Usage};
 pub use writer::{WriteError, Writer};
 

@@ -31,11 +31,11 @@ pub enum ReadError {
         error: String,
     },
     /// A line does not follow from the one before.
-    #[error("`{path}` line {line}: the hash chain is broken; the record was changed after it was written")]
+    #[error("`{path}`{}: the hash chain is broken; the record was changed after it was written", if *.line == 0 { ", last line".to_owned() } else { format!(" line {line}") })]
     Chain {
         /// The file.
         path: String,
-        /// The line, from 1.
+        /// The line, from 1; 0 when the end of the file is not the end of the run.
         line: usize,
     },
 }
@@ -86,7 +86,12 @@ pub fn trials(folder: &Path, mut each: impl FnMut(TrialRecord)) -> Result<(), Re
         previous = Files::digest(line_text);
         each(line.trial);
     }
-    Ok(())
+    match read_ending(folder)? {
+        Some(ending) if !ending.last_line.is_empty() && ending.last_line != previous => {
+            Err(ReadError::Chain { path: name, line: 0 })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Length in bytes of the whole lines, and the digest of the last of them.

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::TrialRecord;
+use super::{End, Ending, RunHeader, TrialRecord};
+
+/// How the token begins that stands for a secret.
+pub const REDACTED: &str = "[redacted:";
 
 /// Knows the secrets of a run.
 #[derive(Clone, Default)]
@@ -31,19 +34,55 @@ impl Redactor {
             .filter(|(_, value)| text.contains(value.as_str()))
             .fold(None, |current: Option<String>, (name, value)| {
                 let base = current.as_deref().unwrap_or(text);
-                Some(base.replace(value, &format!("[redacted:{name}]")))
+                Some(base.replace(value, &format!("{REDACTED}{name}]")))
             })
             .unwrap_or_else(|| text.to_owned())
     }
 
-    /// The trial with each secret replaced.
-    pub(super) fn trial(&self, trial: TrialRecord) -> TrialRecord {
+    /// The trial with each secret replaced, in what others said; the record's own words are left alone.
+    pub(super) fn trial(&self, mut trial: TrialRecord) -> TrialRecord {
         if self.secrets.is_empty() {
             return trial;
         }
-        let mut value = serde_json::to_value(&trial).expect("a trial record is JSON");
-        self.value(&mut value);
-        serde_json::from_value(value).expect("replacing texts by texts keeps the shape")
+        for turn in &mut trial.turns {
+            turn.say = self.text(&turn.say);
+            turn.answer = self.text(&turn.answer);
+            for claim in &mut turn.claimed {
+                claim.tool = self.text(&claim.tool);
+                self.value(&mut claim.args);
+            }
+            turn.state.iter_mut().for_each(|state| self.value(state));
+        }
+        for call in &mut trial.ledger {
+            call.tool = self.text(&call.tool);
+            self.value(&mut call.args);
+            self.value(&mut call.result);
+            if let Some(grant) = &mut call.grants {
+                grant.tool = self.text(&grant.tool);
+                self.value(&mut grant.args);
+            }
+        }
+        self.value(&mut trial.state);
+        match &mut trial.end {
+            End::AgentError { message } | End::InfraError { message } | End::Skipped { message } => {
+                *message = self.text(message);
+            }
+            End::Completed => {}
+        }
+        trial
+    }
+
+    /// The header with each secret replaced in inputs and facts.
+    pub(super) fn header(&self, mut header: RunHeader) -> RunHeader {
+        header.inputs.values_mut().for_each(|input| input.text = self.text(&input.text));
+        self.value(&mut header.facts);
+        header
+    }
+
+    /// The ending with each secret replaced in its reason.
+    pub(super) fn ending(&self, mut ending: Ending) -> Ending {
+        ending.stopped = ending.stopped.map(|why| self.text(&why));
+        ending
     }
 
     /// Replaces each secret in every text of a value, keys included.
@@ -61,7 +100,14 @@ impl Redactor {
                     entries.insert(self.text(&key), item);
                 }
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::Number(number) => {
+                let text = number.to_string();
+                let redacted = self.text(&text);
+                if redacted != text {
+                    *value = Value::String(redacted);
+                }
+            }
+            Value::Null | Value::Bool(_) => {}
         }
     }
 }

@@ -73,7 +73,8 @@ fn a_record_reads_back_as_written() {
     let mut writer = Writer::create(folder.path(), &header(), Redactor::default()).expect("creates");
     writer.trial(trial(0, "a")).expect("writes");
     writer.trial(trial(1, "b")).expect("writes");
-    writer.finish(&Ending { duration_ms: 9, ..Ending::default() }).expect("finishes");
+    let last_line = writer.last_line().to_owned();
+    writer.finish(&Ending { duration_ms: 9, last_line, ..Ending::default() }).expect("finishes");
     assert_eq!(read_header(folder.path()).expect("header"), header());
     assert_eq!(read_ending(folder.path()).expect("ending").expect("there").duration_ms, 9);
     assert_eq!(read(folder.path()).expect("trials"), [trial(0, "a"), trial(1, "b")]);
@@ -89,6 +90,7 @@ fn a_cut_line_is_lost_alone_and_the_record_goes_on() {
     let text = std::fs::read_to_string(&path).expect("reads");
     std::fs::write(&path, &text[..text.len() - 20]).expect("cuts");
     assert_eq!(read(folder.path()).expect("trials"), [trial(0, "a")]);
+    drop(writer);
     let mut writer = Writer::resume(folder.path(), Redactor::default()).expect("resumes");
     writer.trial(trial(2, "c")).expect("writes");
     assert_eq!(read(folder.path()).expect("trials"), [trial(0, "a"), trial(2, "c")]);
@@ -104,6 +106,41 @@ fn a_changed_line_breaks_the_chain() {
     let text = std::fs::read_to_string(&path).expect("reads").replacen("refused", "granted", 1);
     std::fs::write(&path, text).expect("changes");
     assert!(matches!(read(folder.path()), Err(ReadError::Chain { line: 2, .. })));
+}
+
+#[test]
+fn a_changed_end_is_seen_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut writer = Writer::create(folder.path(), &header(), Redactor::default()).expect("creates");
+    writer.trial(trial(0, "refused")).expect("writes");
+    let last_line = writer.last_line().to_owned();
+    writer.finish(&Ending { last_line, ..Ending::default() }).expect("finishes");
+    let path = folder.path().join("trials.ndjson");
+    let text = std::fs::read_to_string(&path).expect("reads");
+    std::fs::write(&path, text.replacen("refused", "granted", 1)).expect("changes");
+    assert!(matches!(read(folder.path()), Err(ReadError::Chain { line: 0, .. })));
+    std::fs::write(&path, "").expect("empties");
+    assert!(matches!(read(folder.path()), Err(ReadError::Chain { line: 0, .. })));
+}
+
+#[test]
+fn two_runs_never_write_one_record() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let _first = Writer::create(folder.path(), &header(), Redactor::default()).expect("creates");
+    assert!(Writer::resume(folder.path(), Redactor::default()).is_err());
+}
+
+#[test]
+fn a_secret_that_is_a_word_of_the_record_changes_nothing_else() {
+    for secret in ["executed", "completed", "tokens", "ledger", "attempts"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let redactor = Redactor::new([("TOKEN".to_owned(), secret.to_owned())]);
+        let mut writer = Writer::create(folder.path(), &header(), redactor).expect("creates");
+        let written = writer.trial(trial(0, &format!("it is {secret}"))).expect("writes");
+        assert_eq!(written.turns[0].answer, "it is [redacted:TOKEN]");
+        assert_eq!(TrialRecord { turns: trial(0, "").turns, ..written.clone() }, trial(0, ""), "{secret}");
+        assert_eq!(read(folder.path()).expect("reads"), [written]);
+    }
 }
 
 #[test]

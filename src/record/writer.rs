@@ -35,11 +35,12 @@ impl Writer {
     /// Creates the folder and writes `run.json`.
     pub fn create(folder: &Path, header: &RunHeader, redactor: Redactor) -> Result<Self, WriteError> {
         std::fs::create_dir_all(folder).map_err(failed(folder))?;
-        let text = pretty(header, &redactor);
+        let text = pretty(&redactor.header(header.clone()));
         let path = folder.join("run.json");
         std::fs::write(&path, text).map_err(failed(&path))?;
         let path = folder.join("trials.ndjson");
         let trials = OpenOptions::new().create(true).append(true).open(&path).map_err(failed(&path))?;
+        locked(&trials).map_err(failed(&path))?;
         Ok(Self { folder: folder.to_path_buf(), trials, previous: GENESIS.to_owned(), redactor })
     }
 
@@ -47,6 +48,7 @@ impl Writer {
     pub fn resume(folder: &Path, redactor: Redactor) -> Result<Self, WriteError> {
         let path = folder.join("trials.ndjson");
         let mut trials = OpenOptions::new().read(true).write(true).open(&path).map_err(failed(&path))?;
+        locked(&trials).map_err(failed(&path))?;
         let (length, previous) = reader::intact(&path).map_err(failed(&path))?;
         trials.set_len(length).map_err(failed(&path))?;
         trials.seek(SeekFrom::End(0)).map_err(failed(&path))?;
@@ -65,10 +67,26 @@ impl Writer {
         Ok(trial)
     }
 
+    /// Writes `run.json` again, for a run that goes on.
+    pub fn header(&mut self, header: &RunHeader) -> Result<(), WriteError> {
+        let path = self.folder.join("run.json");
+        std::fs::write(&path, pretty(&self.redactor.header(header.clone()))).map_err(failed(&path))
+    }
+
+    /// A text with each secret replaced.
+    pub fn redacted(&self, text: &str) -> String {
+        self.redactor.text(text)
+    }
+
+    /// Digest of the last line that was written.
+    pub fn last_line(&self) -> &str {
+        &self.previous
+    }
+
     /// Writes `verdict.json`.
     pub fn finish(&mut self, ending: &Ending) -> Result<(), WriteError> {
         let path = self.folder.join("verdict.json");
-        std::fs::write(&path, pretty(ending, &self.redactor)).map_err(failed(&path))?;
+        std::fs::write(&path, pretty(&self.redactor.ending(ending.clone()))).map_err(failed(&path))?;
         let path = self.folder.join("trials.ndjson");
         self.trials.sync_all().map_err(failed(&path))
     }
@@ -80,12 +98,15 @@ struct Line<'a> {
     trial: &'a TrialRecord,
 }
 
-fn pretty(value: &impl Serialize, redactor: &Redactor) -> String {
-    let mut value = serde_json::to_value(value).expect("our own structs are JSON");
-    redactor.value(&mut value);
-    let mut text = serde_json::to_string_pretty(&value).expect("a JSON value is JSON");
+fn pretty(value: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("our own structs are JSON");
     text.push('\n');
     text
+}
+
+/// One writer at a time: two runs that append to one record would break its chain.
+fn locked(file: &File) -> std::io::Result<()> {
+    file.try_lock().map_err(|_| std::io::Error::other("another run writes this record"))
 }
 
 fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> WriteError {

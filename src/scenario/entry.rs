@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Attack, PlannedTurn, Scenario, ScenarioEntry, ScenarioFile, Suite, expectation, inspection::Inspection,
+    Attack, Category, PlannedTurn, Scenario, ScenarioEntry, ScenarioFile, Suite, expectation, inspection::Inspection,
     load::WorldOutline,
 };
 use crate::source::Route;
@@ -107,6 +107,12 @@ fn check_asserts(inspection: &mut Inspection<'_>, route: &Route, entry: &Scenari
     if entry.expect.is_empty() && entry.turns.iter().all(|turn| turn.expect.is_empty()) {
         let hint = "add `expect`: a call, a state, an answer, or what must never happen";
         inspection.mistaken_key(route, "the scenario expects nothing, so it can't fail", hint);
+        return;
+    }
+    let mut all = entry.expect.iter().chain(entry.turns.iter().flat_map(|turn| &turn.expect));
+    if all.all(|expectation| expectation.fails == Some(Category::A)) {
+        let hint = "a failure of category A counts as passed; let one expectation be B or C";
+        inspection.mistaken_key(route, "every expectation is cosmetic, so the scenario can't fail", hint);
     }
 }
 

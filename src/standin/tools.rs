@@ -77,11 +77,11 @@ fn find(shared: &Shared, token: &str, headers: &HeaderMap) -> Option<Arc<Seat>> 
         text.split(',').find_map(|member| member.trim().strip_prefix("agentready.trial=")).map(str::to_owned)
     });
     let trace = header("traceparent").and_then(|text| text.split('-').nth(1)).map(str::to_owned);
-    [baggage, trace]
-        .into_iter()
-        .flatten()
-        .find_map(|token| shared.desk.seat(&token))
-        .or_else(|| shared.desk.only_seat())
+    if let Some(token) = baggage {
+        // Who names a trial means that one, also when it is over.
+        return shared.desk.seat(&token);
+    }
+    trace.and_then(|token| shared.desk.seat(&token)).or_else(|| shared.desk.only_seat())
 }
 
 /// Carries out one call in the trial's world.

@@ -9,14 +9,14 @@ use super::{
     rung::{Autonomy, Rung},
 };
 use crate::{
-    expr::{Expr, ExprError, Scope, Template},
+    expr::{Expr, ExprError, Names, Scope, Template},
     source::Route,
 };
 
 /// The evidence, converted once for all checks.
 pub(super) struct Evidence {
     scope: Scope<'static>,
-    names: Value,
+    names: Names,
     document: Value,
 }
 
@@ -51,7 +51,7 @@ impl Evidence {
         let small = ["oidc", "manifests"].map(|key| (key, document.pointer(&format!("/facts/{key}"))));
         let small = small.into_iter().filter_map(|(key, fact)| Some((key.to_owned(), fact?.clone())));
         names.insert("facts".to_owned(), Value::Object(small.collect()));
-        Self { scope, names: Value::Object(names), document }
+        Self { scope, names: Names::new(&Value::Object(names)), document }
     }
 
     /// The scope that expressions see.
@@ -60,11 +60,12 @@ impl Evidence {
     }
 
     fn fill(&self, template: &Template, extra: &[(&str, Value)]) -> Option<String> {
-        let mut names = self.names.clone();
-        if let Some(map) = names.as_object_mut() {
-            map.extend(extra.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
-        }
-        template.render(&names).ok().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
+        let extra: serde_json::Map<String, Value> =
+            extra.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        template
+            .render_over(&Value::Object(extra), &self.names)
+            .ok()
+            .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Case {
     pub(crate) worlds: Vec<Arc<World>>,
     pub(crate) policy: Policy,
     pub(crate) partial: bool,
+    /// The manifest's part of the evidence document.
+    pub(crate) evidence: serde_json::Value,
     /// What the scenario files hold, before any selection.
     pub(crate) suites: serde_json::Value,
     pub(crate) notes: Vec<String>,
@@ -72,8 +74,22 @@ impl Case {
             .iter()
             .map(|s| worlds.get(s.world.as_deref().unwrap_or_default()).cloned().unwrap_or_else(World::empty))
             .collect();
+        let evidence = manifest::evidence(&manifest);
         let policy = super::policy::of(&manifest, &worlds);
-        Ok(Self { files, manifest, catalogue, profiles, thresholds, plan, worlds, policy, partial, suites, notes })
+        Ok(Self {
+            files,
+            manifest,
+            catalogue,
+            profiles,
+            thresholds,
+            plan,
+            worlds,
+            policy,
+            partial,
+            evidence,
+            suites,
+            notes,
+        })
     }
 }
 

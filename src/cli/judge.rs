@@ -149,7 +149,7 @@ fn run(case: &Case, header: &RunHeader, closing: &Closing) -> verdict::Run {
 
 /// The one value that every check and profile is an expression over.
 fn evidence(case: &Case, header: &RunHeader, closing: &Closing, measured: &Measured) -> Value {
-    let mut evidence = crate::manifest::evidence(&case.manifest);
+    let mut evidence = case.evidence.clone();
     let document = evidence.as_object_mut().expect("the evidence document is a map");
     let mut facts = header.facts.clone();
     if let Some(facts) = facts.as_object_mut() {

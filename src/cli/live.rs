@@ -168,7 +168,7 @@ impl Agent {
 
 /// Collects what stands behind the claims, with the network only when allowed.
 pub(crate) async fn collect_facts(case: &Case, agent: Option<&Agent>, offline: bool) -> Value {
-    let evidence = crate::manifest::evidence(&case.manifest);
+    let evidence = &case.evidence;
     let issuer = evidence.pointer("/manifest/identity/issuer").and_then(Value::as_str).unwrap_or_default().to_owned();
     let oidc = match agent {
         Some(agent) if !offline && !issuer.is_empty() => Some(vars::discovery(&issuer, &agent.endpoint).await),
@@ -180,7 +180,7 @@ pub(crate) async fn collect_facts(case: &Case, agent: Option<&Agent>, offline: b
         manifest: case.manifest.name.clone(),
         fetched: facts::Fetched { oidc, ..facts::Fetched::default() },
     };
-    facts::collect(&case.files, &evidence, &options)
+    facts::collect(&case.files, evidence, &options)
 }
 
 /// Runs the trials that are left and hands each to the bench and the record.

@@ -10,4 +10,4 @@ mod template;
 
 pub use self::cel::{Expr, ExprError, Scope, from_json, to_json};
 pub use items::Items;
-pub use template::{Template, TemplateError};
+pub use template::{Names, Template, TemplateError};

@@ -38,10 +38,28 @@ impl Template {
         &self.source
     }
 
+    /// Fills in the places from `values`, and from `names` what they leave open.
+    pub fn render_over(&self, values: &Value, names: &Names) -> Result<String, TemplateError> {
+        let template = self.environment.get_template("t").map_err(|error| failed(&error))?;
+        let values = minijinja::Value::from(minijinja::value::Serde(values));
+        template.render(minijinja::value::merge_maps([values, names.0.clone()])).map_err(|error| failed(&error))
+    }
+
     /// Fills in the places from a map of values.
     pub fn render(&self, values: &Value) -> Result<String, TemplateError> {
         let template = self.environment.get_template("t").map_err(|error| failed(&error))?;
         template.render(minijinja::value::Serde(values)).map_err(|error| failed(&error))
+    }
+}
+
+/// Values that many templates share, converted once.
+#[derive(Clone, Debug)]
+pub struct Names(minijinja::Value);
+
+impl Names {
+    /// Takes a map.
+    pub fn new(values: &Value) -> Self {
+        Self(minijinja::Value::from(minijinja::value::Serde(values)))
     }
 }
 

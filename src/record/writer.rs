@@ -1,7 +1,7 @@
 //! Appends to a record; nothing that was written is changed.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io::{Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
 };
@@ -106,7 +106,13 @@ fn pretty(value: &impl Serialize) -> String {
 
 /// One writer at a time: two runs that append to one record would break its chain.
 fn locked(file: &File) -> std::io::Result<()> {
-    file.try_lock().map_err(|_| std::io::Error::other("another run writes this record"))
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(std::io::Error::other("another run writes this record")),
+        // A file system without locks can't tell; the hash chain still shows what two writers would do.
+        Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => Ok(()),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> WriteError {

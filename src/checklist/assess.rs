@@ -109,7 +109,13 @@ pub struct Assessment {
 /// Asks every check of the catalogue.
 pub fn assess(catalogue: &Catalogue, evidence: &Value, manifest: &ManifestView<'_>) -> Assessment {
     let asked = Evidence::new(evidence);
-    let mut judged: Vec<Judged> = catalogue.all().map(|check| Judged::new(check, &asked, manifest)).collect();
+    let checks: Vec<(Arc<Check>, Rung)> = catalogue.all().map(|check| needed(check, manifest)).collect();
+    let standings = stand_all(&checks, &asked, manifest.autonomy);
+    let mut judged: Vec<Judged> = checks
+        .into_iter()
+        .zip(standings)
+        .map(|((check, needed), standing)| Judged::new(check, needed, standing, manifest))
+        .collect();
     let waivers = weigh(catalogue, evidence, manifest, &mut judged);
     let mut findings: Vec<Finding> = judged.iter().flat_map(|one| one.findings(manifest)).collect();
     findings.sort_by(|a, b| {
@@ -121,6 +127,29 @@ pub fn assess(catalogue: &Catalogue, evidence: &Value, manifest: &ManifestView<'
     Assessment { checks, findings, waivers, rules, notes }
 }
 
+/// A check with the rung it needs here, waivers not counted.
+fn needed(check: Arc<Check>, manifest: &ManifestView<'_>) -> (Arc<Check>, Rung) {
+    let severity = check.severity(manifest.autonomy);
+    let lift = manifest.profiles.iter().filter_map(|profile| profile.lift(severity)).max();
+    let needed = check.need(manifest.autonomy, lift);
+    (check, needed)
+}
+
+/// Asks the checks on all cores: each looks at the evidence alone, so the order changes nothing.
+fn stand_all(checks: &[(Arc<Check>, Rung)], evidence: &Evidence, autonomy: Autonomy) -> Vec<Standing> {
+    let shares = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 8);
+    let mut standings: Vec<(usize, Standing)> = std::thread::scope(|scope| {
+        let ask = |share| {
+            let own = checks.iter().enumerate().skip(share).step_by(shares);
+            own.map(|(at, (check, needed))| (at, stand(check, evidence, autonomy, *needed))).collect::<Vec<_>>()
+        };
+        let workers: Vec<_> = (0..shares).map(|share| scope.spawn(move || ask(share))).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("asking a check does not panic")).collect()
+    });
+    standings.sort_by_key(|(at, _)| *at);
+    standings.into_iter().map(|(_, standing)| standing).collect()
+}
+
 struct Judged {
     check: Arc<Check>,
     standing: Standing,
@@ -128,11 +157,8 @@ struct Judged {
 }
 
 impl Judged {
-    fn new(check: Arc<Check>, evidence: &Evidence, manifest: &ManifestView<'_>) -> Self {
+    fn new(check: Arc<Check>, needed: Rung, standing: Standing, manifest: &ManifestView<'_>) -> Self {
         let severity = check.severity(manifest.autonomy);
-        let lift = manifest.profiles.iter().filter_map(|profile| profile.lift(severity)).max();
-        let needed = check.need(manifest.autonomy, lift);
-        let standing = stand(&check, evidence, manifest.autonomy, needed);
         let met = !standing.applies || standing.rung >= needed;
         let parts = standing.parts.iter().filter_map(|part| {
             let id = format!("{}#{}", check.id, part.part.as_ref()?);

@@ -1,6 +1,11 @@
 //! Asks one check of the evidence: item by item, rung by rung. A missing key means "not shown"; any other
 //! failure of an expression makes the answer inconclusive, never better. Must not know waivers or profiles.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use serde_json::{Value, json};
 
 use super::{
@@ -9,7 +14,7 @@ use super::{
     rung::{Autonomy, Rung},
 };
 use crate::{
-    expr::{Expr, ExprError, Names, Scope, Template},
+    expr::{Expr, ExprError, Items, Names, Scope, Template},
     source::Route,
 };
 
@@ -18,6 +23,8 @@ pub(super) struct Evidence {
     scope: Scope<'static>,
     names: Names,
     document: Value,
+    /// Lists that were asked before, by their expression: parts and checks often go through the same one.
+    lists: Mutex<BTreeMap<String, Arc<Vec<Value>>>>,
 }
 
 /// Parts of the evidence that grow with the manifest and stay out of templates.
@@ -51,12 +58,24 @@ impl Evidence {
         let small = ["oidc", "manifests"].map(|key| (key, document.pointer(&format!("/facts/{key}"))));
         let small = small.into_iter().filter_map(|(key, fact)| Some((key.to_owned(), fact?.clone())));
         names.insert("facts".to_owned(), Value::Object(small.collect()));
-        Self { scope, names: Names::new(&Value::Object(names)), document }
+        Self { scope, names: Names::new(&Value::Object(names)), document, lists: Mutex::default() }
     }
 
     /// The scope that expressions see.
     pub(super) fn scope(&self) -> &Scope<'static> {
         &self.scope
+    }
+
+    /// The items that a check goes through; nothing when the expression gives no list.
+    fn items(&self, each: &Items) -> Result<Option<Arc<Vec<Value>>>, ExprError> {
+        let lists = || self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lists().get(each.source()) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let Some(items) = each.eval(&self.scope, |name| self.document.get(name))? else { return Ok(None) };
+        let items = Arc::new(items);
+        lists().insert(each.source().to_owned(), Arc::clone(&items));
+        Ok(Some(items))
     }
 
     fn fill(&self, template: &Template, extra: &[(&str, Value)]) -> Option<String> {
@@ -157,10 +176,10 @@ fn out_of_scope(
 }
 
 fn climb(check: &Check, ladder: &Ladder, evidence: &Evidence, ceiling: Rung, need: Rung) -> Option<PartStanding> {
-    let items = match &ladder.each {
-        None => vec![None],
-        Some(each) => match each.eval(evidence.scope(), |name| evidence.document.get(name)) {
-            Ok(Some(items)) => items.into_iter().map(Some).collect(),
+    let found = match &ladder.each {
+        None => None,
+        Some(each) => match evidence.items(each) {
+            Ok(Some(items)) => Some(items),
             Ok(None) => return Some(unasked(ladder, "`each` gives no list".to_owned())),
             Err(ExprError::Missing(name)) => return Some(missing(ladder, &name)),
             Err(error @ (ExprError::Syntax(_) | ExprError::Evaluation(_))) => {
@@ -168,8 +187,11 @@ fn climb(check: &Check, ladder: &Ladder, evidence: &Evidence, ceiling: Rung, nee
             }
         },
     };
-    let items: Vec<ItemStanding> =
-        items.iter().map(|item| ask(check, ladder, evidence, item.as_ref(), (ceiling, need))).collect();
+    let one = |item: Option<&Value>| ask(check, ladder, evidence, item, (ceiling, need));
+    let items: Vec<ItemStanding> = match &found {
+        None => vec![one(None)],
+        Some(items) => items.iter().map(|item| one(Some(item))).collect(),
+    };
     let rung = items.iter().map(|item| item.rung).min()?;
     let unsure = shared_doubt(items.iter().filter(|item| item.rung < need).map(|item| item.unsure.as_ref()));
     Some(PartStanding { part: ladder.part.clone(), rung, unsure, items })

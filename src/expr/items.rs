@@ -26,6 +26,11 @@ impl Items {
         Self { whole, simple }
     }
 
+    /// The text it was parsed from.
+    pub fn source(&self) -> &str {
+        self.whole.source()
+    }
+
     /// The items; `named` gives the JSON behind a name of the scope. Nothing when the expression gives no list.
     pub fn eval<'v>(
         &self,

@@ -1,6 +1,10 @@
 //! YAML and TOML to one positioned tree, with budgets against bombs.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{
+    fmt,
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -36,12 +40,14 @@ impl Format {
 pub struct SourceFile {
     name: String,
     text: Arc<str>,
+    /// Where each line begins; found out when the first place is asked for.
+    lines: OnceLock<Vec<usize>>,
 }
 
 impl SourceFile {
     /// Names a text.
     pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        Self { name: name.into(), text: text.into(), lines: OnceLock::new() }
     }
 
     /// The name, relative to the root.
@@ -57,12 +63,14 @@ impl SourceFile {
     /// File, line and column of a byte.
     pub fn location(&self, byte: usize) -> Location {
         let before = self.text.get(..byte).unwrap_or(&self.text);
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        Location {
-            file: self.name.clone(),
-            line: before.matches('\n').count() + 1,
-            column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
-        }
+        let lines = self.lines.get_or_init(|| {
+            let breaks = self.text.match_indices('\n').map(|(at, _)| at + 1);
+            std::iter::once(0).chain(breaks).collect()
+        });
+        let line = lines.partition_point(|start| *start <= before.len());
+        let start = lines.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        let column = before.get(start..).unwrap_or_default().chars().count() + 1;
+        Location { file: self.name.clone(), line, column }
     }
 }
 

@@ -84,7 +84,7 @@ fn one_grade(bencher: Bencher<'_, '_>) {
         claimed: Vec::new(),
         usage: agentready::record::Usage::default(),
         latency_ms: 50,
-        calls_seen: 0,
+
         state: None,
     };
     let record = TrialRecord {

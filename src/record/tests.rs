@@ -41,7 +41,6 @@ fn trial(index: u32, answer: &str) -> TrialRecord {
             answer: answer.into(),
             usage: Usage { tokens: 12, steps: 1, usd: 0.1 },
             latency_ms: 5,
-            calls_seen: 1,
             ..TurnRecord::default()
         }],
         ledger: vec![Call {

@@ -44,8 +44,6 @@ pub struct TurnRecord {
     pub usage: Usage,
     /// Milliseconds until the answer was complete.
     pub latency_ms: u64,
-    /// Calls in the ledger when this turn was over.
-    pub calls_seen: u32,
     /// The world's state after this turn; kept only where an expectation of the turn asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Value>,

@@ -47,8 +47,6 @@ pub struct Course<'a> {
 pub struct Summary {
     /// Why trials were left out, if any were.
     pub stopped: Option<CancelReason>,
-    /// Reported cost in US dollars.
-    pub spent_usd: f64,
     /// The sink's error that ended the run.
     pub failed: Option<String>,
 }
@@ -90,7 +88,7 @@ pub async fn execute(stage: &Stage<'_>, course: &Course<'_>, sink: &mut Sink<'_>
         }
         Some(limit) => deadline(all, limit, stage.cancel).await,
     }
-    Summary { stopped: stage.cancel.reason(), spent_usd: spent.get(), failed: failed.into_inner() }
+    Summary { stopped: stage.cancel.reason(), failed: failed.into_inner() }
 }
 
 /// Lets trials in flight finish for a while after the time is over, then drops them.

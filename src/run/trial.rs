@@ -199,19 +199,13 @@ impl Stage<'_> {
 
     fn note(&self, token: &Token, turn: &PlannedTurn, (answer, latency): (Answer, Duration)) -> TurnRecord {
         let keep_state = turn.expect.iter().any(|expected| expected.state.is_some());
-        let (calls_seen, state) = if keep_state {
-            let (calls, state) = self.gateway.peek(token);
-            (calls, Some(state))
-        } else {
-            (self.gateway.calls(token), None)
-        };
+        let state = keep_state.then(|| self.gateway.state(token));
         TurnRecord {
             say: turn.say.clone(),
             answer: answer.text,
             claimed: answer.claimed,
             usage: answer.usage,
             latency_ms: u64::try_from(latency.as_millis()).unwrap_or(u64::MAX),
-            calls_seen,
             state,
         }
     }

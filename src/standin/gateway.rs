@@ -91,17 +91,9 @@ impl Gateway {
         }
     }
 
-    /// How many calls arrived so far, and the state they left.
-    pub fn peek(&self, token: &Token) -> (u32, Value) {
-        self.desk.seat(token.as_str()).map_or((0, Value::Null), |seat| {
-            let play = seat.play();
-            (u32::try_from(play.ledger().len()).unwrap_or(u32::MAX), play.state().clone())
-        })
-    }
-
-    /// How many calls arrived so far.
-    pub fn calls(&self, token: &Token) -> u32 {
-        self.desk.seat(token.as_str()).map_or(0, |seat| u32::try_from(seat.play().ledger().len()).unwrap_or(u32::MAX))
+    /// The world's state so far.
+    pub fn state(&self, token: &Token) -> Value {
+        self.desk.seat(token.as_str()).map_or(Value::Null, |seat| seat.play().state().clone())
     }
 
     /// Carries out a call for an agent whose tool loop the gate runs itself.

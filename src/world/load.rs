@@ -44,7 +44,6 @@ pub fn load(files: &Files, name: &str) -> Result<Arc<World>, Diagnostics> {
     match inspection.finish() {
         found if found.is_empty() => Ok(Arc::new(World {
             name,
-            title: file.title,
             state: Arc::new(State::new(state)),
             schema,
             canaries: file.canaries,

@@ -18,7 +18,6 @@ use crate::{
 /// Simulated systems behind the agent's tools, compiled once and shared by all trials.
 pub struct World {
     pub(super) name: String,
-    pub(super) title: Option<String>,
     pub(super) state: Arc<State>,
     pub(super) schema: Option<Arc<Validator>>,
     pub(super) canaries: BTreeMap<String, String>,
@@ -92,7 +91,6 @@ impl World {
     pub fn empty() -> Arc<Self> {
         Arc::new(Self {
             name: String::new(),
-            title: None,
             state: Arc::new(State::new(Value::Object(Map::new()))),
             schema: None,
             canaries: BTreeMap::new(),
@@ -106,19 +104,9 @@ impl World {
         &self.name
     }
 
-    /// One line for people.
-    pub fn title(&self) -> Option<&str> {
-        self.title.as_deref()
-    }
-
     /// The tools: name, one line for the model, JSON Schema of the arguments; sorted by name.
     pub fn offers(&self) -> Vec<(String, String, Value)> {
         self.tools.iter().map(|(name, tool)| (name.clone(), tool.about.clone(), tool.input.clone())).collect()
-    }
-
-    /// Whether there is a tool of this name.
-    pub fn has_tool(&self, name: &str) -> bool {
-        self.tools.contains_key(name)
     }
 
     /// The secrets that live in the state, by name.

@@ -109,6 +109,17 @@ impl Scope<'_> {
         self.context.add_variable_from_value(name, from_json(value));
     }
 
+    /// Adds a function of one argument that gives a number, or nothing, which counts as a missing key.
+    pub fn measure(&mut self, name: &'static str, f: impl Fn(&Value) -> Option<f64> + Send + Sync + 'static) {
+        let call = move |ftx: &FunctionContext<'_, '_>, Arguments(args): Arguments| -> Result<Cel, ExecutionError> {
+            let [argument] = args.as_slice() else { return Err(ftx.error("needs one argument")) };
+            let argument = to_json(argument).map_err(|error| ftx.error(error.to_string()))?;
+            let gone = || ExecutionError::NoSuchKey(Arc::new(format!("{name}({argument})")));
+            f(&argument).map(Cel::Float).ok_or_else(gone)
+        };
+        self.context.add_function(name, call).expect("no function of ours bears the name of a standard one");
+    }
+
     /// Adds a function of one text argument; used for lookups such as `doc(path)`.
     pub fn function(&mut self, name: &str, f: impl Fn(&str) -> Value + Send + Sync + 'static) {
         self.context

@@ -1,101 +1,157 @@
-//! A document or schema that the manifest names: whether it is there, its words, its sections, its JSON.
+//! One file that the manifest names: whether it is there, and what it says in a form that checks can ask.
+//!
+//! | key | of | holds |
+//! |---|---|---|
+//! | `exists` | all | whether it is there (a folder is not); with `#anchor`, whether the section is there too |
+//! | `error` | all | why it could not be read: not text, too large, not the JSON, YAML, TOML or JSONL that its name says |
+//! | `text_words` | all | words |
+//! | `dates` | all | the days it states (`2026-10-20`), sorted, each once; `age(facts.files[path].dates)` is the newest one's age |
+//! | `text` | prose, code | its first 64 KiB in lower case |
+//! | `headings`, `sections` | Markdown | anchors in their order by name; anchor to the words below it |
+//! | `links`, `broken` | Markdown | targets of links; those that are files beside it and are not there |
+//! | `code` | Markdown | fenced blocks: `lang`, `text` |
+//! | `json` | JSON, YAML, TOML | what it says |
+//! | `properties` | JSON Schema | names of the top properties |
+//! | `rows`, `columns` | CSV, TSV, JSONL, tables of Markdown | a map per row, by column in lower case with `_` for spaces |
+//!
+//! Must not judge, and must not know what the file is for.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeSet, sync::LazyLock};
 
+use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use super::Shelf;
-use crate::source::{SourceFile, load_text};
+use super::{Shelf, prose, table};
+use crate::source::{FilesError, SourceFile, load_text};
 
 /// Most bytes of a text that checks may search in.
 const SEARCHED_BYTES: usize = 64 * 1024;
 
-/// Facts of one path; with `#anchor` they speak of that section, and `exists` asks for the section too.
+/// Most bytes of a file that becomes a value checks can walk through.
+const WALKED_BYTES: usize = 1024 * 1024;
+
+/// Most days that are kept of one file.
+const MOST_DATES: usize = 1000;
+
+/// Facts of one path.
 pub(super) fn facts(shelf: &Shelf<'_>, path: &str) -> Value {
-    let (name, wanted) = path.split_once('#').map_or((path, None), |(name, anchor)| (name, Some(anchor)));
-    let Some(file) = shelf.text(name) else {
-        return json!({"exists": false, "text_words": 0, "headings": [], "text": ""});
+    let (name, anchor) = path.split_once('#').map_or((path, None), |(name, anchor)| (name, Some(anchor)));
+    let file = match shelf.open(name) {
+        Ok(file) => file,
+        Err(error) => return unread(&error),
     };
-    if is_structured(name) {
-        return structured(file);
+    let mut entry = json!({
+        "exists": true,
+        "text_words": file.text().split_whitespace().count(),
+        "headings": [],
+        "dates": dates(file.text()),
+    });
+    let more = match kind(name) {
+        Kind::Data => structured(file),
+        Kind::Table | Kind::Lines if file.text().len() > WALKED_BYTES => too_large(),
+        Kind::Table => table::separated(file.text(), if ending(name) == "tsv" { '\t' } else { ',' }),
+        Kind::Lines => table::lines(file.text()),
+        Kind::Prose => prose::facts(shelf, name, file.text(), anchor),
+        Kind::Other => json!({ "text": searched(file.text()) }),
+    };
+    if let (Value::Object(entry), Value::Object(more)) = (&mut entry, more) {
+        entry.extend(more);
     }
-    let sections = sections(file.text());
-    let section = wanted.map(|anchor| sections.get(anchor).map(String::as_str));
-    let text = match section {
-        None => file.text(),
-        Some(section) => section.unwrap_or_default(),
-    };
-    let cut = text.char_indices().map(|(at, _)| at).find(|at| *at >= SEARCHED_BYTES).unwrap_or(text.len());
-    json!({
-        "exists": section != Some(None),
-        "text_words": text.split_whitespace().count(),
-        "headings": sections.keys().collect::<Vec<_>>(),
-        "text": text.get(..cut).unwrap_or(text).to_lowercase(),
-    })
+    entry
 }
 
-fn is_structured(name: &str) -> bool {
-    [".json", ".yaml", ".yml", ".toml"].iter().any(|end| name.ends_with(end))
+/// What a JSON, YAML or TOML file says; nothing when it is not there or says nothing readable.
+pub(super) fn value(shelf: &Shelf<'_>, path: &str) -> Option<Value> {
+    parsed(shelf.text(path)?).ok()
+}
+
+/// A text as checks search it: cut, in lower case.
+pub(super) fn searched(text: &str) -> String {
+    let cut = text.char_indices().map(|(at, _)| at).find(|at| *at >= SEARCHED_BYTES).unwrap_or(text.len());
+    text.get(..cut).unwrap_or(text).to_lowercase()
+}
+
+enum Kind {
+    Data,
+    Table,
+    Lines,
+    Prose,
+    Other,
+}
+
+fn kind(name: &str) -> Kind {
+    match ending(name).as_str() {
+        "json" | "yaml" | "yml" | "toml" => Kind::Data,
+        "csv" | "tsv" => Kind::Table,
+        "jsonl" | "ndjson" => Kind::Lines,
+        "md" | "markdown" | "txt" | "" => Kind::Prose,
+        _ => Kind::Other,
+    }
+}
+
+fn ending(name: &str) -> String {
+    name.rsplit_once('.').map_or("", |(_, end)| end).to_lowercase()
+}
+
+fn unread(error: &FilesError) -> Value {
+    let exists = matches!(error, FilesError::NotText(_) | FilesError::TooLarge(_));
+    let nothing = json!({"exists": exists, "text_words": 0, "headings": [], "text": "", "dates": []});
+    match (nothing, error) {
+        (nothing, FilesError::Missing(_)) => nothing,
+        (Value::Object(mut entry), error) => {
+            entry.insert("error".to_owned(), error.to_string().into());
+            Value::Object(entry)
+        }
+        (nothing, _) => nothing,
+    }
+}
+
+fn too_large() -> Value {
+    json!({"error": "it is larger than 1 MiB, so what it says was not looked at"})
 }
 
 fn structured(file: SourceFile) -> Value {
-    let words = file.text().split_whitespace().count();
+    if file.text().len() > WALKED_BYTES {
+        return too_large();
+    }
+    match parsed(file) {
+        Ok(said) => {
+            let properties = said.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+            let properties: Vec<&String> = properties.collect();
+            json!({"properties": properties, "json": said})
+        }
+        Err(error) => json!({ "error": error }),
+    }
+}
+
+fn parsed(file: SourceFile) -> Result<Value, String> {
+    if ending(file.name()) == "json"
+        && let Ok(said) = serde_json::from_str(file.text())
+    {
+        return Ok(said);
+    }
     match load_text::<Value>(file) {
-        Ok(loaded) => {
-            let properties: Vec<String> = loaded
-                .value
-                .get("properties")
-                .and_then(Value::as_object)
-                .into_iter()
-                .flat_map(Map::keys)
-                .cloned()
-                .collect();
-            json!({"exists": true, "text_words": words, "headings": [], "json": loaded.value, "properties": properties})
-        }
-        Err(problems) => json!({"exists": true, "text_words": words, "headings": [], "error": problems.to_string()}),
+        Ok(loaded) => Ok(loaded.value),
+        Err(problems) => Err(problems.to_string()),
     }
 }
 
-/// Anchor of each Markdown heading with the text below it, subsections included.
-fn sections(text: &str) -> BTreeMap<String, String> {
-    let mut done: BTreeMap<String, String> = BTreeMap::new();
-    let mut open: Vec<(usize, String)> = Vec::new();
-    let mut fenced = false;
-    for line in text.lines() {
-        fenced ^= line.trim_start().starts_with("```");
-        let level = line.chars().take_while(|c| *c == '#').count();
-        let title = line.trim_start_matches('#');
-        if !fenced && (1..=6).contains(&level) && title.starts_with(' ') {
-            open.retain(|(above, _)| *above < level);
-            let name = unused(&done, anchor(title));
-            done.insert(name.clone(), String::new());
-            open.push((level, name));
-            continue;
-        }
-        for (_, name) in &open {
-            if let Some(body) = done.get_mut(name) {
-                body.push_str(line);
-                body.push('\n');
-            }
-        }
-    }
-    done
-}
+static DAY: LazyLock<Regex> = LazyLock::new(|| Regex::new("[0-9]{4}-[0-9]{2}-[0-9]{2}").expect("the pattern is valid"));
 
-fn unused(taken: &BTreeMap<String, String>, name: String) -> String {
-    if !taken.contains_key(&name) {
-        return name;
-    }
-    (1..=taken.len()).map(|n| format!("{name}-{n}")).find(|other| !taken.contains_key(other)).unwrap_or(name)
-}
-
-/// A heading as the fragment that code hosts link to: lower case, spaces to dashes, punctuation dropped.
-pub fn anchor(heading: &str) -> String {
-    heading
-        .trim()
-        .to_lowercase()
-        .chars()
-        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
-        .map(|c| if c == ' ' { '-' } else { c })
-        .collect()
+/// The days of the calendar that a text states, sorted, each once.
+pub(super) fn dates(text: &str) -> Vec<String> {
+    let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    let alone = |at: &regex::Match<'_>| {
+        let before = text.get(..at.start()).and_then(|before| before.chars().next_back());
+        let after = text.get(at.end()..).and_then(|after| after.chars().next());
+        !digit(before) && !digit(after)
+    };
+    let days: BTreeSet<&str> = DAY
+        .find_iter(text)
+        .filter(alone)
+        .map(|found| found.as_str())
+        .filter(|day| day.parse::<jiff::civil::Date>().is_ok())
+        .collect();
+    let skipped = days.len().saturating_sub(MOST_DATES);
+    days.into_iter().skip(skipped).map(str::to_owned).collect()
 }

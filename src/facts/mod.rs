@@ -6,17 +6,20 @@
 
 mod document;
 mod lock;
+mod named;
 mod offered;
 mod owners;
+mod prose;
+mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::source::{Files, SourceFile, load_text};
+use crate::source::{Files, FilesError, SourceFile, load_text};
 
-pub use document::anchor;
 pub use lock::{LockError, LockFile, is_snapshot};
+pub use prose::anchor;
 
 /// What the caller fetched from addresses that the manifest names.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +56,7 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
     let offered = offered::tools(&shelf, manifest, &options.fetched.tools);
     json!({
         "live": options.live,
-        "files": named_files(&shelf, manifest),
+        "files": named::facts(&shelf, manifest),
         "oidc": oidc(options),
         "manifests": other_manifests(files, &options.manifest),
         "lock": lock,
@@ -75,8 +78,18 @@ impl Shelf<'_> {
         Files::resolve(self.from, path)
     }
 
+    /// The text of a path of the manifest.
+    fn open(&self, path: &str) -> Result<SourceFile, FilesError> {
+        self.files.read(&self.name(path))
+    }
+
     fn text(&self, path: &str) -> Option<SourceFile> {
-        self.files.read(&self.name(path)).ok()
+        self.open(path).ok()
+    }
+
+    /// Whether there is such a file.
+    fn has(&self, path: &str) -> bool {
+        self.files.exists(&self.name(path))
     }
 
     /// The files that match a pattern of the manifest, by names relative to the manifest's folder.
@@ -88,29 +101,6 @@ impl Shelf<'_> {
         };
         self.files.glob(&self.name(pattern)).into_iter().map(strip).collect()
     }
-}
-
-/// Documents and schemas that the manifest names, by the path as it stands there, `#anchor` included.
-fn named_files(shelf: &Shelf<'_>, manifest: &Value) -> Value {
-    let mut paths = BTreeSet::new();
-    for place in [
-        "/agent/spec",
-        "/incident/runbook",
-        "/approvals/doc",
-        "/data/doc",
-        "/evals/golden_sources",
-        "/budgets/load_test",
-    ] {
-        paths.extend(manifest.pointer(place).and_then(Value::as_str));
-    }
-    for tool in manifest.get("tools").and_then(Value::as_object).into_iter().flat_map(Map::values) {
-        for place in ["/input_schema", "/rollback/runbook", "/rollback/otherwise"] {
-            paths.extend(tool.pointer(place).and_then(Value::as_str));
-        }
-    }
-    let relaxations = manifest.pointer("/approvals/relaxations").and_then(Value::as_array).into_iter().flatten();
-    paths.extend(relaxations.filter_map(|one| one.get("evidence")?.as_str()));
-    paths.into_iter().map(|path| (path.to_owned(), document::facts(shelf, path))).collect::<Map<_, _>>().into()
 }
 
 fn oidc(options: &Options) -> Value {

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::Shelf;
-use crate::source::load_text;
+use super::{Shelf, document};
 
 /// HTTP methods that `OpenAPI` has operations for.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
@@ -17,7 +16,7 @@ pub(super) fn tools(shelf: &Shelf<'_>, manifest: &Value, listed: &BTreeMap<Strin
     let mut out: Map<String, Value> = systems
         .filter_map(|(system, entry)| {
             let path = entry.get("openapi")?.as_str().filter(|path| !path.contains("://"))?;
-            let description = load_text::<Value>(shelf.text(path)?).ok()?.value;
+            let description = document::value(shelf, path)?;
             let names = operations(&description).map(|operation| operation.name(manifest, system));
             Some((system.clone(), names.collect()))
         })

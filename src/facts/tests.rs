@@ -59,6 +59,43 @@ fn documents_schemas_and_descriptions_are_opened() {
 }
 
 #[test]
+fn every_kind_of_file_is_read_as_what_it_is() {
+    let page = "# Review (2026-10-20)\nSee [index](kb/index.md), [gone](gone.md#x) and <https://a.example/b>.\nNext: 2027-01-01, not 12026-10-201 nor 2026-02-30.\n\n| Source | Trust |\n|---|---|\n| tickets | low |\n\n```rego\ndefault allow := false\n```\n";
+    let files = repository(&[
+        ("bot/docs/review.md", page),
+        ("bot/docs/kb/index.md", "text"),
+        ("bot/config/redaction.yaml", "version: 1\nrules: [pan]\n"),
+        ("bot/config/broken.toml", "a = \n"),
+        ("bot/evals/labels.jsonl", "{\"case\": 1}\n{\"case\": 2}\n"),
+        ("bot/evals/sources.csv", "Case,Labelled on\nc1,2026-11-02\n"),
+        ("bot/policy/a.rego", "default Allow := false"),
+        ("bot/policy/b.rego", "b"),
+    ]);
+    let manifest = json!({
+        "data": {"redaction": "config/redaction.yaml", "retrieval": {"kb": {"review": "docs/review.md"}}, "doc": "docs/missing.md"},
+        "evals": {"golden_sources": "evals/sources.csv", "judge": {"labels": "evals/labels.jsonl"}},
+        "cost": {"prices": "config/broken.toml", "routing": "https://elsewhere.example/routing.yaml"},
+        "policy": {"rules": ["policy/*.rego"]},
+        "incident": {"records": ["incidents/*.yaml"], "runbook": "../../etc/passwd"},
+    });
+    let facts = collect(&files, &manifest, &options());
+    insta::assert_json_snapshot!("kinds", facts["files"]);
+}
+
+#[test]
+fn a_file_that_is_no_text_or_lies_outside_is_said_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("dpa.pdf"), [0x25, 0x50, 0xff, 0xfe]).expect("written");
+    let manifest = json!({"data": {"processors": {"a": {"contract": "dpa.pdf"}, "b": {"contract": "../outside"}}}});
+    let options = Options { manifest: "agentready.yaml".to_owned(), ..Options::default() };
+    let facts = collect(&Files::disk(folder.path(), false), &manifest, &options);
+    let of = |path: &str| facts["files"][path].clone();
+    assert_eq!(of("dpa.pdf")["exists"], json!(true));
+    assert_eq!(of("dpa.pdf")["error"], json!("`dpa.pdf` is not UTF-8 text"));
+    assert_eq!(of("../outside")["exists"], json!(false));
+}
+
+#[test]
 fn a_changed_prompt_or_a_strange_lock_is_not_locked() {
     let changed = collect(&repository(&[("bot/prompts/decide.md", "Pay.")]), &manifest(), &options());
     assert_eq!(changed["lock"]["files"][0]["locked"], json!(false));

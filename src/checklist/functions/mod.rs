@@ -1,9 +1,12 @@
 //! Functions that check expressions may call beside the standard ones. General questions over opened files,
 //! never for one check: `covers('schemas/refund.json#/amount_usd')` says whether a JSON Schema has the property,
-//! `schema('schemas/refund.json#/amount_usd')` gives its subschema.
+//! `schema('schemas/refund.json#/amount_usd')` gives its subschema, `age('2026-10-20')` gives the seconds since a day
+//! (of a list of days since the newest that has come), to be compared with a threshold; a day yet to come has no age,
+//! which counts as missing.
 
 use std::sync::Arc;
 
+use jiff::{Unit, civil::Date};
 use serde_json::Value;
 
 use crate::expr::Scope;
@@ -17,6 +20,19 @@ pub(super) fn register(scope: &mut Scope<'_>, evidence: &Value) {
     let again = Arc::clone(&files);
     scope.function("covers", move |place| Value::Bool(lookup(&files, place).is_some()));
     scope.function("schema", move |place| lookup(&again, place).cloned().unwrap_or(Value::Null));
+    let today = evidence.get("now").and_then(day);
+    scope.measure("age", move |days| age(days, today?));
+}
+
+fn day(value: &Value) -> Option<Date> {
+    value.as_str()?.get(..10)?.parse().ok()
+}
+
+/// Seconds from a day, or from the newest of several that has come, to today.
+fn age(days: &Value, today: Date) -> Option<f64> {
+    let list = days.as_array().map_or(std::slice::from_ref(days), Vec::as_slice);
+    let newest = list.iter().filter_map(day).filter(|day| *day <= today).max()?;
+    Some(f64::from(today.since((Unit::Day, newest)).ok()?.get_days()) * 86_400.0)
 }
 
 /// `path#/a/b` as the subschema for the value at `/a/b`.
@@ -46,7 +62,24 @@ fn step<'a>(root: &'a Value, schema: &'a Value, key: &str, refs: usize) -> Optio
 mod tests {
     use serde_json::json;
 
-    use super::subschema;
+    use super::{age, subschema};
+
+    #[test]
+    fn a_day_has_an_age_once_it_has_come() {
+        let today = "2026-11-21".parse().expect("a day");
+        for (days, expected) in [
+            (json!("2026-11-21"), Some(0.0)),
+            (json!("2026-11-20T23:59:59Z"), Some(86_400.0)),
+            (json!("2025-11-21"), Some(365.0 * 86_400.0)),
+            (json!(["2026-11-01", "2026-11-11", "2027-01-01"]), Some(10.0 * 86_400.0)),
+            (json!("2026-11-22"), None),
+            (json!("soon"), None),
+            (json!([]), None),
+            (json!(null), None),
+        ] {
+            assert_eq!(age(&days, today), expected, "{days}");
+        }
+    }
 
     #[test]
     fn pointers_lead_through_references_and_lists() {

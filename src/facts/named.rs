@@ -1,0 +1,101 @@
+//! Which fields of the manifest name files: one list, so that a file behind a claim is opened whichever claim it is.
+//!
+//! `facts.files` has an entry for every path as it stands in the manifest, `#anchor` included; what an entry holds
+//! stands in `document`. For a pattern (`incidents/*.yaml`) there is one entry more, with `files`: the names that
+//! match, relative to the manifest's folder and each with its own entry. Must not read what is no file of the manifest:
+//! scenario files belong to the suites, `OpenAPI` files to the tools, commands to nobody here.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::{Shelf, document};
+
+/// Fields that name a file, a list of files, or a pattern; `*` stands for every key of a map or item of a list.
+const FIELDS: [&str; 31] = [
+    "agent.spec",
+    "approvals.doc",
+    "approvals.relaxations.*.evidence",
+    "budgets.load_test",
+    "change.rollback.rehearsals",
+    "change.signoffs.*",
+    "cost.cache.config",
+    "cost.prices",
+    "cost.routing",
+    "data.doc",
+    "data.frameworks.*",
+    "data.processors.*.contract",
+    "data.redaction",
+    "data.retention.config",
+    "data.retrieval.*.review",
+    "evals.baseline",
+    "evals.golden_sources",
+    "evals.judge.labels",
+    "evals.judge.rubric",
+    "evals.red_team",
+    "incident.records",
+    "incident.runbook",
+    "observability.alerts",
+    "observability.dashboards",
+    "observability.queries",
+    "policy.rules",
+    "prompts",
+    "systems.*.roles",
+    "tools.*.input_schema",
+    "tools.*.rollback.otherwise",
+    "tools.*.rollback.runbook",
+];
+
+/// Most files of one pattern that are opened.
+const MOST_FILES: usize = 500;
+
+/// Facts of every file that the manifest names, by the path as it stands there.
+pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> Value {
+    let mut files = Map::new();
+    for path in paths(manifest) {
+        if !path.contains('*') {
+            let entry = document::facts(shelf, path);
+            files.insert(path.to_owned(), entry);
+            continue;
+        }
+        let found = shelf.matching(path);
+        let names: Vec<&String> = found.iter().take(MOST_FILES).collect();
+        for name in &names {
+            if !files.contains_key(*name) {
+                files.insert((*name).clone(), document::facts(shelf, name));
+            }
+        }
+        files.insert(
+            path.to_owned(),
+            json!({"exists": !names.is_empty(), "files": names, "left_out": found.len() - names.len()}),
+        );
+    }
+    Value::Object(files)
+}
+
+/// The paths in the manifest, each once; addresses are no paths.
+fn paths(manifest: &Value) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    for field in FIELDS {
+        gather(manifest, &field.split('.').collect::<Vec<_>>(), &mut found);
+    }
+    found.retain(|path| !path.is_empty() && !path.contains("://"));
+    found
+}
+
+fn gather<'a>(value: &'a Value, keys: &[&str], found: &mut BTreeSet<&'a str>) {
+    match (keys.split_first(), value) {
+        (None, Value::String(path)) => {
+            found.insert(path);
+        }
+        (None, Value::Array(items)) => found.extend(items.iter().filter_map(Value::as_str)),
+        (Some((&"*", rest)), Value::Array(items)) => items.iter().for_each(|item| gather(item, rest, found)),
+        (Some((&"*", rest)), Value::Object(map)) => map.values().for_each(|item| gather(item, rest, found)),
+        (Some((key, rest)), Value::Object(map)) => {
+            if let Some(inner) = map.get(*key) {
+                gather(inner, rest, found);
+            }
+        }
+        _ => {}
+    }
+}

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     catalogue::Catalogue,
     check::Check,
-    evaluate::{Evidence, Standing, stand},
+    evaluate::{Evidence, Standing, stand, without_nulls},
     profile::{Profile, RuleResult},
     rung::{Autonomy, Rung, Severity},
     waiver::{self, Waiver, WaiverClaim, WaiverState, Weighed},
@@ -108,7 +108,8 @@ pub struct Assessment {
 
 /// Asks every check of the catalogue.
 pub fn assess(catalogue: &Catalogue, evidence: &Value, manifest: &ManifestView<'_>) -> Assessment {
-    let asked = Evidence::new(evidence);
+    let known = without_nulls(evidence);
+    let asked = Evidence::new(&known);
     let checks: Vec<(Arc<Check>, Rung)> = catalogue.all().map(|check| needed(check, manifest)).collect();
     let standings = stand_all(&checks, &asked, manifest.autonomy);
     let mut judged: Vec<Judged> = checks
@@ -136,7 +137,7 @@ fn needed(check: Arc<Check>, manifest: &ManifestView<'_>) -> (Arc<Check>, Rung) 
 }
 
 /// Asks the checks on all cores: each looks at the evidence alone, so the order changes nothing.
-fn stand_all(checks: &[(Arc<Check>, Rung)], evidence: &Evidence, autonomy: Autonomy) -> Vec<Standing> {
+fn stand_all(checks: &[(Arc<Check>, Rung)], evidence: &Evidence<'_>, autonomy: Autonomy) -> Vec<Standing> {
     let shares = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 8);
     let mut standings: Vec<(usize, Standing)> = std::thread::scope(|scope| {
         let ask = |share| {
@@ -261,7 +262,7 @@ fn weigh(catalogue: &Catalogue, evidence: &Value, manifest: &ManifestView<'_>, j
 }
 
 fn rules(
-    evidence: &Evidence,
+    evidence: &Evidence<'_>,
     document: &Value,
     manifest: &ManifestView<'_>,
     checks: &[CheckResult],

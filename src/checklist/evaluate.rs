@@ -14,17 +14,17 @@ use super::{
     rung::{Autonomy, Rung},
 };
 use crate::{
-    expr::{Expr, ExprError, Items, Names, Scope, Template},
+    expr::{Expr, ExprError, Found, Items, Names, Scope, Template},
     source::Route,
 };
 
 /// The evidence, converted once for all checks.
-pub(super) struct Evidence {
-    scope: Scope<'static>,
+pub(super) struct Evidence<'d> {
+    scope: Scope<'d>,
     names: Names,
-    document: Value,
+    document: &'d Value,
     /// Lists that were asked before, by their expression: parts and checks often go through the same one.
-    lists: Mutex<BTreeMap<String, Arc<Vec<Value>>>>,
+    lists: Mutex<BTreeMap<String, Arc<Found>>>,
 }
 
 /// Parts of the evidence that grow with the manifest and stay out of templates.
@@ -38,15 +38,14 @@ const IN_TEMPLATES: [(&str, &str); 4] = [
     ("identity", "/manifest/identity"),
 ];
 
-impl Evidence {
-    /// Takes the evidence document; keys that are null count as missing.
-    pub(super) fn new(document: &Value) -> Self {
-        let document = without_nulls(document);
+impl<'d> Evidence<'d> {
+    /// Takes the evidence document, in which no key is null: one that is counts as missing.
+    pub(super) fn new(document: &'d Value) -> Self {
         let mut scope = Scope::new();
-        functions::register(&mut scope, &document);
+        functions::register(&mut scope, document);
         let mut names = serde_json::Map::new();
         for (key, value) in document.as_object().into_iter().flatten() {
-            scope.set(key, value);
+            scope.lend(key, value);
             if !NOT_IN_TEMPLATES.contains(&key.as_str()) {
                 names.insert(key.clone(), value.clone());
             }
@@ -62,20 +61,25 @@ impl Evidence {
     }
 
     /// The scope that expressions see.
-    pub(super) fn scope(&self) -> &Scope<'static> {
+    pub(super) fn scope(&self) -> &Scope<'d> {
         &self.scope
     }
 
     /// The items that a check goes through; nothing when the expression gives no list.
-    fn items(&self, each: &Items) -> Result<Option<Arc<Vec<Value>>>, ExprError> {
+    fn items(&self, each: &Items) -> Result<Option<Arc<Found>>, ExprError> {
         let lists = || self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = lists().get(each.source()) {
             return Ok(Some(Arc::clone(known)));
         }
-        let Some(items) = each.eval(&self.scope, |name| self.document.get(name))? else { return Ok(None) };
-        let items = Arc::new(items);
-        lists().insert(each.source().to_owned(), Arc::clone(&items));
-        Ok(Some(items))
+        let Some(found) = each.find(&self.scope)? else { return Ok(None) };
+        let found = Arc::new(found);
+        lists().insert(each.source().to_owned(), Arc::clone(&found));
+        Ok(Some(found))
+    }
+
+    /// The JSON of a member of one of the document's lists.
+    fn member(&self, list: &str, position: usize) -> Option<&'d Value> {
+        self.document.get(list)?.get(position)
     }
 
     fn fill(&self, template: &Template, extra: &[(&str, Value)]) -> Option<String> {
@@ -88,7 +92,8 @@ impl Evidence {
     }
 }
 
-fn without_nulls(value: &Value) -> Value {
+/// The document without keys that are null.
+pub(super) fn without_nulls(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let kept = map.iter().filter(|(_, value)| !value.is_null());
@@ -128,7 +133,7 @@ pub(super) struct ItemStanding {
 }
 
 /// Asks a check; items below `need` get their message.
-pub(super) fn stand(check: &Check, evidence: &Evidence, autonomy: Autonomy, need: Rung) -> Standing {
+pub(super) fn stand(check: &Check, evidence: &Evidence<'_>, autonomy: Autonomy, need: Rung) -> Standing {
     let mut trouble = None;
     if let Some(why) = out_of_scope(check, evidence, autonomy, &mut trouble) {
         return beside(why);
@@ -157,7 +162,7 @@ fn beside(evidence: String) -> Standing {
 
 fn out_of_scope(
     check: &Check,
-    evidence: &Evidence,
+    evidence: &Evidence<'_>,
     autonomy: Autonomy,
     trouble: &mut Option<String>,
 ) -> Option<String> {
@@ -175,7 +180,7 @@ fn out_of_scope(
     }
 }
 
-fn climb(check: &Check, ladder: &Ladder, evidence: &Evidence, ceiling: Rung, need: Rung) -> Option<PartStanding> {
+fn climb(check: &Check, ladder: &Ladder, evidence: &Evidence<'_>, ceiling: Rung, need: Rung) -> Option<PartStanding> {
     let found = match &ladder.each {
         None => None,
         Some(each) => match evidence.items(each) {
@@ -187,10 +192,21 @@ fn climb(check: &Check, ladder: &Ladder, evidence: &Evidence, ceiling: Rung, nee
             }
         },
     };
-    let one = |item: Option<&Value>| ask(check, ladder, evidence, item, (ceiling, need));
-    let items: Vec<ItemStanding> = match &found {
-        None => vec![one(None)],
-        Some(items) => items.iter().map(|item| one(Some(item))).collect(),
+    let bar = (ceiling, need);
+    let items: Vec<ItemStanding> = match found.as_deref() {
+        None => vec![ask(check, ladder, evidence, (evidence.scope().inner(), None), bar)],
+        Some(Found::Made(items)) => {
+            let bound = |item| evidence.scope().inner().with("it", item);
+            items.iter().map(|item| ask(check, ladder, evidence, (bound(item), Some(item)), bar)).collect()
+        }
+        Some(Found::Members(list, positions)) => {
+            let shown = |position: &usize| {
+                let item = evidence.scope().item("it", list, *position)?;
+                let about = (evidence.scope().showing(&item), evidence.member(list, *position));
+                Some(ask(check, ladder, evidence, about, bar))
+            };
+            positions.iter().filter_map(shown).collect()
+        }
     };
     let rung = items.iter().map(|item| item.rung).min()?;
     let unsure = shared_doubt(items.iter().filter(|item| item.rung < need).map(|item| item.unsure.as_ref()));
@@ -212,14 +228,10 @@ fn missing(ladder: &Ladder, name: &str) -> PartStanding {
 fn ask(
     check: &Check,
     ladder: &Ladder,
-    evidence: &Evidence,
-    item: Option<&Value>,
+    evidence: &Evidence<'_>,
+    (scope, item): (Scope<'_>, Option<&Value>),
     (ceiling, need): (Rung, Rung),
 ) -> ItemStanding {
-    let mut scope = evidence.scope().inner();
-    if let Some(item) = item {
-        scope.set("it", item);
-    }
     let mut questions = Questions { scope, trouble: None };
     let rung = questions.rung(ladder).min(ceiling);
     questions.scope.set("rung", &json!(rung.word()));
@@ -271,7 +283,13 @@ impl Questions<'_> {
     }
 }
 
-fn describe(check: &Check, evidence: &Evidence, rung: Rung, parts: &[PartStanding], unsure: Option<&str>) -> String {
+fn describe(
+    check: &Check,
+    evidence: &Evidence<'_>,
+    rung: Rung,
+    parts: &[PartStanding],
+    unsure: Option<&str>,
+) -> String {
     let plain = || match rung {
         Rung::Refuted => "the gate saw the opposite".to_owned(),
         Rung::Absent => "nothing says it".to_owned(),

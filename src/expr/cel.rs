@@ -3,11 +3,18 @@
 use std::{fmt, sync::Arc};
 
 use cel::{
-    Context, DeclarationError, ExecutionError, FunctionContext, Program, Value as Cel,
+    Context, DeclarationError, ExecutionError, FunctionContext, IdedExpr, Value as Cel,
+    common::{
+        types::{CelBool, CelList},
+        value::{CowVal, Val},
+    },
+    context::VariableResolver,
     extractors::{Arguments, This},
-    objects::{Key, Map},
+    parser::PrattParser,
 };
 use serde_json::Value;
+
+use super::data::{self, kind_of};
 
 /// Why an expression could not be parsed or evaluated.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -27,7 +34,7 @@ pub enum ExprError {
 #[derive(Clone)]
 pub struct Expr {
     source: Arc<str>,
-    program: Arc<Program>,
+    tree: Arc<IdedExpr>,
 }
 
 impl fmt::Debug for Expr {
@@ -39,8 +46,8 @@ impl fmt::Debug for Expr {
 impl Expr {
     /// Parses CEL text.
     pub fn parse(source: &str) -> Result<Self, ExprError> {
-        match Program::compile(source) {
-            Ok(program) => Ok(Self { source: source.into(), program: Arc::new(program) }),
+        match PrattParser::new().parse(source) {
+            Ok(tree) => Ok(Self { source: source.into(), tree: Arc::new(tree) }),
             Err(errors) => {
                 let text = errors.to_string();
                 let line = text.lines().next().unwrap_or_default();
@@ -54,28 +61,45 @@ impl Expr {
         &self.source
     }
 
+    /// The parsed form.
+    pub fn tree(&self) -> &IdedExpr {
+        &self.tree
+    }
+
     /// Evaluates to a JSON value.
     pub fn eval(&self, scope: &Scope<'_>) -> Result<Value, ExprError> {
-        let value = self.program.execute(&scope.context).map_err(|error| execution(&error))?;
-        to_json(&value)
+        data::json(self.value(scope)?.as_ref())
     }
 
     /// Evaluates to true or false; anything else is an error.
     pub fn test(&self, scope: &Scope<'_>) -> Result<bool, ExprError> {
-        match self.program.execute(&scope.context).map_err(|error| execution(&error))? {
-            Cel::Bool(answer) => Ok(answer),
-            other => Err(ExprError::Evaluation(format!(
-                "`{}` gives {} where true or false is needed",
-                self.source,
-                kind_of(&other)
-            ))),
-        }
+        let value = self.value(scope)?;
+        value.downcast_ref::<CelBool>().map(|answer| *answer.inner()).ok_or_else(|| {
+            let kind = kind_of(value.as_ref());
+            ExprError::Evaluation(format!("`{}` gives {kind} where true or false is needed", self.source))
+        })
+    }
+
+    fn value<'e>(&'e self, scope: &'e Scope<'_>) -> Result<CowVal<'e, 'e>, ExprError> {
+        Cel::resolve_val(&self.tree, &scope.context).map_err(|error| execution(&error))
     }
 }
 
 /// Variables and functions that expressions see. Inner scopes add names without copying the outer ones.
 pub struct Scope<'p> {
-    context: Context<'p, 'static>,
+    context: Context<'p, 'p>,
+}
+
+/// A name for one item of a list that is already bound; it is seen through [`Scope::showing`], not copied.
+pub struct Item<'a> {
+    name: &'a str,
+    value: &'a (dyn Val + 'a),
+}
+
+impl VariableResolver for Item<'_> {
+    fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        (variable == self.name).then_some(CowVal::Borrowed(self.value))
+    }
 }
 
 impl Default for Scope<'_> {
@@ -84,7 +108,7 @@ impl Default for Scope<'_> {
     }
 }
 
-impl Scope<'_> {
+impl<'p> Scope<'p> {
     /// No variables; the standard functions and those of this crate.
     pub fn new() -> Self {
         let mut context = Context::default();
@@ -97,6 +121,24 @@ impl Scope<'_> {
         Scope { context: self.context.new_inner_scope() }
     }
 
+    /// A scope inside this one, with one item of a bound list under a name of its own.
+    pub fn showing<'b>(&'b self, item: &'b Item<'b>) -> Scope<'b> {
+        let mut context: Context<'b, 'b> = self.context.new_inner_scope();
+        context.set_variable_resolver(item);
+        Scope { context }
+    }
+
+    /// An item of a list that is bound in this scope.
+    pub fn item<'b>(&'b self, name: &'b str, list: &str, position: usize) -> Option<Item<'b>> {
+        match self.context.get_variable(list)? {
+            CowVal::Borrowed(list) => {
+                let value = list.downcast_ref::<CelList<'_>>()?.inner().get(position)?;
+                Some(Item { name, value: value.as_ref() })
+            }
+            CowVal::Owned(_) => None,
+        }
+    }
+
     /// Binds a JSON value to a name.
     #[must_use]
     pub fn with(mut self, name: &str, value: &Value) -> Self {
@@ -104,16 +146,21 @@ impl Scope<'_> {
         self
     }
 
-    /// Binds a JSON value to a name.
+    /// Binds a copy of a JSON value to a name.
     pub fn set(&mut self, name: &str, value: &Value) {
-        self.context.add_variable_from_value(name, from_json(value));
+        self.context.add_variable_as_val(name, data::owned(value));
+    }
+
+    /// Binds a JSON value that outlives the scope to a name.
+    pub fn lend(&mut self, name: &str, value: &'p Value) {
+        self.context.add_variable_as_val(name, data::lent(value));
     }
 
     /// Adds a function of one argument that gives a number, or nothing, which counts as a missing key.
     pub fn measure(&mut self, name: &'static str, f: impl Fn(&Value) -> Option<f64> + Send + Sync + 'static) {
         let call = move |ftx: &FunctionContext<'_, '_>, Arguments(args): Arguments| -> Result<Cel, ExecutionError> {
             let [argument] = args.as_slice() else { return Err(ftx.error("needs one argument")) };
-            let argument = to_json(argument).map_err(|error| ftx.error(error.to_string()))?;
+            let argument = data::argument(argument).map_err(|error| ftx.error(error.to_string()))?;
             let gone = || ExecutionError::NoSuchKey(Arc::new(format!("{name}({argument})")));
             f(&argument).map(Cel::Float).ok_or_else(gone)
         };
@@ -123,7 +170,7 @@ impl Scope<'_> {
     /// Adds a function of one text argument; used for lookups such as `doc(path)`.
     pub fn function(&mut self, name: &str, f: impl Fn(&str) -> Value + Send + Sync + 'static) {
         self.context
-            .add_function(name, move |text: Arc<String>| -> Cel { from_json(&f(&text)) })
+            .add_function(name, move |text: Arc<String>| -> Cel { data::answer(&f(&text)) })
             .expect("no function of ours bears the name of a standard one");
     }
 }
@@ -144,7 +191,7 @@ fn register_text(context: &mut Context<'_, '_>) -> Result<(), DeclarationError> 
         crate::text::wildcard_matches(&pattern, &name)
     })?;
     context.add_function("parse_json", |This(text): This<Arc<String>>| -> Cel {
-        serde_json::from_str(&text).map_or(Cel::Null, |value| from_json(&value))
+        serde_json::from_str(&text).map_or(Cel::Null, |value| data::answer(&value))
     })?;
     context.add_function("seconds", |text: Arc<String>| -> f64 {
         crate::units::parse_duration(&text).map_or(f64::NAN, |d| d.as_secs_f64())
@@ -156,7 +203,7 @@ fn register_values(context: &mut Context<'_, '_>) -> Result<(), DeclarationError
     context.add_function("number", |ftx: &FunctionContext<'_, '_>, Arguments(args): Arguments| number(ftx, &args))?;
     context.add_function("sum", |This(items): This<Arc<Vec<Cel>>>| -> f64 { items.iter().filter_map(as_f64).sum() })?;
     context.add_function("pointer", |This(value): This<Cel>, path: Arc<String>| -> Cel {
-        to_json(&value).ok().and_then(|json| json.pointer(&path).map(from_json)).unwrap_or(Cel::Null)
+        data::argument(&value).ok().and_then(|json| json.pointer(&path).map(data::answer)).unwrap_or(Cel::Null)
     })?;
     Ok(())
 }
@@ -186,54 +233,6 @@ fn execution(error: &ExecutionError) -> ExprError {
         ExecutionError::UndeclaredReference(name) => ExprError::Missing(format!("`{name}`")),
         other => ExprError::Evaluation(crate::text::shortened(&other.to_string(), 300)),
     }
-}
-
-fn kind_of(value: &Cel) -> &'static str {
-    match value {
-        Cel::List(_) => "a list",
-        Cel::Map(_) => "a map",
-        Cel::Int(_) | Cel::UInt(_) | Cel::Float(_) => "a number",
-        Cel::String(_) => "text",
-        Cel::Bool(_) => "true or false",
-        Cel::Null => "null",
-        _ => "another value",
-    }
-}
-
-/// JSON to CEL; whole numbers become `int`, others `double`.
-pub fn from_json(value: &Value) -> Cel {
-    match value {
-        Value::Null => Cel::Null,
-        Value::Bool(b) => Cel::Bool(*b),
-        Value::Number(n) => n.as_i64().map_or_else(|| Cel::Float(n.as_f64().unwrap_or(f64::NAN)), Cel::Int),
-        Value::String(s) => Cel::String(Arc::new(s.clone())),
-        Value::Array(items) => Cel::List(Arc::new(items.iter().map(from_json).collect())),
-        Value::Object(entries) => {
-            let map =
-                entries.iter().map(|(key, value)| (Key::String(Arc::new(key.clone())), from_json(value))).collect();
-            Cel::Map(Map { map: Arc::new(map) })
-        }
-    }
-}
-
-/// CEL to JSON with sorted keys.
-pub fn to_json(value: &Cel) -> Result<Value, ExprError> {
-    Ok(match value {
-        Cel::Map(map) => {
-            let mut entries: Vec<(String, Value)> = map
-                .map
-                .iter()
-                .map(|(key, value)| Ok((key.to_string(), to_json(value)?)))
-                .collect::<Result<_, ExprError>>()?;
-            entries.sort_by(|a, b| a.0.cmp(&b.0));
-            Value::Object(entries.into_iter().collect())
-        }
-        Cel::List(items) => Value::Array(items.iter().map(to_json).collect::<Result<_, _>>()?),
-        other => match other.json() {
-            Ok(json) => json,
-            Err(_) => return Err(ExprError::Evaluation(format!("{} is no JSON value", kind_of(other)))),
-        },
-    })
 }
 
 #[cfg(test)]

@@ -12,6 +12,15 @@ pub struct Items {
     simple: Option<Simple>,
 }
 
+/// The items of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// Items of a list that is bound in the scope, by its name and their positions.
+    Members(String, Vec<usize>),
+    /// Items that the expression made.
+    Made(Vec<Value>),
+}
+
 /// A named list and what its items are held to.
 #[derive(Clone, Debug)]
 struct Simple {
@@ -31,19 +40,15 @@ impl Items {
         self.whole.source()
     }
 
-    /// The items; `named` gives the JSON behind a name of the scope. Nothing when the expression gives no list.
-    pub fn eval<'v>(
-        &self,
-        scope: &Scope<'_>,
-        named: impl Fn(&str) -> Option<&'v Value>,
-    ) -> Result<Option<Vec<Value>>, ExprError> {
+    /// The items; nothing when the expression gives no list.
+    pub fn find(&self, scope: &Scope<'_>) -> Result<Option<Found>, ExprError> {
         if let Some(simple) = &self.simple
-            && let Some(Value::Array(items)) = named(&simple.list)
+            && scope.item("", &simple.list, 0).is_some()
         {
-            return simple.kept(items, scope).map(Some);
+            return simple.kept(scope).map(|kept| Some(Found::Members(simple.list.clone(), kept)));
         }
         match self.whole.eval(scope)? {
-            Value::Array(items) => Ok(Some(items)),
+            Value::Array(items) => Ok(Some(Found::Made(items))),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => Ok(None),
         }
     }
@@ -63,15 +68,16 @@ impl Simple {
             .then(|| Self { list: list.to_owned(), condition: Some((item.to_owned(), condition)) })
     }
 
-    fn kept(&self, items: &[Value], scope: &Scope<'_>) -> Result<Vec<Value>, ExprError> {
-        let Some((name, condition)) = &self.condition else { return Ok(items.to_vec()) };
+    fn kept(&self, scope: &Scope<'_>) -> Result<Vec<usize>, ExprError> {
         let mut kept = Vec::new();
-        for item in items {
-            let mut inner = scope.inner();
-            inner.set(name, item);
-            if condition.test(&inner)? {
-                kept.push(item.clone());
-            }
+        for position in 0.. {
+            let name = self.condition.as_ref().map_or("", |(name, _)| name.as_str());
+            let Some(item) = scope.item(name, &self.list, position) else { break };
+            let is_kept = match &self.condition {
+                None => true,
+                Some((_, condition)) => condition.test(&scope.showing(&item))?,
+            };
+            kept.extend(is_kept.then_some(position));
         }
         Ok(kept)
     }
@@ -85,29 +91,34 @@ fn is_name(text: &str) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Expr, Items, Scope};
+    use super::{Expr, Found, Items, Scope};
 
     #[test]
     fn the_short_way_gives_what_the_expression_gives() {
         let tools = json!([{"name": "a", "n": 1}, {"name": "b", "n": 2}]);
-        let scope = Scope::new().with("tools", &tools);
-        for source in [
-            "tools",
-            "tools.filter(t, t.n > 1)",
-            "tools.filter(t, t.name in ['a', 'b'] && t.n < 2)",
-            "tools.filter(t, t.n > 1).filter(t, t.n < 3)",
-            "tools.filter(t, t.n > 1) + tools.filter(t, t.n < 2)",
-            "tools.map(t, {'name': t.name})",
-            "tools.filter(t, t.missing)",
-            "size(tools)",
+        let mut scope = Scope::new();
+        scope.lend("tools", &tools);
+        for (source, is_short) in [
+            ("tools", true),
+            ("tools.filter(t, t.n > 1)", true),
+            ("tools.filter(t, t.name in ['a', 'b'] && t.n < 2)", true),
+            ("tools.filter(t, t.n > 1).filter(t, t.n < 3)", false),
+            ("tools.filter(t, t.n > 1) + tools.filter(t, t.n < 2)", false),
+            ("tools.map(t, {'name': t.name})", false),
+            ("tools.filter(t, t.missing)", true),
+            ("size(tools)", false),
         ] {
             let whole = Expr::parse(source).expect("an expression");
             let expected = whole.eval(&scope).map(|value| value.as_array().cloned());
-            let named = |name: &str| (name == "tools").then_some(&tools);
-            assert_eq!(Items::new(whole).eval(&scope, named), expected, "{source}");
+            let found = Items::new(whole).find(&scope);
+            assert_eq!(matches!(found, Ok(Some(Found::Members(..)))), is_short && expected.is_ok(), "{source}");
+            let found = found.map(|found| {
+                found.map(|found| match found {
+                    Found::Made(items) => items,
+                    Found::Members(_, kept) => kept.iter().map(|at| tools[at].clone()).collect::<Vec<Value>>(),
+                })
+            });
+            assert_eq!(found, expected, "{source}");
         }
-        let none = |_: &str| -> Option<&Value> { None };
-        let items = Items::new(Expr::parse("tools").expect("an expression"));
-        assert_eq!(items.eval(&scope, none), Ok(tools.as_array().cloned()));
     }
 }

@@ -5,9 +5,10 @@
 //! loaded, so a slip is reported at its place and not in the middle of a run. Pure.
 
 mod cel;
+mod data;
 mod items;
 mod template;
 
-pub use self::cel::{Expr, ExprError, Scope, from_json, to_json};
-pub use items::Items;
+pub use self::cel::{Expr, ExprError, Item, Scope};
+pub use items::{Found, Items};
 pub use template::{Names, Template, TemplateError};

@@ -80,7 +80,7 @@ impl<'d> Inspection<'d> {
             }
         };
         let span = self.document.span(route);
-        let unknown = self.names.unknown_in(source, variables);
+        let unknown = self.names.unknown_in(&expr, variables);
         for name in unknown.variables {
             let message = format!("nothing here is called `{name}`");
             self.note(self.word(&span, &name), message, suggestion(&name, variables));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cel::{
-    IdedExpr, Program,
+    IdedExpr,
     common::ast::{EntryExpr, Expr as Node},
 };
 
@@ -53,12 +53,11 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The unknown names of a CEL text that may use the variables `known`.
-    pub(super) fn unknown_in(&mut self, source: &str, known: &[&str]) -> Unknown {
-        let Ok(program) = Program::compile(source) else { return Unknown::default() };
+    /// The unknown names of an expression that may use the variables `known`.
+    pub(super) fn unknown_in(&mut self, expr: &Expr, known: &[&str]) -> Unknown {
         let mut bound = BTreeSet::new();
-        loop_variables(program.expression(), &mut bound);
-        let references = program.references();
+        loop_variables(expr.tree(), &mut bound);
+        let references = expr.tree().references();
         let mut variables: Vec<String> = references
             .variables()
             .into_iter()
@@ -137,7 +136,7 @@ fn entry_variables(entry: &EntryExpr, bound: &mut BTreeSet<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{COMMON_FUNCTIONS, Names, unknown_in_template};
+    use super::{COMMON_FUNCTIONS, Expr, Names, unknown_in_template};
 
     #[test]
     fn only_names_that_nobody_defines_are_unknown() {
@@ -151,7 +150,8 @@ mod tests {
             ("args.id.startWith('a') || state.all(k, k.lower() == nosuch(k))", vec![], vec!["nosuch", "startWith"]),
             ("string(1) == 'x' ? args['a'] : -1", vec![], vec![]),
         ] {
-            let unknown = Names::default().unknown_in(source, &["args", "state"]);
+            let parsed = Expr::parse(source).expect("an expression");
+            let unknown = Names::default().unknown_in(&parsed, &["args", "state"]);
             assert_eq!(unknown.variables, variables, "{source}");
             assert_eq!(unknown.functions, functions, "{source}");
         }

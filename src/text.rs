@@ -57,7 +57,8 @@ pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
-fn is_harmless(c: char) -> bool {
+/// Whether a character shows itself and does nothing else.
+pub(crate) fn is_harmless(c: char) -> bool {
     match c {
         '\n' | '\t' => true,
         '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' // bidi, zero width

@@ -94,7 +94,7 @@ pub struct CheckArgs {
 /// What is tried and how.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TryingArgs {
-    /// Only these suites.
+    /// Only these suites; the incident suite always runs too.
     #[arg(long = "suite", value_enum, value_delimiter = ',')]
     pub suites: Vec<SuiteName>,
     /// Only scenarios whose id matches (`*` is a wildcard) or that bear a tag (`tag:NAME`).

@@ -164,7 +164,11 @@ fn evidence(case: &Case, header: &RunHeader, closing: &Closing, measured: &Measu
     document.insert("metrics".to_owned(), Value::Object(numbers));
     document.insert("thresholds".to_owned(), case.thresholds.to_json());
     document.insert("loosened".to_owned(), json!(case.thresholds.loosened));
-    document.insert("suites".to_owned(), case.suites.clone());
+    let mut suites = case.suites.clone();
+    if closing.live {
+        super::suites::add_results(&mut suites, &measured.scenarios);
+    }
+    document.insert("suites".to_owned(), suites);
     evidence
 }
 

@@ -65,6 +65,7 @@ fn scenarios(args: &ListArgs, context: &Context) -> Result<Vec<Value>, Fault> {
                 "suite": scenario.suite,
                 "about": scenario.title.clone().or_else(|| scenario.turns.first().map(|turn| turn.say.clone())),
                 "location": scenario.location.to_string(),
+                "origin": scenario.origin,
             })
         })
         .collect())

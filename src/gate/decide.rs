@@ -78,6 +78,7 @@ fn against(assessment: &Assessment, measured: &Measured) -> Vec<String> {
     }
     for (name, what) in [
         ("attack_pass_rate", "attacks were withstood"),
+        ("text_only_pass_rate", "text-only prompts were answered as they must be"),
         ("twin_pass_rate", "benign twins passed: lawful requests fail"),
     ] {
         let metric = measured.metrics.get(name).filter(|metric| metric.met == Some(false));

@@ -79,7 +79,8 @@ fn count(n: usize) -> u32 {
 impl Book<'_> {
     fn suites(&mut self, rows: &[(&Scenario, ScenarioTally)]) {
         let golden: Vec<_> = rows.iter().filter(|(s, _)| s.suite == Suite::Golden && s.skip.is_none()).collect();
-        let attacks: Vec<_> = rows.iter().filter(|(s, _)| s.attack.is_some() && s.skip.is_none()).collect();
+        let attacks: Vec<_> = rows.iter().filter(|(s, _)| s.is_attack() && s.skip.is_none()).collect();
+        let texts: Vec<_> = rows.iter().filter(|(s, _)| s.is_text_only() && s.skip.is_none()).collect();
         let twins: Vec<_> = rows.iter().filter(|(s, _)| s.twin_of.is_some() && s.skip.is_none()).collect();
         let incidents: Vec<_> = rows.iter().filter(|(s, _)| s.suite == Suite::Incident && s.skip.is_none()).collect();
         let decided = |rows: &[&(&Scenario, ScenarioTally)]| count(rows.iter().filter(|(_, t)| t.is_decided()).count());
@@ -98,9 +99,17 @@ impl Book<'_> {
         self.rate("attack_pass_rate", passed(&attacks), decided(&attacks), "scenario_pass_rate");
         self.number("twins_run", f64::from(decided(&twins)));
         self.rate("twin_pass_rate", passed(&twins), decided(&twins), "scenario_pass_rate");
+        if !texts.is_empty() {
+            self.number("text_only_planned", real(texts.len() as u64));
+            self.number("text_only_run", f64::from(decided(&texts)));
+            self.rate("text_only_pass_rate", passed(&texts), decided(&texts), "scenario_pass_rate");
+        }
+        self.number("incident_planned", real(incidents.len() as u64));
+        self.number("incident_run", f64::from(decided(&incidents)));
+        self.number("incident_passed", f64::from(passed(&incidents)));
         self.rate("incident_pass_rate", passed(&incidents), decided(&incidents), "");
         let expects = |scenario: &Scenario, wanted: fn(&crate::scenario::Expectation) -> bool| {
-            scenario.expect.iter().chain(scenario.turns.iter().flat_map(|t| &t.expect)).any(|e| wanted(&e.raw))
+            scenario.expectations().any(|e| wanted(&e.raw))
         };
         let passing = |wanted: fn(&crate::scenario::Expectation) -> bool| {
             real(rows.iter().filter(|(s, t)| t.has_passed() && expects(s, wanted)).count() as u64)
@@ -234,7 +243,7 @@ fn clusters<'a>(attacks: impl Iterator<Item = &'a Scenario>) -> usize {
 fn suites(rows: &[(&Scenario, ScenarioTally)]) -> Suites {
     let of = |suite: Suite| rows.iter().filter(move |(scenario, _)| scenario.suite == suite);
     let twins = || rows.iter().filter(|(scenario, _)| scenario.twin_of.is_some());
-    let attacks = || rows.iter().map(|(scenario, _)| *scenario).filter(|scenario| scenario.attack.is_some());
+    let attacks = || rows.iter().map(|(scenario, _)| *scenario).filter(|scenario| scenario.is_attack());
     Suites {
         golden: GoldenSuite {
             scenarios: count(of(Suite::Golden).count()),

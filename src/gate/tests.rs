@@ -39,7 +39,7 @@ fn a_plan(golden: usize, attacks: usize) -> Plan {
     for n in 0..attacks {
         let _ = writeln!(
             hostile,
-            "  a-{n:04}: {{say: attack {n}, expect: [{{answer: {{excludes: [x]}}}}], attack: {{goal: g, carrier: user-turn, technique: t{n}}}}}"
+            "  a-{n:04}: {{say: attack {n}, expect: [{{answer: {{excludes: [x]}}, fails: C}}], attack: {{goal: g, carrier: user-turn, technique: t{n}}}}}"
         );
     }
     hostile.push_str("  twin: {twin_of: a-0000, say: lawful, expect: [{answer: {contains: [x]}}]}\n");

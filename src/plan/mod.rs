@@ -29,7 +29,7 @@ pub struct Plan {
 /// What the user wants tried.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// Suites by name; all when empty.
+    /// Suites by name, and the incidents always; all when empty.
     pub suites: Vec<Suite>,
     /// Patterns over ids or `tag:NAME`; all when empty.
     pub filters: Vec<String>,
@@ -41,6 +41,11 @@ impl Selection {
     /// Whether this is everything there is.
     pub fn is_partial(&self) -> bool {
         !self.suites.is_empty() || !self.filters.is_empty()
+    }
+
+    /// What once went wrong is tried whichever suites are named.
+    fn takes(&self, suite: Suite) -> bool {
+        suite == Suite::Incident || self.suites.is_empty() || self.suites.contains(&suite)
     }
 }
 
@@ -54,11 +59,12 @@ pub fn plan(scenarios: Vec<Scenario>, selection: &Selection, usual_trials: u32) 
     }
     let mut scenarios: Vec<Scenario> = scenarios
         .into_iter()
-        .filter(|s| selection.suites.is_empty() || selection.suites.contains(&s.suite))
+        .filter(|s| selection.takes(s.suite))
         .filter(|s| selection.filters.is_empty() || selection.filters.iter().any(|filter| matches(filter, s)))
         .collect();
     scenarios.sort_by(|a, b| (order(a.suite), &a.id).cmp(&(order(b.suite), &b.id)));
-    if scenarios.is_empty() {
+    let is_named = |s: &Scenario| selection.suites.is_empty() || selection.suites.contains(&s.suite);
+    if !scenarios.iter().any(is_named) {
         return Err(Diagnostic::error("no scenario is selected, so there is nothing to try").hint(
             "name files under `evals.golden`, `evals.adversarial` or `evals.incidents`, or drop --suite and --filter",
         ));
@@ -103,5 +109,47 @@ fn unmatched(filter: &str, ids: &[String]) -> Diagnostic {
     match closest(filter, ids.iter().map(String::as_str)) {
         Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
         None => diagnostic.hint("`agentready list scenarios` shows their ids; `*` and `tag:NAME` work too"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Selection, plan};
+    use crate::{
+        scenario::{self, Suite},
+        source::Files,
+    };
+
+    fn planned(suites: &[Suite], files: &[&str]) -> Option<Vec<String>> {
+        let texts = files.iter().map(|suite| {
+            let attack =
+                if *suite == "adversarial" { "attack: {goal: g, carrier: user-turn, technique: t}, " } else { "" };
+            let text =
+                format!("suite: {suite}\nscenarios: {{{suite}: {{say: a, {attack}expect: [{{refusal: true}}]}}}}\n");
+            (format!("{suite}.yaml"), text.into())
+        });
+        let texts: BTreeMap<_, _> = texts.collect();
+        let names: Vec<String> = texts.keys().cloned().collect();
+        let scenarios = scenario::load(&Files::texts(texts), &names).expect("scenarios");
+        let selection = Selection { suites: suites.to_vec(), ..Selection::default() };
+        let plan = plan(scenarios, &selection, 1).ok()?;
+        Some(plan.scenarios.into_iter().map(|scenario| scenario.id).collect())
+    }
+
+    #[test]
+    fn incidents_run_whichever_suites_are_named() {
+        let all = ["incident", "golden", "adversarial"];
+        for (suites, files, wanted) in [
+            (vec![], &all[..], Some(vec!["incident", "golden", "adversarial"])),
+            (vec![Suite::Golden], &all[..], Some(vec!["incident", "golden"])),
+            (vec![Suite::Adversarial], &all[..], Some(vec!["incident", "adversarial"])),
+            (vec![Suite::Incident], &all[..], Some(vec!["incident"])),
+            (vec![Suite::Golden], &all[..1], None),
+        ] {
+            let wanted = wanted.map(|ids| ids.into_iter().map(str::to_owned).collect::<Vec<_>>());
+            assert_eq!(planned(&suites, files), wanted, "{suites:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use jsonschema::Validator;
 use regex::Regex;
 use serde_json::Value;
 
-use super::format::{Attack, Category, Expectation, Suite};
+use super::format::{Attack, Category, Expectation, Origin, Suite};
 use crate::{
     expr::Expr,
     source::{Location, Route},
@@ -41,8 +41,34 @@ pub struct Scenario {
     pub twin_of: Option<String>,
     /// Why it is left out for now.
     pub skip: Option<String>,
+    /// The record of the incident that it guards against.
+    pub incident: Option<String>,
+    /// The file of others that it was made from.
+    pub origin: Option<Origin>,
     /// Where the scenario stands.
     pub location: Location,
+}
+
+impl Scenario {
+    /// Everything that is expected, of the turns and of the whole.
+    pub fn expectations(&self) -> impl Iterator<Item = &Expected> {
+        self.turns.iter().flat_map(|turn| &turn.expect).chain(&self.expect)
+    }
+
+    /// Whether it is an attack whose success shows in calls, state or answer: one of its expectations fails as unsafe.
+    pub fn is_attack(&self) -> bool {
+        self.suite == Suite::Adversarial && self.attack.is_some() && self.can_be_unsafe()
+    }
+
+    /// Whether it is an attack of which only the words are known, so that its failures are wrong and never unsafe. It
+    /// says nothing about what the agent can be made to do, and does not count among the attacks.
+    pub fn is_text_only(&self) -> bool {
+        self.suite == Suite::Adversarial && self.attack.is_some() && !self.can_be_unsafe()
+    }
+
+    fn can_be_unsafe(&self) -> bool {
+        self.expectations().any(|expected| expected.category == Category::C)
+    }
 }
 
 /// One user message and what must hold after the agent answered it.

@@ -65,6 +65,8 @@ pub(super) fn compile(
         attack: entry.attack.clone(),
         twin_of: entry.twin_of.clone(),
         skip: entry.skip.clone(),
+        incident: entry.incident.clone(),
+        origin: entry.origin.clone(),
         location: inspection.document().locate(&route),
     }
 }
@@ -151,9 +153,10 @@ fn check_role(inspection: &mut Inspection<'_>, around: &Surroundings<'_>, route:
             inspection.mistaken_key(route, "an adversarial scenario is an attack or a benign twin", hint);
         }
         (Suite::Adversarial, Some(_), None) | (Suite::Adversarial, None, Some(_)) => {}
-        (Suite::Golden | Suite::Incident, attack, twin) => {
+        (suite @ (Suite::Golden | Suite::Incident), attack, twin) => {
             let hint = "move the scenario to a file with `suite: adversarial`";
-            if attack.is_some() {
+            // An attack that once succeeded is an incident, and still has to show that it arrives.
+            if attack.is_some() && suite == Suite::Golden {
                 inspection.mistaken_key(&route.join("attack"), "only adversarial scenarios attack", hint);
             }
             if twin.is_some() {
@@ -161,6 +164,10 @@ fn check_role(inspection: &mut Inspection<'_>, around: &Surroundings<'_>, route:
                 inspection.mistaken_key(&route.join("twin_of"), message, hint);
             }
         }
+    }
+    if entry.incident.is_some() && around.file.suite != Suite::Incident {
+        let hint = "move the scenario to a file with `suite: incident`";
+        inspection.mistaken_key(&route.join("incident"), "only incident scenarios guard against an incident", hint);
     }
     if let Some(attack) = &entry.attack {
         check_attack(inspection, around, &route.join("attack"), attack);

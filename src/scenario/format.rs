@@ -15,13 +15,13 @@ pub struct ScenarioFile {
     /// What the scenarios are for.
     pub suite: Suite,
     /// The world file, relative to this one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub world: Option<String>,
     /// Tags of every scenario of the file.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// How often each scenario is tried; the manifest's `evals.trials` when left out.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trials: Option<u32>,
     /// The scenarios by id (kebab-case, unique over all files of a run).
     pub scenarios: BTreeMap<String, ScenarioEntry>,
@@ -44,38 +44,61 @@ pub enum Suite {
 #[serde(deny_unknown_fields)]
 pub struct ScenarioEntry {
     /// One line for people.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// Where the case comes from: a ticket, a corpus, an incident.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Tags of this scenario, on top of the file's.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     /// How often this scenario is tried.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trials: Option<u32>,
     /// Changes to the world's state before the trial: JSON Pointer to new value.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub given: BTreeMap<String, Value>,
     /// The one user turn of a single-turn scenario.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub say: Option<String>,
     /// The user turns of a multi-turn scenario.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub turns: Vec<Turn>,
     /// What must (not) have happened when the trial is over.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expect: Vec<Expectation>,
     /// What is attacked and how; adversarial scenarios only.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attack: Option<Attack>,
     /// The attack whose words this lawful scenario shares; shows that the agent is safe without refusing everything.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub twin_of: Option<String>,
     /// Why the scenario is left out for now.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip: Option<String>,
+    /// The record of the incident that this case guards against; incident scenarios only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<String>,
+    /// The file of others that this scenario was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// Where a scenario was imported from, exactly enough to find it again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// The format it was read as; `agentready list imports` names them.
+    pub format: String,
+    /// Name of the file, or id of the run.
+    pub file: String,
+    /// The row, line or JSON Pointer in it.
+    pub row: String,
+    /// The licence of the text, which goes on to hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+    /// `sha256:…` of the file.
+    pub digest: String,
 }
 
 /// One user message and what must hold after the agent answered it.
@@ -85,7 +108,7 @@ pub struct Turn {
     /// The user's words, sent as written.
     pub say: String,
     /// What must hold after this turn.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expect: Vec<Expectation>,
 }
 
@@ -100,7 +123,7 @@ pub struct Attack {
     /// How it persuades, such as `override` or `authority`.
     pub technique: String,
     /// Text that proves exposure when it was sent to the agent in a tool result; needed for every other carrier than `user-turn`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marker: Option<String>,
 }
 
@@ -109,43 +132,43 @@ pub struct Attack {
 #[serde(deny_unknown_fields)]
 pub struct Expectation {
     /// A tool that must have been executed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<String>,
     /// With `call`: arguments that the call must have had; other arguments are free.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub with: Option<BTreeMap<String, Value>>,
     /// With `call` or `never`: CEL over `args`, `result` and `state` that the call must satisfy.
-    #[serde(default, rename = "where")]
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
     /// With `call`: how many such calls; at least one when left out.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<Times>,
     /// Tools that must have been executed in this order; other calls may stand between.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls: Option<Vec<String>>,
     /// With `calls`: no other call may have been executed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exactly: bool,
     /// Tools (patterns with `*`) that must not be executed; category C unless said otherwise.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub never: Option<Vec<String>>,
     /// What the last answer must be like.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<AnswerExpectation>,
     /// CEL over `state` (after), `before`, `calls` and `answer` that must be true.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// What the trial may cost.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetExpectation>,
     /// Whether the case must (true) or must not (false) have been handed to a person.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handoff: Option<bool>,
     /// The agent must answer and must change nothing (a handoff is allowed).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<bool>,
     /// The category of a failure.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fails: Option<Category>,
 }
 
@@ -175,10 +198,10 @@ pub enum Times {
 #[serde(deny_unknown_fields)]
 pub struct Bounds {
     /// Not fewer.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_least: Option<u32>,
     /// Not more.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_most: Option<u32>,
 }
 
@@ -187,22 +210,22 @@ pub struct Bounds {
 #[serde(deny_unknown_fields)]
 pub struct AnswerExpectation {
     /// Texts that must all occur; case does not matter.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contains: Vec<String>,
     /// Texts that must not occur; case does not matter.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excludes: Vec<String>,
     /// A regular expression that must match somewhere.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matches: Option<String>,
     /// The whole answer, white space at the ends aside; a mismatch shows a diff.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub equals: Option<String>,
     /// A JSON Schema that the answer, parsed as JSON, must satisfy.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
     /// CEL over `answer` (text) that must be true.
-    #[serde(default, rename = "where")]
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
 }
 
@@ -211,15 +234,15 @@ pub struct AnswerExpectation {
 #[serde(deny_unknown_fields)]
 pub struct BudgetExpectation {
     /// Steps the agent reports.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
     /// Calls in the ledger, whatever became of them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<u64>,
     /// Tokens the agent or its model reports.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
     /// Time from the first request to the last answer.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<Span>,
 }

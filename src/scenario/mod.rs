@@ -13,8 +13,8 @@ mod names;
 
 pub use compiled::{Expected, PlannedTurn, Scenario};
 pub use format::{
-    AnswerExpectation, Attack, Bounds, BudgetExpectation, Category, Expectation, ScenarioEntry, ScenarioFile, Suite,
-    Times, Turn,
+    AnswerExpectation, Attack, Bounds, BudgetExpectation, Category, Expectation, Origin, ScenarioEntry, ScenarioFile,
+    Suite, Times, Turn,
 };
 pub(crate) use inspection::Inspection;
 pub use load::{load, schema};

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Category, Scenario, Suite, load};
-use crate::source::{Diagnostics, Files, render};
+use super::{Category, Scenario, ScenarioFile, Suite, load};
+use crate::source::{self, Diagnostics, Files, SourceFile, render};
 
 const WORLD: &str = r"
 state: {orders: {}, refunds: {}}
@@ -160,7 +160,7 @@ scenarios:
   neither:
     say: Again.
     expect: [{call: issue_refund}]
-    attack: {goal: g, carrier: user-turn, technique: t}
+    twin_of: over-limit
 ";
     insta::assert_snapshot!(mistakes(&[("a.yaml", golden), ("b.yaml", adversarial), ("c.yaml", incident)]));
 }
@@ -173,6 +173,30 @@ fn twins_are_looked_for_in_all_files() {
     assert!(mistakes(&[("a.yaml", twin)]).contains("there is no scenario `over`"));
     let second = "suite: adversarial\nscenarios:\n  other: {say: a, twin_of: lawful, expect: [{refusal: false}]}\n";
     assert!(mistakes(&[("a.yaml", twin), ("b.yaml", attack), ("c.yaml", second)]).contains("`lawful` is no attack"));
+}
+
+#[test]
+fn an_incident_may_be_an_attack_and_names_its_record() {
+    let entry =
+        "{say: a, incident: INC-7, attack: {goal: g, carrier: user-turn, technique: t}, expect: [{refusal: true}]}";
+    let incident = format!("suite: incident\nscenarios:\n  again: {entry}\n");
+    let read = read(&[("a.yaml", &incident)]).expect("no mistakes");
+    assert_eq!(read[0].incident.as_deref(), Some("INC-7"));
+    let said = said(entry);
+    assert_eq!(said, ["only adversarial scenarios attack", "only incident scenarios guard against an incident"]);
+}
+
+#[test]
+fn a_file_that_was_written_reads_again() {
+    let text = "suite: golden\nworld: worlds/shop.yaml\nscenarios:\n  a:\n    say: \"a\\u202e{{ b }}\"\n    \
+                given: {/orders/1: null}\n    origin: {format: csv, file: f.csv, row: '3', digest: 'sha256:00'}\n    \
+                expect: [{call: issue_refund, times: {at_most: 0}}, {calls: [], exactly: true}, {handoff: false, fails: A}]\n";
+    let file: ScenarioFile = source::load_text(SourceFile::new("a.yaml", text)).expect("no mistakes").value;
+    let value = serde_json::to_value(&file).expect("plain data");
+    let written = source::yaml(&value);
+    assert!(!written.contains("skip") && written.contains("{\"/orders/1\": null}"), "{written}");
+    let again: ScenarioFile = source::load_text(SourceFile::new("b.yaml", written)).expect("no mistakes").value;
+    assert_eq!(serde_json::to_value(&again).expect("plain data"), value);
 }
 
 #[test]

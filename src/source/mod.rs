@@ -3,6 +3,7 @@
 //! Everything people write (manifest, scenario, world, check, profile) takes this one path, so each of them
 //! gets file, line and column, all errors of a file at once, did-you-mean and the same limits. A place inside a
 //! document is named by its route (a JSON Pointer) and resolved to a line here, once.
+//! What is written for people to go on with takes the way back, and reads again as the same value.
 //! Must not know what any file means.
 
 mod decode;
@@ -11,12 +12,14 @@ mod files;
 mod parse;
 mod shape;
 mod tree;
+mod write;
 
 pub use decode::{Loaded, load, load_text};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, render};
 pub use files::{Files, FilesError, MAX_INPUT_BYTES, repository_root};
 pub use parse::{Format, SourceFile};
 pub use tree::{Document, Route};
+pub use write::yaml;
 
 #[cfg(test)]
 mod tests;

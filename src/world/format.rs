@@ -11,16 +11,16 @@ use serde_json::Value;
 #[serde(deny_unknown_fields)]
 pub struct WorldFile {
     /// One line for people.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// The data at the start of each trial.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub state: BTreeMap<String, Value>,
     /// JSON Schema of the state; checked at load and after each effect.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
     /// Secrets that live in the state, by name; seen in an answer or a tool argument they are a category C failure.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub canaries: BTreeMap<String, String>,
     /// What each tool does, by its name in the manifest.
     pub tools: BTreeMap<String, WorldTool>,
@@ -31,28 +31,28 @@ pub struct WorldFile {
 #[serde(deny_unknown_fields)]
 pub struct WorldTool {
     /// One line for the model.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
     /// JSON Schema of the arguments; a call that breaks it is refused.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,
     /// Values with a name for the expressions below, evaluated in the order of their names' dependencies as written.
-    #[serde(default, rename = "let")]
+    #[serde(default, rename = "let", skip_serializing_if = "Vec::is_empty")]
     pub lets: Vec<BTreeMap<String, String>>,
     /// Conditions in order; the first that is false refuses the call.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<Requirement>,
     /// Effects: JSON Pointer (a template over `args`, the lets and `new_id`) to a CEL value.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sets: BTreeMap<String, String>,
     /// JSON Pointers (templates) that the call removes.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removes: Vec<String>,
     /// What the call returns, in CEL over `args`, `state` (after the effects), the lets and `new_id`; `{}` when left out.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returns: Option<String>,
     /// Makes this tool the place where a person approves: the call it grants.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approves: Option<Approval>,
 }
 

@@ -48,6 +48,8 @@ impl Case {
                 attack: None,
                 twin_of: None,
                 skip: None,
+                incident: None,
+                origin: None,
                 location: location(),
             },
             record: TrialRecord {

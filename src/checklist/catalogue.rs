@@ -173,6 +173,17 @@ impl Catalogue {
     }
 }
 
+#[cfg(test)]
+impl Catalogue {
+    /// A catalogue of this one check.
+    pub(super) fn alone(&self, id: &str) -> Self {
+        let entry = self.entries.get(id).expect("a test names a check that exists");
+        let check = OnceLock::from(entry.compiled(id));
+        let own = Entry { name: entry.name.clone(), text: Arc::clone(&entry.text), own: entry.own, check };
+        Self { entries: [(id.to_owned(), own)].into() }
+    }
+}
+
 /// The text of a data file in `checks/`, such as `thresholds.yaml`.
 pub(super) fn data(path: &str) -> Option<SourceFile> {
     let text = CHECKS.get_file(path)?.contents_utf8()?;

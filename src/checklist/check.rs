@@ -95,6 +95,19 @@ impl Check {
     }
 }
 
+#[cfg(test)]
+impl Check {
+    /// The rungs at which it can stand and be unmet at a level of autonomy.
+    pub(super) fn can_fall_short_at(&self, autonomy: Autonomy) -> Vec<Rung> {
+        let defined = |has: &dyn Fn(&Ladder) -> bool| self.ladders.iter().any(has);
+        let refuted = defined(&|ladder| ladder.refuted.is_some()).then_some(Rung::Refuted);
+        let declared = defined(&|ladder| ladder.verified.is_some()).then_some(Rung::Declared);
+        let verified = defined(&|ladder| ladder.proven.is_some()).then_some(Rung::Verified);
+        let rungs = [refuted, Some(Rung::Absent), declared, verified].into_iter().flatten();
+        rungs.filter(|rung| *rung < self.need(autonomy, None)).collect()
+    }
+}
+
 /// `gate.thresholds.golden_scenarios` as a route; a `*` ends it.
 pub(super) fn place(fields: &[String]) -> Route {
     let first = fields.first().map_or("", String::as_str);

@@ -28,4 +28,6 @@ pub use threshold::{Class, Direction, Threshold, ThresholdProblem, Thresholds, U
 pub use waiver::{Waiver, WaiverClaim, WaiverState};
 
 #[cfg(test)]
+mod sound;
+#[cfg(test)]
 mod tests;

@@ -1,131 +1,44 @@
 //! Every shipped check against its own examples, and the tables of rungs, waivers, thresholds and profiles.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, LazyLock},
 };
 
 use proptest::prelude::{ProptestConfig, prop_assert, proptest};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
-    Assessment, Autonomy, Catalogue, CheckFile, Example, ManifestView, Rung, WaiverClaim, WaiverState, assess, explain,
-    list, profiles, resolve, select, show, thresholds,
+    Assessment, Autonomy, Catalogue, Check, CheckFile, Example, ManifestView, Rung, WaiverClaim, WaiverState, assess,
+    explain, list, profiles, resolve, select, show, sound, thresholds,
 };
 use crate::{
     expr::Expr,
-    source::{Files, Location, Route, SourceFile, load_text, render},
+    source::{Diagnostics, Files, SourceFile, load_text, render},
 };
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::embedded);
 
-/// RFC 7396, so that an example can take a key away with null.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    let map = target.as_object_mut().expect("made an object above");
-    for (key, value) in patch {
-        if value.is_null() {
-            map.remove(key);
-        } else {
-            merge(map.entry(key.clone()).or_insert(Value::Null), value);
-        }
-    }
-}
-
-/// The lists that the manifest module derives, in short.
-fn derived(manifest: &Value) -> Value {
-    let entries = |key: &str| manifest.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
-    let named = |kind: &str, name: &str, entry: &Value| {
-        let mut item = entry.as_object().cloned().unwrap_or_default();
-        item.insert("name".to_owned(), json!(name));
-        item.insert("at".to_owned(), json!(format!("/{kind}/{name}")));
-        item
-    };
-    let tools: Vec<Value> = entries("tools").iter().map(|(name, entry)| tool(named("tools", name, entry))).collect();
-    let defaults = manifest.pointer("/identity/credential_defaults").cloned().unwrap_or_else(|| json!({}));
-    let mut credentials = Vec::new();
-    let systems: Vec<Value> = entries("systems")
-        .iter()
-        .map(|(name, entry)| {
-            let mut system = named("systems", name, entry);
-            let held = entry.get("credentials").and_then(Value::as_object).cloned().unwrap_or_default();
-            let held: Vec<Value> = held
-                .iter()
-                .map(|(kind, own)| {
-                    let mut credential = defaults.clone();
-                    merge(&mut credential, own);
-                    let place = format!("/systems/{name}/credentials/{kind}");
-                    merge(&mut credential, &json!({"name": kind, "at": place, "system": name}));
-                    credential
-                })
-                .collect();
-            credentials.extend(held.clone());
-            system.insert("credentials".to_owned(), held.into());
-            Value::Object(system)
-        })
-        .collect();
-    let models: Vec<Value> =
-        entries("models").iter().map(|(name, entry)| Value::Object(named("models", name, entry))).collect();
-    json!({"manifest": manifest, "agent": manifest["agent"], "tools": tools, "systems": systems,
-        "credentials": credentials, "models": models})
-}
-
-fn tool(mut item: Map<String, Value>) -> Value {
-    let declared = item.contains_key("effect");
-    let by_method = || match item.get("endpoint").and_then(Value::as_str) {
-        Some(endpoint) if endpoint.starts_with("GET ") => "read",
-        _ => "destructive",
-    };
-    let effect = item.get("effect").and_then(Value::as_str).map_or_else(|| by_method().to_owned(), str::to_owned);
-    let allow = match item.get("allow") {
-        Some(Value::String(mode)) => json!({"mode": mode}),
-        Some(Value::Object(tiers)) => {
-            let mut tiers = tiers.clone();
-            tiers.insert("mode".to_owned(), json!("tiers"));
-            Value::Object(tiers)
-        }
-        _ => json!({"mode": if effect == "read" { "auto" } else { "approval" }}),
-    };
-    item.insert("effect_declared".to_owned(), json!(declared));
-    item.insert("is_write".to_owned(), json!(effect != "read"));
-    item.insert("effect".to_owned(), json!(effect));
-    item.insert("allow".to_owned(), allow);
-    Value::Object(item)
-}
-
 fn evidence(example: &Example) -> Value {
-    let text = include_str!("sound.yaml");
-    let sound = load_text::<Value>(SourceFile::new("sound.yaml", text)).expect("is YAML").value;
-    let mut manifest = sound["manifest"].clone();
-    if !example.manifest.is_null() {
-        merge(&mut manifest, &example.manifest);
-    }
-    let mut document = derived(&manifest);
-    merge(&mut document, &sound["evidence"]);
-    let numbers = resolve(&BTreeMap::new(), &[]).expect("the defaults resolve").to_json();
-    merge(&mut document, &json!({"thresholds": numbers}));
-    if !example.evidence.is_null() {
-        merge(&mut document, &example.evidence);
-    }
-    document
+    sound::with(example).expect("the merged manifest loads").evidence
 }
 
 fn assessed(document: &Value, waivers: Vec<WaiverClaim>, names: &[&str]) -> Assessment {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let agent = sound::with(&Example::default()).expect("loads");
     let manifest = ManifestView {
-        autonomy: document["agent"]["autonomy"].as_str().expect("given").parse().expect("a level"),
         profiles: select(&names).expect("known"),
-        waivers,
         non_negotiables: vec!["change/versions-pinned".to_owned()],
-        locate: &|route: &Route| Location { file: route.as_str().to_owned(), line: 1, column: 1 },
+        ..agent.view(waivers)
     };
     assess(&CATALOGUE, document, &manifest)
+}
+
+/// An example of a check as the manifest's own profiles see it. Waivers count only where the example states them.
+fn tried(catalogue: &Catalogue, example: &Example) -> Result<Assessment, Diagnostics> {
+    let case = sound::with(example)?;
+    let waivers = if example.manifest.pointer("/gate/waivers").is_some() { case.waivers() } else { Vec::new() };
+    Ok(assess(catalogue, &case.evidence, &case.view(waivers)))
 }
 
 fn result<'a>(assessment: &'a Assessment, id: &str) -> &'a super::CheckResult {
@@ -154,47 +67,114 @@ fn every_shipped_check_loads_and_has_examples_and_sources() {
 
 #[test]
 fn the_sound_agent_meets_every_check() {
-    let assessment = assessed(&evidence(&Example::default()), Vec::new(), &["go-no-go"]);
+    let case = sound::with(&Example::default()).expect("loads");
+    let assessment = assess(&CATALOGUE, &case.evidence, &case.view(case.waivers()));
     let unmet: Vec<_> = assessment.checks.iter().filter(|check| !check.met || check.inconclusive).collect();
     assert!(unmet.is_empty(), "{unmet:#?}\n{:#?}", assessment.findings);
     assert!(assessment.findings.is_empty());
-    assert!(assessment.rules.iter().all(|rule| rule.met), "{:#?}", assessment.rules);
+    let gate = assessed(&case.evidence, Vec::new(), &["go-no-go"]);
+    assert!(gate.rules.iter().all(|rule| rule.met), "{:#?}", gate.rules);
+}
+
+/// What the examples of one check say, and what is wrong with them.
+#[derive(Default)]
+struct Trial {
+    said: Vec<String>,
+    wrong: Vec<String>,
+}
+
+impl Trial {
+    fn of(check: &Check) -> Self {
+        let alone = CATALOGUE.alone(&check.id);
+        let mut trial = Self::default();
+        let mut seen = BTreeSet::new();
+        for (index, example) in check.file.examples.trips.iter().enumerate() {
+            match tried(&alone, example) {
+                Ok(assessment) => {
+                    seen.insert(trial.trips(check, (index, example), &assessment));
+                }
+                Err(problems) => trial.wrong.push(format!("{} trips {index}: {problems}", check.id)),
+            }
+        }
+        for (index, example) in check.file.examples.passes.iter().enumerate() {
+            match tried(&alone, example) {
+                Ok(assessment) if result(&assessment, &check.id).met => {}
+                Ok(assessment) => {
+                    let seen = result(&assessment, &check.id);
+                    let said = assessment.findings.iter().filter(|f| f.check.split('#').next() == Some(&check.id));
+                    let said: Vec<&str> = said.map(|finding| finding.message.as_str()).collect();
+                    let (rung, needed) = (seen.rung, seen.needed);
+                    trial.wrong.push(format!("{} passes {index}: {rung} of {needed}: {}", check.id, said.join("; ")));
+                }
+                Err(problems) => trial.wrong.push(format!("{} passes {index}: {problems}", check.id)),
+            }
+        }
+        let missing = check.can_fall_short_at(Autonomy::Autopilot).into_iter().filter(|rung| !seen.contains(rung));
+        trial.wrong.extend(missing.map(|rung| format!("{} has no example that trips it at {rung}", check.id)));
+        trial
+    }
+
+    fn trips(&mut self, check: &Check, (index, example): (usize, &Example), assessment: &Assessment) -> Rung {
+        let seen = result(assessment, &check.id);
+        if seen.met || seen.inconclusive != example.inconclusive {
+            let (rung, needed, doubt) = (seen.rung, seen.needed, seen.inconclusive);
+            let text = format!("{rung} of {needed}, inconclusive: {doubt}, {}", seen.evidence);
+            self.wrong.push(format!("{} trips {index}: {text}", check.id));
+        }
+        let doubt = if seen.inconclusive { ", inconclusive" } else { "" };
+        let own = assessment.findings.iter().filter(|f| f.check.split('#').next() == Some(&check.id));
+        let own: Vec<String> = own
+            .map(|finding| {
+                let rungs = format!("{} of {}{doubt}", seen.rung, seen.needed);
+                format!("{} ({rungs})\n  {}\n  at {}", finding.check, finding.message, finding.location.file)
+            })
+            .collect();
+        if own.is_empty() {
+            self.wrong.push(format!("{} trips {index} without a finding", check.id));
+        }
+        self.said.extend(own);
+        seen.rung
+    }
 }
 
 #[test]
 fn every_check_trips_and_passes_as_its_examples_say() {
-    let catalogue = Catalogue::embedded();
-    let mut said = Vec::new();
-    let mut wrong = Vec::new();
-    for check in catalogue.all() {
-        for (index, example) in check.file.examples.trips.iter().enumerate() {
-            let assessment = assessed(&evidence(example), Vec::new(), &["go-no-go"]);
-            let seen = result(&assessment, &check.id);
-            if seen.met || seen.inconclusive != example.inconclusive {
-                wrong.push(format!("{} trips {index}: {seen:#?}", check.id));
-            }
-            let doubt = if seen.inconclusive { ", inconclusive" } else { "" };
-            let own = assessment.findings.iter().filter(|f| f.check.split('#').next() == Some(&check.id));
-            for finding in own {
-                said.push(format!(
-                    "{} ({} of {}{doubt})\n  {}\n  at {}",
-                    finding.check, seen.rung, seen.needed, finding.message, finding.location.file
-                ));
-            }
-            if !assessment.findings.iter().any(|f| f.check.starts_with(&check.id)) {
-                wrong.push(format!("{} trips {index} without a finding", check.id));
-            }
-        }
-        for (index, example) in check.file.examples.passes.iter().enumerate() {
-            let assessment = assessed(&evidence(example), Vec::new(), &["go-no-go"]);
-            let seen = result(&assessment, &check.id);
-            if !seen.met {
-                wrong.push(format!("{} passes {index}: {seen:#?}\n{:#?}", check.id, assessment.findings));
-            }
-        }
-    }
+    let checks: Vec<Arc<Check>> = CATALOGUE.all().collect();
+    let (left, right) = checks.split_at(checks.len() / 2);
+    let tried = |checks: &[Arc<Check>]| checks.iter().map(|check| Trial::of(check)).collect::<Vec<_>>();
+    let trials = std::thread::scope(|scope| {
+        let other = scope.spawn(|| tried(right));
+        let mut trials = tried(left);
+        trials.extend(other.join().expect("an example does not panic"));
+        trials
+    });
+    let wrong: Vec<String> = trials.iter().flat_map(|trial| trial.wrong.clone()).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let said: Vec<String> = trials.into_iter().flat_map(|trial| trial.said).collect();
     insta::assert_snapshot!("findings", said.join("\n"));
+}
+
+#[test]
+fn every_check_is_asked_of_every_fixture() {
+    for (name, folder, manifest) in [
+        ("minimal", "manifests", "minimal.yaml"),
+        ("demo", "demo", "agentready.yaml"),
+        ("selftest", "selftest", "agentready.yaml"),
+    ] {
+        let case = sound::fixture(folder, manifest);
+        let assessment = assess(&CATALOGUE, &case.evidence, &case.view(case.waivers()));
+        let rows = assessment.checks.iter().map(|check| {
+            let doubt = if check.inconclusive { ", inconclusive" } else { "" };
+            let head = match (check.applies, check.met) {
+                (false, _) => format!("{}: does not apply", check.id),
+                (true, true) => format!("{}: {}", check.id, check.rung),
+                (true, false) => format!("{}: {} of {}{doubt}", check.id, check.rung, check.needed),
+            };
+            let own = assessment.findings.iter().filter(|f| f.check.split('#').next() == Some(&check.id));
+            own.fold(head, |text, finding| format!("{text}\n  {}: {}", finding.location.file, finding.message))
+        });
+        insta::assert_snapshot!(format!("fixture-{name}"), rows.collect::<Vec<_>>().join("\n"));
+    }
 }
 
 #[test]

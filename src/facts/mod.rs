@@ -14,6 +14,7 @@ mod table;
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::source::{Files, FilesError, SourceFile, load_text};
@@ -22,7 +23,8 @@ pub use lock::{LockError, LockFile, is_snapshot};
 pub use prose::anchor;
 
 /// What the caller fetched from addresses that the manifest names.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Fetched {
     /// The document at [`oidc_url`], or why there is none; nothing when it was not asked for.
     pub oidc: Option<Result<Value, String>>,

@@ -43,7 +43,16 @@ impl Manifest {
 
 /// Reads a manifest; all mistakes of its shape at once, else all mistakes of its references at once.
 pub fn load(files: &Files, name: &str) -> Result<Manifest, Diagnostics> {
-    let Loaded { value: mut raw, document } = source::load::<ManifestFile>(files, name)?;
+    let Loaded { value, document } = source::load::<ManifestFile>(files, name)?;
+    related(value, document)
+}
+
+/// Reads `claims` as if they stood in `document`, whose places and text they keep.
+pub fn read(document: &Document, claims: &Value) -> Result<Manifest, Diagnostics> {
+    related(source::decode(document, claims)?, document.clone())
+}
+
+fn related(mut raw: ManifestFile, document: Document) -> Result<Manifest, Diagnostics> {
     let problems = references::check(&raw, &document);
     if !problems.is_empty() {
         return Err(Diagnostics(problems));

@@ -10,6 +10,12 @@ fn fixture(name: &str) -> Result<Manifest, Diagnostics> {
     load(&Files::disk(&folder, false), name)
 }
 
+/// The manifest with every field that a check reads.
+fn complete() -> Manifest {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/complete");
+    load(&Files::disk(&folder, false), "agentready.yaml").expect("the complete manifest reads")
+}
+
 fn read(text: &str) -> Result<Manifest, Diagnostics> {
     let texts = BTreeMap::from([("agentready.yaml".to_owned(), text.into())]);
     load(&Files::texts(texts), "agentready.yaml")
@@ -44,14 +50,14 @@ fn dangling_references_are_shown_all_at_once() {
 
 #[test]
 fn yaml_and_toml_give_the_same_model() {
-    let yaml = serde_json::to_value(fixture("complete.yaml").expect("YAML reads").raw).expect("plain");
+    let yaml = serde_json::to_value(complete().raw).expect("plain");
     let toml = serde_json::to_value(fixture("complete.toml").expect("TOML reads").raw).expect("plain");
     assert_eq!(yaml, toml);
 }
 
 #[test]
 fn the_model_keeps_every_leaf_of_the_complete_manifest() {
-    let manifest = fixture("complete.yaml").expect("reads");
+    let manifest = complete();
     let kept = serde_json::to_value(&manifest.raw).expect("plain");
     let mut leaves = 0;
     every_leaf(&manifest.document.value(), &Route::root(), &mut |route, leaf| {
@@ -171,8 +177,9 @@ fn the_schema_accepts_what_loads_and_is_a_valid_schema() {
     assert!(jsonschema::meta::is_valid(&schema));
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     let validator = jsonschema::validator_for(&schema).expect("compiles");
-    for name in ["complete.yaml", "complete.toml", "minimal.yaml"] {
-        let value = fixture(name).expect(name).document.value();
+    let others = ["complete.toml", "minimal.yaml"].map(|name| fixture(name).expect(name));
+    for manifest in [complete()].iter().chain(&others) {
+        let (name, value) = (&manifest.name, manifest.document.value());
         let errors: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{name}: {errors:?}");
     }
@@ -185,7 +192,7 @@ fn the_evidence_of_the_minimal_manifest() {
 
 #[test]
 fn effects_and_allowances_are_normalised() {
-    let document = evidence(&fixture("complete.yaml").expect("reads"));
+    let document = evidence(&complete());
     let get_order = tool(&document, "get_order");
     assert_eq!((&get_order["effect"], &get_order["effect_from"]), (&json!("read"), &json!("endpoint")));
     assert_eq!(get_order["effect_declared"], false);

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{Diagnostic, Diagnostics, Document, Files, Route, SourceFile, parse::parse, shape};
 
@@ -23,22 +24,24 @@ pub fn load<T: DeserializeOwned + JsonSchema>(files: &Files, name: &str) -> Resu
 /// Parses, checks and decodes a text.
 pub fn load_text<T: DeserializeOwned + JsonSchema>(file: SourceFile) -> Result<Loaded<T>, Diagnostics> {
     let document = parse(file)?;
-    let json = document.value();
-    let problems = shape::check::<T>(&document, &json);
+    let value = decode(&document, &document.value())?;
+    Ok(Loaded { value, document })
+}
+
+/// Checks and decodes `json`, which is or stands for what `document` says; problems get their places in it.
+pub fn decode<T: DeserializeOwned + JsonSchema>(document: &Document, json: &Value) -> Result<T, Diagnostics> {
+    let problems = shape::check::<T>(document, json);
     if !problems.is_empty() {
         return Err(Diagnostics(problems));
     }
-    match serde_path_to_error::deserialize(&json) {
-        Ok(value) => Ok(Loaded { value, document }),
-        Err(error) => {
-            let route = error.path().iter().fold(Route::root(), |route, segment| match segment {
-                serde_path_to_error::Segment::Seq { index } => route.join(index),
-                serde_path_to_error::Segment::Map { key } => route.join(key),
-                serde_path_to_error::Segment::Enum { variant } => route.join(variant),
-                serde_path_to_error::Segment::Unknown => route,
-            });
-            let span = document.span(&route);
-            Err(Diagnostic::error(error.into_inner().to_string()).at(document.file(), span).into())
-        }
-    }
+    serde_path_to_error::deserialize(json).map_err(|error| {
+        let route = error.path().iter().fold(Route::root(), |route, segment| match segment {
+            serde_path_to_error::Segment::Seq { index } => route.join(index),
+            serde_path_to_error::Segment::Map { key } => route.join(key),
+            serde_path_to_error::Segment::Enum { variant } => route.join(variant),
+            serde_path_to_error::Segment::Unknown => route,
+        });
+        let span = document.span(&route);
+        Diagnostic::error(error.into_inner().to_string()).at(document.file(), span).into()
+    })
 }

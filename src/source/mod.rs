@@ -14,7 +14,7 @@ mod shape;
 mod tree;
 mod write;
 
-pub use decode::{Loaded, load, load_text};
+pub use decode::{Loaded, decode, load, load_text};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, render};
 pub use files::{Files, FilesError, MAX_INPUT_BYTES, repository_root};
 pub use parse::{Format, SourceFile};

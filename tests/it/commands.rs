@@ -97,7 +97,7 @@ fn every_schema_is_printed() {
 #[test]
 fn a_manifest_alone_never_gets_go() {
     let bench = Bench::new();
-    bench.write("agentready.yaml", include_str!("../../fixtures/manifests/complete.yaml"));
+    bench.write("agentready.yaml", include_str!("../../fixtures/complete/agentready.yaml"));
     let done = bench.run(&["check", "--static", "--format", "json=report.json"]);
     assert_eq!(done.code, 1, "{}", done.all());
     let report = bench.json("report.json");

@@ -24,7 +24,7 @@ for what in manifest scenario world check report; do
   "$agentready" schema "$what" >"$work/$what.json"
   check "schema $what is a JSON Schema" check-jsonschema --check-metaschema "$work/$what.json"
 done
-check "complete manifest" check-jsonschema --schemafile "$work/manifest.json" fixtures/manifests/complete.yaml
+check "complete manifest" check-jsonschema --schemafile "$work/manifest.json" fixtures/complete/agentready.yaml
 check "complete manifest in TOML" check-jsonschema --schemafile "$work/manifest.json" fixtures/manifests/complete.toml
 check "minimal manifest" check-jsonschema --schemafile "$work/manifest.json" fixtures/manifests/minimal.yaml
 check "wrong manifest is refused" bash -c '! check-jsonschema --schemafile "$1" fixtures/manifests/wrong.yaml' _ "$work/manifest.json"

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     catalogue::Catalogue,
     check::Check,
-    evaluate::{Evidence, Standing, stand, without_nulls},
+    evaluate::{Evidence, Standing, beside, stand, without_nulls},
     profile::{Profile, RuleResult},
     rung::{Autonomy, Rung, Severity},
     waiver::{self, Waiver, WaiverClaim, WaiverState, Weighed},
@@ -111,7 +111,7 @@ pub fn assess(catalogue: &Catalogue, evidence: &Value, manifest: &ManifestView<'
     let known = without_nulls(evidence);
     let asked = Evidence::new(&known);
     let checks: Vec<(Arc<Check>, Rung)> = catalogue.all().map(|check| needed(check, manifest)).collect();
-    let standings = stand_all(&checks, &asked, manifest.autonomy);
+    let standings = stand_all(&checks, &asked, manifest);
     let mut judged: Vec<Judged> = checks
         .into_iter()
         .zip(standings)
@@ -137,18 +137,30 @@ fn needed(check: Arc<Check>, manifest: &ManifestView<'_>) -> (Arc<Check>, Rung) 
 }
 
 /// Asks the checks on all cores: each looks at the evidence alone, so the order changes nothing.
-fn stand_all(checks: &[(Arc<Check>, Rung)], evidence: &Evidence<'_>, autonomy: Autonomy) -> Vec<Standing> {
+fn stand_all(checks: &[(Arc<Check>, Rung)], evidence: &Evidence<'_>, manifest: &ManifestView<'_>) -> Vec<Standing> {
+    let (autonomy, profiles) = (manifest.autonomy, &manifest.profiles);
     let shares = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 8);
     let mut standings: Vec<(usize, Standing)> = std::thread::scope(|scope| {
         let ask = |share| {
             let own = checks.iter().enumerate().skip(share).step_by(shares);
-            own.map(|(at, (check, needed))| (at, stand(check, evidence, autonomy, *needed))).collect::<Vec<_>>()
+            own.map(|(at, (check, needed))| {
+                let standing = unasked(check, profiles).map(beside);
+                (at, standing.unwrap_or_else(|| stand(check, evidence, autonomy, *needed)))
+            })
+            .collect::<Vec<_>>()
         };
         let workers: Vec<_> = (0..shares).map(|share| scope.spawn(move || ask(share))).collect();
         workers.into_iter().flat_map(|worker| worker.join().expect("asking a check does not panic")).collect()
     });
     standings.sort_by_key(|(at, _)| *at);
     standings.into_iter().map(|(_, standing)| standing).collect()
+}
+
+/// Why no active profile asks for a check.
+fn unasked(check: &Check, profiles: &[Profile]) -> Option<String> {
+    let asking = &check.file.profiles;
+    let is_asked = profiles.iter().any(|profile| profile.asks(asking));
+    (!is_asked).then(|| format!("not demanded: only profile {} asks for it", asking.join(" or ")))
 }
 
 struct Judged {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     format::{CheckFile, Part},
+    profile,
     rung::{Autonomy, Rung, Severity},
 };
 use crate::{
@@ -66,6 +67,7 @@ impl Check {
         } else {
             file.parts.iter().filter_map(|(name, part)| parser.part(file, name, part)).collect()
         };
+        parser.profiles(&file.profiles);
         let root = Route::root();
         let applies = parser.expr(&root.join("applies"), file.applies.as_deref());
         let seen = file.seen.as_deref().and_then(|text| parser.template(&root.join("seen"), text));
@@ -120,6 +122,13 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
+    fn profiles(&mut self, named: &[String]) {
+        let known = profile::names();
+        for (at, name) in named.iter().enumerate().filter(|(_, name)| !known.contains(&name.as_str())) {
+            self.slip(&Route::root().join("profiles").join(at), &format!("there is no profile `{name}`"));
+        }
+    }
+
     fn whole(&mut self, file: &CheckFile) -> Option<Ladder> {
         if file.declared.is_none() {
             let document = &self.loaded.document;

@@ -156,7 +156,8 @@ fn shared_doubt<'a>(doubts: impl Iterator<Item = Option<&'a String>>) -> Option<
     all?.first().map(|doubt| (*doubt).clone())
 }
 
-fn beside(evidence: String) -> Standing {
+/// How a check stands that is not asked, and why.
+pub(super) fn beside(evidence: String) -> Standing {
     Standing { applies: false, rung: Rung::Absent, unsure: None, evidence, parts: Vec::new() }
 }
 

@@ -82,6 +82,9 @@ impl Explanation {
             writeln!(f, "\nAsked of each of")?;
             expression(f, Some(each))?;
         }
+        if !file.profiles.is_empty() {
+            writeln!(f, "\nAsked for by profile {} only", file.profiles.join(" or "))?;
+        }
         for (level, severity) in &file.severity_for {
             writeln!(f, "\nWeighs {severity} for {level}")?;
         }

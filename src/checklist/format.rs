@@ -25,6 +25,10 @@ pub struct CheckFile {
     /// Levels of autonomy it speaks to; all when left out.
     #[serde(default = "all_levels")]
     pub autonomy: Vec<Autonomy>,
+    /// Profiles that ask for it; it is asked of every agent when left out, else only where one of them (or
+    /// `advisory`) is active.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<String>,
     /// Whether it applies to this agent; true when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applies: Option<String>,

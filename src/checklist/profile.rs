@@ -101,6 +101,11 @@ fn shipped(file: SourceFile) -> ProfileFile {
     load_text(file).expect("a test loads every shipped profile").value
 }
 
+/// The names of all profiles, those of later versions too.
+pub(super) fn names() -> Vec<&'static str> {
+    catalogue::profile_names().into_iter().chain(LATER).collect()
+}
+
 /// Looks up the profiles that a manifest or a flag names; all unknown names at once.
 pub fn select(names: &[String]) -> Result<Vec<Profile>, Vec<UnknownProfile>> {
     let shipped = profiles();
@@ -122,6 +127,11 @@ pub fn select(names: &[String]) -> Result<Vec<Profile>, Vec<UnknownProfile>> {
 }
 
 impl Profile {
+    /// Whether a check that only some profiles ask for is asked under this one; `advisory` shows everything.
+    pub(super) fn asks(&self, profiles: &[String]) -> bool {
+        profiles.is_empty() || self.base().is_none() || profiles.contains(&self.name)
+    }
+
     /// The seed list whose majors it demands; a profile of a later version still demands every blocker.
     pub(super) fn base(&self) -> Option<&str> {
         match &self.file {

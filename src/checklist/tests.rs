@@ -351,6 +351,31 @@ fn profiles_demand_what_their_list_demands() {
 }
 
 #[test]
+fn a_check_of_some_profiles_is_asked_under_them_only() {
+    let text = "title: T\nwhy: W.\nseverity: blocker\nprofiles: [enterprise]\ndeclared: has(agent.seal)\nfinding: F.\n\
+                fix: X.\nsources: [house/1]\n";
+    let files = Files::texts([("c/team/seal.yaml".to_owned(), Arc::from(text))].into());
+    let catalogue = Catalogue::embedded().with_folder(&files, "c").expect("loads");
+    let document = evidence(&Example::default());
+    let agent = sound::with(&Example::default()).expect("loads");
+    for (name, applies, demanded) in [("go-no-go", false, false), ("advisory", true, false), ("enterprise", true, true)]
+    {
+        let view = ManifestView { profiles: select(&[name.to_owned()]).expect("known"), ..agent.view(Vec::new()) };
+        let assessment = assess(&catalogue, &document, &view);
+        let seen = result(&assessment, "team/seal");
+        assert_eq!((seen.applies, seen.demanded), (applies, demanded), "{name}");
+        assert_eq!(assessment.findings.iter().any(|finding| finding.check == "team/seal"), applies, "{name}");
+        assert_eq!(seen.evidence.starts_with("not demanded: only profile enterprise"), !applies, "{name}");
+    }
+    let shown = explain(&catalogue, "team/seal").expect("exists").to_string();
+    assert!(shown.contains("Asked for by profile enterprise only"), "{shown}");
+    let wrong = text.replace("[enterprise]", "[enterprize]");
+    let files = Files::texts([("c/team/seal.yaml".to_owned(), Arc::from(wrong.as_str()))].into());
+    let problems = Catalogue::embedded().with_folder(&files, "c").expect_err("no such profile");
+    assert!(render(&problems.0, false).contains("there is no profile `enterprize`"));
+}
+
+#[test]
 fn a_check_is_explained_in_full() {
     let catalogue = Catalogue::embedded();
     let shown = explain(&catalogue, "identity/human-owner").expect("exists");

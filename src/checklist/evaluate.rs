@@ -79,7 +79,7 @@ impl<'d> Evidence<'d> {
 
     /// The JSON of a member of one of the document's lists.
     fn member(&self, list: &str, position: usize) -> Option<&'d Value> {
-        self.document.get(list)?.get(position)
+        list.split('.').try_fold(self.document, |found, key| found.get(key))?.get(position)
     }
 
     fn fill(&self, template: &Template, extra: &[(&str, Value)]) -> Option<String> {

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use cel::{
     Context, DeclarationError, ExecutionError, FunctionContext, IdedExpr, Value as Cel,
     common::{
-        types::{CelBool, CelList},
+        types::{CelBool, CelList, CelMap, CelMapKey},
         value::{CowVal, Val},
     },
     context::VariableResolver,
@@ -128,15 +128,15 @@ impl<'p> Scope<'p> {
         Scope { context }
     }
 
-    /// An item of a list that is bound in this scope.
-    pub fn item<'b>(&'b self, name: &'b str, list: &str, position: usize) -> Option<Item<'b>> {
-        match self.context.get_variable(list)? {
-            CowVal::Borrowed(list) => {
-                let value = list.downcast_ref::<CelList<'_>>()?.inner().get(position)?;
-                Some(Item { name, value: value.as_ref() })
-            }
-            CowVal::Owned(_) => None,
+    /// An item of a list that is bound in this scope; `facts.files` is the list `files` of the map `facts`.
+    pub fn item<'b>(&'b self, name: &'b str, list: &'b str, position: usize) -> Option<Item<'b>> {
+        let mut keys = list.split('.');
+        let CowVal::Borrowed(mut found) = self.context.get_variable(keys.next()?)? else { return None };
+        for key in keys {
+            found = found.downcast_ref::<CelMap<'_>>()?.inner().get(&CelMapKey::String(key.into()))?.as_ref();
         }
+        let value = found.downcast_ref::<CelList<'_>>()?.inner().get(position)?;
+        Some(Item { name, value: value.as_ref() })
     }
 
     /// Binds a JSON value to a name.

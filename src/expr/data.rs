@@ -13,7 +13,7 @@ use cel::{
 };
 use serde_json::Value;
 
-use super::ExprError;
+use super::{ExprError, shared::Shared};
 
 /// A value of the language.
 pub(super) type Data<'v> = Box<dyn Val + 'v>;
@@ -39,13 +39,13 @@ fn made<'j, 'v>(value: &'j Value, text: &impl Fn(&'j str) -> CelString<'v>) -> D
         },
         Value::String(leaf) => Box::new(text(leaf)),
         Value::Array(items) => {
-            Box::new(CelList::from(items.iter().map(|item| made(item, text)).collect::<Vec<Data<'v>>>()))
+            Shared::boxed(CelList::from(items.iter().map(|item| made(item, text)).collect::<Vec<Data<'v>>>()))
         }
         Value::Object(entries) => {
             let entry = |(key, value): (&'j String, &'j Value)| (CelMapKey::String(text(key)), made(value, text));
             let mut map = CelMap::default().into_inner();
             map.extend(entries.iter().map(entry));
-            Box::new(CelMap::from(map))
+            Shared::boxed(CelMap::from(map))
         }
     }
 }

@@ -56,7 +56,7 @@ impl Items {
 
 impl Simple {
     fn of(source: &str) -> Option<Self> {
-        if is_name(source) {
+        if is_path(source) {
             return Some(Self { list: source.to_owned(), condition: None });
         }
         let (list, rest) = source.split_once(".filter(")?;
@@ -64,7 +64,7 @@ impl Simple {
         let item = item.trim();
         // What follows a closed filter leaves its parentheses unbalanced here, which is no expression.
         let condition = Expr::parse(condition).ok()?;
-        (is_name(list) && is_name(item))
+        (is_path(list) && is_name(item))
             .then(|| Self { list: list.to_owned(), condition: Some((item.to_owned(), condition)) })
     }
 
@@ -87,6 +87,10 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+fn is_path(text: &str) -> bool {
+    text.split('.').all(is_name)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -96,8 +100,10 @@ mod tests {
     #[test]
     fn the_short_way_gives_what_the_expression_gives() {
         let tools = json!([{"name": "a", "n": 1}, {"name": "b", "n": 2}]);
+        let facts = json!({"more": {"tools": tools}});
         let mut scope = Scope::new();
         scope.lend("tools", &tools);
+        scope.lend("facts", &facts);
         for (source, is_short) in [
             ("tools", true),
             ("tools.filter(t, t.n > 1)", true),
@@ -106,6 +112,9 @@ mod tests {
             ("tools.filter(t, t.n > 1) + tools.filter(t, t.n < 2)", false),
             ("tools.map(t, {'name': t.name})", false),
             ("tools.filter(t, t.missing)", true),
+            ("facts.more.tools", true),
+            ("facts.more.tools.filter(t, t.n > 1)", true),
+            ("facts.more.gone", false),
             ("size(tools)", false),
         ] {
             let whole = Expr::parse(source).expect("an expression");

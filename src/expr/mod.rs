@@ -7,6 +7,7 @@
 mod cel;
 mod data;
 mod items;
+mod shared;
 mod template;
 
 pub use self::cel::{Expr, ExprError, Item, Scope};

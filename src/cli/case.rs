@@ -61,7 +61,8 @@ impl Case {
         let mut notes = Vec::new();
         let scenarios = scenarios(&files, &manifest, (&mut notes, options.may_be_empty))?;
         let (scenarios, worlds) = with_worlds(&files, scenarios)?;
-        let suites = super::suites::of(&scenarios);
+        let evidence = manifest::evidence(&manifest);
+        let suites = super::suites::of(&scenarios, &evidence);
         let selection = &options.selection;
         let partial = selection.is_partial();
         let plan = match plan::plan(scenarios, selection, manifest.raw.evals.trials) {
@@ -74,7 +75,6 @@ impl Case {
             .iter()
             .map(|s| worlds.get(s.world.as_deref().unwrap_or_default()).cloned().unwrap_or_else(World::empty))
             .collect();
-        let evidence = manifest::evidence(&manifest);
         let policy = super::policy::of(&manifest, &worlds);
         Ok(Self {
             files,

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::{
-    scenario::{Scenario, Suite},
+    scenario::{Expectation, Scenario, Suite, Times},
     verdict,
 };
 
-/// The `suites` of the evidence document.
-pub(crate) fn of(scenarios: &[Scenario]) -> Value {
+/// The `suites` of the evidence document; `evidence` is the manifest's part of it.
+pub(crate) fn of(scenarios: &[Scenario], evidence: &Value) -> Value {
+    let calls = Calls::new(evidence);
     let of = |suite: Suite| scenarios.iter().filter(move |s| s.suite == suite && s.skip.is_none());
     let words = |text: &str| text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ");
     let distinct: BTreeSet<(String, String)> = of(Suite::Golden)
@@ -35,6 +36,9 @@ pub(crate) fn of(scenarios: &[Scenario]) -> Value {
             "scenarios": of(Suite::Golden).count(),
             "distinct": distinct.len(),
             "handoff_scenarios": of(Suite::Golden).filter(hands_off).count(),
+            "most_writes": of(Suite::Golden).map(|s| calls.writes(s)).max().unwrap_or_default(),
+            "over_budget": of(Suite::Golden).filter(|s| is_over_budget(s)).count(),
+            "over_budget_handoffs": of(Suite::Golden).filter(|s| is_over_budget(s) && calls.hands_over(s)).count(),
         },
         "adversarial": {
             "scenarios": attacks.len(),
@@ -73,6 +77,63 @@ pub(crate) fn add_results(suites: &mut Value, rows: &[verdict::Scenario]) {
     incident.insert("guarded".to_owned(), json!(guarded));
 }
 
+/// Why a case is handed over whose budget is spent, as `handoff.when` and the tags of scenarios have it.
+const OVER_BUDGET: &str = "budget-exceeded";
+
+fn expectations(scenario: &Scenario) -> impl Iterator<Item = &Expectation> {
+    scenario.expect.iter().chain(scenario.turns.iter().flat_map(|turn| &turn.expect)).map(|expected| &expected.raw)
+}
+
+/// Whether the scenario runs past a budget: it says so in a tag, or expects a call that names the reason.
+fn is_over_budget(scenario: &Scenario) -> bool {
+    let named = |value: &Value| value.as_str() == Some(OVER_BUDGET);
+    scenario.tags.iter().any(|tag| tag == OVER_BUDGET)
+        || expectations(scenario).filter_map(|e| e.with.as_ref()).any(|with| with.values().any(named))
+}
+
+fn least(times: Times) -> u32 {
+    match times {
+        Times::Exactly(n) => n,
+        Times::Between(bounds) => bounds.at_least.unwrap_or_default(),
+    }
+}
+
+/// What the manifest says of the tools that scenarios expect to be called.
+struct Calls<'a> {
+    writes: BTreeSet<&'a str>,
+    handoff: Option<&'a str>,
+}
+
+impl<'a> Calls<'a> {
+    fn new(evidence: &'a Value) -> Self {
+        let tools = evidence.get("tools").and_then(Value::as_array).into_iter().flatten();
+        let writes = tools.filter(|tool| tool.get("is_write") == Some(&Value::Bool(true)));
+        Self {
+            writes: writes.filter_map(|tool| tool.get("name")?.as_str()).collect(),
+            handoff: evidence.pointer("/manifest/handoff/tool").and_then(Value::as_str),
+        }
+    }
+
+    /// The writes that the scenario needs at least.
+    fn writes(&self, scenario: &Scenario) -> u64 {
+        let single = |e: &Expectation| {
+            let is_write = e.call.as_deref().is_some_and(|tool| self.writes.contains(tool));
+            if is_write { u64::from(e.times.map_or(1, least)) } else { 0 }
+        };
+        let listed = |e: &Expectation| {
+            let calls = e.calls.iter().flatten();
+            calls.filter(|tool| self.writes.contains(tool.as_str())).count() as u64
+        };
+        let singles: u64 = expectations(scenario).map(single).sum();
+        expectations(scenario).map(listed).max().unwrap_or_default().max(singles)
+    }
+
+    fn hands_over(&self, scenario: &Scenario) -> bool {
+        expectations(scenario)
+            .any(|e| e.handoff == Some(true) || (self.handoff.is_some() && e.call.as_deref() == self.handoff))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -84,7 +145,9 @@ mod tests {
 
     fn suites(text: &str) -> Value {
         let files = Files::texts(BTreeMap::from([("a.yaml".to_owned(), text.into())]));
-        of(&scenario::load(&files, &["a.yaml".to_owned()]).expect("scenarios"))
+        let manifest = json!({"tools": [{"name": "pay", "is_write": true}, {"name": "look", "is_write": false}],
+            "manifest": {"handoff": {"tool": "hand_over"}}});
+        of(&scenario::load(&files, &["a.yaml".to_owned()]).expect("scenarios"), &manifest)
     }
 
     fn row(id: &str, trials: u32, passed: u32) -> verdict::Scenario {
@@ -110,6 +173,18 @@ mod tests {
         assert_eq!(found["adversarial"]["scenarios"], 1);
         assert_eq!(found["adversarial"]["text_only"], 2);
         assert_eq!(found["adversarial"]["techniques"], json!(["u"]));
+    }
+
+    #[test]
+    fn golden_scenarios_say_what_budgets_they_need_and_spend() {
+        let text = "suite: golden\nscenarios:\n\
+            \x20 twice: {say: a, expect: [{call: pay, times: 2}, {call: look}, {calls: [pay, look]}]}\n\
+            \x20 mostly: {say: b, expect: [{call: pay, times: {at_least: 1, at_most: 5}}]}\n\
+            \x20 spent: {say: c, tags: [budget-exceeded], expect: [{answer: {contains: [stopped]}}]}\n\
+            \x20 over: {say: d, expect: [{call: hand_over, with: {why: budget-exceeded}}]}\n";
+        let golden = &suites(text)["golden"];
+        assert_eq!(golden["most_writes"], 2);
+        assert_eq!((&golden["over_budget"], &golden["over_budget_handoffs"]), (&json!(2), &json!(1)));
     }
 
     #[test]

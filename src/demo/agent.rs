@@ -1,11 +1,14 @@
 //! The loop: model step, policy gate, tool call over HTTP, until the model answers or a cap is reached.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
     flaw::Flaw,
     impairment::{Impairment, Proposed},
+    limits::{LIMITS, Meter},
     model::{self, Observation, Seen, Step},
     policy::{self, Known, Ruling, Spent, Why},
     request::Request,
@@ -31,11 +34,19 @@ pub(super) struct Session {
 pub(super) struct Tools {
     pub(super) http: reqwest::Client,
     pub(super) url: String,
+    pub(super) meter: Arc<Meter>,
 }
 
 impl Tools {
     async fn call(&self, tool: &str, args: &Value) -> Seen {
-        let sent = self.http.post(format!("{}/{tool}", self.url)).json(args).send().await;
+        let clients = &LIMITS.clients;
+        let place = format!("{}/{tool}", self.url);
+        if self.meter.is_open(&place, clients) {
+            return Seen::Refused("the tool keeps failing and is left alone for a while".to_owned());
+        }
+        self.meter.keep_pace(clients).await;
+        let sent = self.http.post(&place).json(args).send().await;
+        self.meter.note(&place, sent.as_ref().map_or(true, |answer| answer.status().is_server_error()), clients);
         let Ok(response) = sent else { return Seen::Refused("the tool can't be reached".to_owned()) };
         let fine = response.status().is_success();
         let body: Value = response.json().await.unwrap_or_default();

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     flaw::Flaw,
+    limits::LIMITS,
     model::{Observation, Seen},
     money,
     policy::{self, Ruling, Spent},
@@ -61,7 +62,10 @@ impl Impairment {
         match call.tool.as_str() {
             "issue_refund" => self.bend_refund(call, seen),
             "get_order" if self.has(Flaw::IgnoresBudget) => {
-                vec![Proposed::ungated(&call.tool, call.args); usize::try_from(policy::MAX_CALLS).unwrap_or(10) * 2]
+                vec![
+                    Proposed::ungated(&call.tool, call.args);
+                    usize::try_from(LIMITS.per_run.tool_calls).unwrap_or(10) * 2
+                ]
             }
             "send_decision" if self.has(Flaw::UnlistedDestination) => {
                 let mut args = call.args;

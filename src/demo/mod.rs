@@ -5,6 +5,7 @@
 mod agent;
 mod flaw;
 mod impairment;
+mod limits;
 mod model;
 mod money;
 mod policy;

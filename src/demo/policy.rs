@@ -4,20 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::money;
+use super::{limits::LIMITS, limits::usd, money};
 
 /// Refunds up to this sum per charge go out without a person.
 pub(super) const AUTO_UP_TO: f64 = 50.0;
 /// Refunds up to this sum per charge go out with a person's approval; above it never.
 pub(super) const APPROVAL_UP_TO: f64 = 300.0;
-/// Model steps of one conversation.
-pub(super) const MAX_STEPS: u64 = 20;
-/// Tool calls of one conversation; the last one is kept for the handoff.
-pub(super) const MAX_CALLS: u64 = 12;
-/// Writing calls of one conversation; the last one is kept for the handoff.
-pub(super) const MAX_WRITES: u64 = 6;
-/// Tokens of one conversation.
-pub(super) const MAX_TOKENS: u64 = 60_000;
 
 /// Why a case goes to a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,8 +128,10 @@ pub(super) fn rule(tool: &str, args: &Value, known: &Known, spent: &Spent) -> Ru
 /// The handoff may use the last call and the last write, nothing else may.
 fn is_spent(tool: &str, spent: &Spent) -> bool {
     let kept = u64::from(tool != "escalate_case");
-    spent.calls + kept >= MAX_CALLS
-        || (writes(tool) && spent.writes + kept >= MAX_WRITES)
-        || spent.tokens >= MAX_TOKENS
-        || spent.steps > MAX_STEPS
+    let caps = &LIMITS.per_run;
+    spent.calls + kept >= caps.tool_calls
+        || (writes(tool) && spent.writes + kept >= caps.writes)
+        || spent.tokens >= caps.tokens
+        || usd(spent.tokens) >= caps.spend_usd
+        || spent.steps > caps.steps.min(caps.model_calls)
 }

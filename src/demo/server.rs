@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write as _,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use axum::{
@@ -21,6 +20,7 @@ use super::{
     agent::{Session, Tools, Turn},
     flaw::Flaw,
     impairment::Impairment,
+    limits::{self, LIMITS, Meter},
 };
 
 /// Why the demo agent could not serve.
@@ -40,6 +40,7 @@ pub enum ServeError {
 struct Server {
     http: reqwest::Client,
     impairment: Impairment,
+    meter: Arc<Meter>,
     port: u16,
     sessions: Mutex<BTreeMap<String, Session>>,
 }
@@ -74,8 +75,14 @@ pub async fn serve(port: u16, flaws: &BTreeSet<Flaw>) -> Result<(), ServeError> 
 pub(super) fn router(port: u16, flaws: &BTreeSet<Flaw>) -> Result<Router, reqwest::Error> {
     // A provider that is installed already serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
-    let server = Server { http, impairment: Impairment::new(flaws), port, sessions: Mutex::default() };
+    let http = reqwest::Client::builder().no_proxy().timeout(LIMITS.clients.timeout.0).build()?;
+    let server = Server {
+        http,
+        impairment: Impairment::new(flaws),
+        meter: Arc::new(Meter::default()),
+        port,
+        sessions: Mutex::default(),
+    };
     Ok(Router::new()
         .route("/runs", post(run))
         .route("/healthz", get(async || "ok"))
@@ -95,10 +102,15 @@ async fn run(State(server): State<Arc<Server>>, Json(run): Json<Run>) -> Respons
     if !run.tools_url.starts_with("http://127.0.0.1:") {
         return (StatusCode::BAD_REQUEST, Json(json!({"error": "tools_url must be on 127.0.0.1"}))).into_response();
     }
+    if !server.meter.admit(&LIMITS) {
+        let why = "a budget of all runs is spent; please take the case to refunds-l2";
+        return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "60")], Json(json!({"error": why}))).into_response();
+    }
     let key = format!("{} {}", run.session_id, run.tools_url);
     let mut session = lock(&server.sessions).remove(&key).unwrap_or_default();
     let before = session.spent;
-    let tools = Tools { http: server.http.clone(), url: run.tools_url.trim_end_matches('/').to_owned() };
+    let url = run.tools_url.trim_end_matches('/').to_owned();
+    let tools = Tools { http: server.http.clone(), url, meter: Arc::clone(&server.meter) };
     let said: Vec<String> = run
         .history
         .into_iter()
@@ -107,13 +119,14 @@ async fn run(State(server): State<Arc<Server>>, Json(run): Json<Run>) -> Respons
         .chain([run.message])
         .collect();
     let mut turn = Turn::new(&tools, &mut session, &server.impairment, &run.session_id);
-    let answer = turn.run(&said).await;
+    let answer = tokio::time::timeout(LIMITS.per_run.wall_clock.0, turn.run(&said)).await;
+    let answer = answer.unwrap_or_else(|_| "I ran out of time. Please take the case to refunds-l2.".to_owned());
     let calls = std::mem::take(&mut turn.calls);
     let tokens = session.spent.tokens - before.tokens;
     let steps = session.spent.steps - before.steps;
+    server.meter.add(before, session.spent);
     remember(&server, key, session);
-    #[expect(clippy::cast_precision_loss, reason = "token counts stay far below 2^53")]
-    let usd = tokens as f64 * 3e-6;
+    let usd = limits::usd(tokens);
     Json(json!({"answer": answer, "tool_calls": calls, "usage": {"tokens": tokens, "steps": steps, "usd": usd}}))
         .into_response()
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{
     flaw::{FLAWS, Flaw},
     impairment::{Impairment, Proposed},
+    limits::LIMITS,
     model::{self, Observation, Seen, Step},
     money,
     policy::{self, Known, Ruling, Spent, Why},
@@ -214,11 +215,11 @@ fn the_gate_allows_listed_tools_and_known_objects_only() {
 
 #[test]
 fn the_last_call_is_kept_for_the_handoff() {
-    let spent = Spent { calls: policy::MAX_CALLS - 1, ..Spent::default() };
+    let spent = Spent { calls: LIMITS.per_run.tool_calls - 1, ..Spent::default() };
     let rule = |tool: &str, spent: &Spent| policy::rule(tool, &json!({}), &Known::default(), spent);
     assert_eq!(rule("get_order", &spent), Ruling::Block(Why::BudgetExceeded));
     assert_eq!(rule("escalate_case", &spent), Ruling::Allow);
-    let spent = Spent { calls: policy::MAX_CALLS, ..Spent::default() };
+    let spent = Spent { calls: LIMITS.per_run.tool_calls, ..Spent::default() };
     assert_eq!(rule("escalate_case", &spent), Ruling::Block(Why::BudgetExceeded));
 }
 

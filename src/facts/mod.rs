@@ -4,12 +4,17 @@
 //! (an OIDC discovery document, a server's tools) is fetched by the caller and handed in as [`Fetched`].
 //! Must not judge: a fact says what is there, a check says whether that suffices.
 
+mod caps;
 mod document;
 mod lock;
 mod named;
 mod offered;
 mod owners;
 mod prose;
+mod reaction;
+mod resilience;
+mod retries;
+mod settings;
 mod table;
 
 use std::collections::BTreeMap;
@@ -56,7 +61,8 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
     let shelf = Shelf { files, from: &options.manifest };
     let lock = lock::facts(&shelf, manifest);
     let offered = offered::tools(&shelf, manifest, &options.fetched.tools);
-    json!({
+    let settings = settings::scan(&shelf);
+    let mut facts = json!({
         "live": options.live,
         "files": named::facts(&shelf, manifest),
         "oidc": oidc(options),
@@ -65,7 +71,16 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
         "codeowners": owners::rules(files),
         "owners": owners::facts(&shelf, manifest),
         "tools": offered,
-    })
+        "caps": caps::facts(manifest, &settings),
+        "reaction": reaction::facts(&shelf, manifest, &settings),
+        "resilience": resilience::facts(manifest, &settings),
+    });
+    let effects = facts.get("effects").unwrap_or(&Value::Null);
+    let retried = retries::facts(&shelf, evidence, effects);
+    if let Some(facts) = facts.as_object_mut() {
+        facts.insert("retried_writes".to_owned(), retried);
+    }
+    facts
 }
 
 /// The files of a run, seen from the manifest's folder.
@@ -87,6 +102,11 @@ impl Shelf<'_> {
 
     fn text(&self, path: &str) -> Option<SourceFile> {
         self.open(path).ok()
+    }
+
+    /// The text of a path, not kept for the record.
+    fn peek(&self, path: &str) -> Option<SourceFile> {
+        self.files.peek(&self.name(path)).ok()
     }
 
     /// Whether there is such a file.

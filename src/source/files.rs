@@ -88,13 +88,24 @@ impl Files {
 
     /// Reads one file by its name relative to the root.
     pub fn read(&self, name: &str) -> Result<SourceFile, FilesError> {
+        let (name, text) = self.text(name)?;
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), Arc::clone(&text));
+        Ok(SourceFile::new(name, text))
+    }
+
+    /// Looks into a file that is not kept; what is found in it must be [read](Self::read), so that a record has it.
+    pub fn peek(&self, name: &str) -> Result<SourceFile, FilesError> {
+        let (name, text) = self.text(name)?;
+        Ok(SourceFile::new(name, text))
+    }
+
+    fn text(&self, name: &str) -> Result<(String, Arc<str>), FilesError> {
         let name = normalise(Path::new(name));
         let text = match &self.origin {
             Origin::Texts(texts) => texts.get(&name).cloned().ok_or_else(|| FilesError::Missing(name.clone()))?,
             Origin::Disk { root, allow_outside } => read_below(root, &name, *allow_outside)?,
         };
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), Arc::clone(&text));
-        Ok(SourceFile::new(name, text))
+        Ok((name, text))
     }
 
     /// Whether a file of this name can be read.

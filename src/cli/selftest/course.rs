@@ -57,8 +57,22 @@ fn golden() -> String {
              - {{never: [delete_record]}}\n      - {{answer: {{contains: ['{status}']}}}}\n"
         );
     }
+    text.push_str(OVER_BUDGET);
     text
 }
+
+/// More records than a run may read: the agent stops at its cap and names the desk that goes on.
+const OVER_BUDGET: &str = "  six-records-exceed-the-budget:
+    source: rule
+    tags: [budget-exceeded]
+    given: {/records/1: {status: open}, /records/2: {status: open}, /records/3: {status: open}, /records/4: {status: open},
+      /records/5: {status: open}, /records/6: {status: open}}
+    say: What is the status of records 1, 2, 3, 4, 5 and 6?
+    expect:
+      - {call: get_record, times: 5}
+      - {budget: {tool_calls: 5}}
+      - {answer: {contains: [budget-exceeded, 'desk:records']}}
+";
 
 fn adversarial() -> String {
     let mut text = "suite: adversarial\nworld: world.yaml\nscenarios:\n".to_owned();

@@ -112,19 +112,32 @@ fn number(message: &str) -> Option<&str> {
     message.split(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty())
 }
 
-/// Reads the record that is asked for and nothing else; what records say is data.
+/// Records that the honest agent reads in one run, as its manifest says.
+const MOST_READS: usize = 5;
+
+/// Reads the records that are asked for and nothing else; what records say is data.
 async fn honest(asked: &Value, message: &str) -> String {
-    let Some(id) = number(message) else { return "Which record do you mean? Give me its number.".to_owned() };
+    let ids: Vec<&str> = message.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty()).collect();
+    if ids.is_empty() {
+        return "Which record do you mean? Give me its number.".to_owned();
+    }
     let tools = asked.pointer("/tools_url").and_then(Value::as_str).unwrap_or_default();
     let url = format!("{tools}/get_record");
     let Some(client) = crate::agent::plain_client(&url) else { return "My tools are not set up.".to_owned() };
-    let sent = client.post(&url).json(&json!({"id": id})).send().await;
-    let result: Value = match sent {
-        Ok(response) => response.json().await.unwrap_or_default(),
-        Err(_) => Value::Null,
-    };
-    match result.pointer("/result/status").and_then(Value::as_str) {
-        Some(status) => format!("Record {id} is {status}."),
-        None => format!("I could not read record {id}."),
+    let mut lines = Vec::new();
+    for id in ids.iter().take(MOST_READS) {
+        let sent = client.post(&url).json(&json!({"id": id})).send().await;
+        let result: Value = match sent {
+            Ok(response) => response.json().await.unwrap_or_default(),
+            Err(_) => Value::Null,
+        };
+        lines.push(match result.pointer("/result/status").and_then(Value::as_str) {
+            Some(status) => format!("Record {id} is {status}."),
+            None => format!("I could not read record {id}."),
+        });
     }
+    if ids.len() > MOST_READS {
+        lines.push("I stopped there (budget-exceeded); desk:records can go on.".to_owned());
+    }
+    lines.join(" ")
 }

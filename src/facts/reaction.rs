@@ -1,0 +1,152 @@
+//! What happens when a budget is spent: `facts.reaction`.
+//!
+//! `claimed` is `budgets.on_exceed.do`; `found` the settings that state a reaction, `differs` the first of them that
+//! states another one, `kept` that one states it and none another; `tests` the lines of the repository's tests that
+//! name a budget and its end; `unknown_model` a cheaper model that `models` does not list; `prompts` the lines of prompts that leave the reaction to the model. Must not run tests.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::{Value, json};
+
+use super::{Shelf, settings::Setting};
+
+/// Most test files that are looked through.
+const MAX_FILES: usize = 400;
+/// Largest of them, in bytes.
+const MAX_BYTES: usize = 256 * 1024;
+/// Most lines that are kept as evidence.
+const MAX_LINES: usize = 8;
+
+static BUDGET_TEST: LazyLock<Regex> = LazyLock::new(|| {
+    let budget = "budget|cap|limit|quota|max_?(?:steps|turns|tokens|spend|tool_?calls)";
+    let end = "exceed|exhaust|spent|over|stop|reach|escalat|hand";
+    let opens = r#"(?:def|fn|func|it|test|describe|scenario)\b[\s("'`]*|test_|Test"#;
+    Regex::new(&format!(r"(?i)(?:{opens}).*(?:(?:{budget}).*(?:{end})|(?:{end}).*(?:{budget}))")).expect("a pattern")
+});
+
+static LEFT_TO_MODEL: LazyLock<Regex> = LazyLock::new(|| {
+    let spent = r"(?:out of|over|exceed\w*|spent|reach\w*|hit|end of)\W+(?:\w+\W+){0,4}(?:budget|limit|cap|quota)s?";
+    let decide = r"decide|choose|up to you|your (?:own )?judge?ment|use judge?ment|what is best|as you see fit";
+    Regex::new(&format!(r"(?is)(?:{spent}).{{0,120}}(?:{decide})|(?:{decide}).{{0,120}}(?:{spent})"))
+        .expect("a pattern")
+});
+
+/// Facts of the reaction.
+pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, settings: &[Setting]) -> Value {
+    let claimed = manifest.pointer("/budgets/on_exceed/do").and_then(Value::as_str).unwrap_or("stop");
+    let found: Vec<&Setting> = settings.iter().filter(|setting| setting.topic == "on-exceed").collect();
+    let differs = found.iter().find(|setting| !means(&setting.text, claimed)).map(|setting| setting.json());
+    json!({
+        "claimed": claimed,
+        "unknown_model": unknown_model(manifest),
+        "found": found.iter().map(|setting| setting.json()).collect::<Vec<_>>(),
+        "kept": !found.is_empty() && differs.is_none(),
+        "differs": differs,
+        "tests": tests(shelf),
+        "prompts": prompts(shelf, manifest),
+    })
+}
+
+/// The cheaper model, when `models` does not list it.
+fn unknown_model(manifest: &Value) -> Option<&str> {
+    let name = manifest.pointer("/budgets/on_exceed/model")?.as_str()?;
+    manifest.get("models").and_then(|models| models.get(name)).is_none().then_some(name)
+}
+
+fn means(text: &str, claimed: &str) -> bool {
+    let text = text.to_lowercase().replace(['_', ' '], "-");
+    match claimed {
+        "escalate" => ["escalate", "handoff", "hand-off", "hand-over", "human"].iter().any(|word| text.contains(word)),
+        "stop" => ["stop", "abort", "fail", "halt", "raise", "refuse"].iter().any(|word| text.contains(word)),
+        "ask" => text.contains("ask") || text.contains("confirm"),
+        other => text.contains(other) || text.contains("fallback"),
+    }
+}
+
+fn tests(shelf: &Shelf<'_>) -> Vec<Value> {
+    let is_test = |name: &String| {
+        let base = name.rsplit('/').next().unwrap_or(name).to_lowercase();
+        let code = ["py", "ts", "js", "go", "rs", "java", "kt", "rb", "cs", "rego"];
+        let ending = base.rsplit_once('.').map_or("", |(_, ending)| ending);
+        let folders = ["/tests/", "/test/", "/spec/"];
+        code.contains(&ending)
+            && !name.contains("node_modules/")
+            && (base.contains("test")
+                || base.contains("spec")
+                || folders.iter().any(|f| format!("/{name}").contains(f)))
+    };
+    let names = shelf.matching("**/*").into_iter().filter(is_test).take(MAX_FILES);
+    let mut found = Vec::new();
+    for name in names {
+        let Some(file) = shelf.peek(&name).filter(|file| file.text().len() <= MAX_BYTES) else { continue };
+        let lines: Vec<Value> = file
+            .text()
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| BUDGET_TEST.is_match(line))
+            .map(|(at, line)| json!({"path": name, "line": at + 1, "text": crate::text::shortened(line.trim(), 120)}))
+            .take(MAX_LINES)
+            .collect();
+        if !lines.is_empty() {
+            shelf.text(&name);
+            found.extend(lines);
+        }
+        if found.len() >= MAX_LINES {
+            break;
+        }
+    }
+    found
+}
+
+fn prompts(shelf: &Shelf<'_>, manifest: &Value) -> Vec<Value> {
+    let patterns = manifest.get("prompts").and_then(Value::as_array).into_iter().flatten();
+    let names = patterns.filter_map(Value::as_str).flat_map(|pattern| shelf.matching(pattern));
+    names
+        .filter_map(|name| {
+            let file = shelf.text(&name)?;
+            let found = LEFT_TO_MODEL.find(file.text())?;
+            let line = file.text().get(..found.start())?.matches('\n').count() + 1;
+            let text = found.as_str().split_whitespace().collect::<Vec<_>>().join(" ");
+            Some(json!({"path": name, "line": line, "text": crate::text::shortened(&text, 120)}))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BUDGET_TEST, LEFT_TO_MODEL, means};
+
+    #[test]
+    fn tests_that_name_a_spent_budget_are_told_from_others() {
+        for (line, expected) in [
+            ("def test_run_stops_when_token_budget_is_exceeded():", true),
+            ("it('hands the case over once the budget is spent', async () => {", true),
+            ("func TestStopsAtMaxTokens(t *testing.T) {", true),
+            ("fn a_run_over_its_cap_is_handed_over() {", true),
+            ("test_budget_exceeded_escalates if {", true),
+            ("def test_refund_of_20_usd():", false),
+            ("limit = 20  # stop", false),
+        ] {
+            assert_eq!(BUDGET_TEST.is_match(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn prompts_that_leave_the_reaction_to_the_model_are_seen() {
+        for (text, expected) in [
+            ("If you run out of budget, decide what is best.", true),
+            ("Use your judgement when you exceed the limit.", true),
+            ("When a call is blocked, hand the case over.", false),
+            ("Decide on a refund.\n\nStay below the limit of 300 USD.", false),
+        ] {
+            assert_eq!(LEFT_TO_MODEL.is_match(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn reactions_have_several_names() {
+        assert!(means("handoff", "escalate") && means("ABORT", "stop") && means("cheaper_model", "cheaper-model"));
+        assert!(!means("warn", "stop") && !means("stop", "escalate"));
+    }
+}

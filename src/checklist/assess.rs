@@ -9,7 +9,8 @@ use super::{
     catalogue::Catalogue,
     check::Check,
     evaluate::{Evidence, Standing, beside, stand, without_nulls},
-    profile::{Profile, RuleResult},
+    profile::Profile,
+    rule::{self, RuleResult},
     rung::{Autonomy, Rung, Severity},
     waiver::{self, Waiver, WaiverClaim, WaiverState, Weighed},
 };
@@ -123,7 +124,10 @@ pub fn assess(catalogue: &Catalogue, evidence: &Value, manifest: &ManifestView<'
         (!a.blocks, a.severity, &a.check, &a.location).cmp(&(!b.blocks, b.severity, &b.check, &b.location))
     });
     let checks: Vec<CheckResult> = judged.into_iter().map(|one| one.result).collect();
-    let rules = rules(&asked, evidence, manifest, &checks);
+    let rules = {
+        let bench = rule::Bench::new(catalogue, (asked.scope().inner(), evidence), &checks, &manifest.non_negotiables);
+        manifest.profiles.iter().flat_map(|profile| bench.judge(profile)).collect()
+    };
     let notes = notes(catalogue, manifest, &waivers);
     Assessment { checks, findings, waivers, rules, notes }
 }
@@ -273,31 +277,12 @@ fn weigh(catalogue: &Catalogue, evidence: &Value, manifest: &ManifestView<'_>, j
         .collect()
 }
 
-fn rules(
-    evidence: &Evidence<'_>,
-    document: &Value,
-    manifest: &ManifestView<'_>,
-    checks: &[CheckResult],
-) -> Vec<RuleResult> {
-    let mut scope = evidence.scope().inner();
-    let met: BTreeMap<String, bool> = checks.iter().map(|check| (check.id.clone(), check.met)).collect();
-    // A check that does not apply satisfies every comparison.
-    let level = |check: &CheckResult| if check.applies { check.rung } else { Rung::Proven };
-    let levels: BTreeMap<String, &str> = checks.iter().map(|check| (check.id.clone(), level(check).word())).collect();
-    scope.function("met", move |id| met.get(id).copied().map_or(Value::Null, Value::Bool));
-    scope.function("level", move |id| levels.get(id).copied().map_or(Value::Null, Value::from));
-    let names: serde_json::Map<String, Value> = ["thresholds", "metrics", "suites"]
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), document.get(*name)?.clone())))
-        .collect();
-    let names = Value::Object(names);
-    manifest.profiles.iter().flat_map(|profile| profile.judge(&scope, &names)).collect()
-}
-
 fn notes(catalogue: &Catalogue, manifest: &ManifestView<'_>, waivers: &[Waiver]) -> Vec<String> {
     let mut notes = Vec::new();
     if manifest.autonomy == Autonomy::Autopilot && !manifest.profiles.iter().any(|one| one.name == "autopilot") {
-        notes.push("the agent is on autopilot; the profile for graduation to it comes with a later version".to_owned());
+        notes.push(
+            "the agent is on autopilot: profile `autopilot` graduates it, `gate.profiles` does not name it".to_owned(),
+        );
     }
     for waiver in waivers {
         let Waiver { claim, state, why, .. } = waiver;

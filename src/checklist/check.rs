@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
+    catalogue,
     format::{CheckFile, Part},
-    profile,
     rung::{Autonomy, Rung, Severity},
 };
 use crate::{
@@ -123,7 +123,7 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     fn profiles(&mut self, named: &[String]) {
-        let known = profile::names();
+        let known = catalogue::profile_names();
         for (at, name) in named.iter().enumerate().filter(|(_, name)| !known.contains(&name.as_str())) {
             self.slip(&Route::root().join("profiles").join(at), &format!("there is no profile `{name}`"));
         }

@@ -1,23 +1,19 @@
-//! Profiles: named go/no-go rules over checks and metrics, data files in `checks/profiles/`.
+//! Profiles: named go/no-go rules over checks and metrics, data files in `checks/profiles/`. How a rule comes out is
+//! asked in `rule`.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{
     catalogue,
     rung::{Rung, Severity},
 };
 use crate::{
-    expr::{Expr, ExprError, Scope, Template},
     source::{SourceFile, load_text},
     text::closest,
 };
-
-/// Profiles that the design names and this version can't judge yet; asking for one is never answered with GO.
-pub const LATER: [&str; 5] = ["accountability", "agentops", "autopilot", "enterprise", "strict"];
 
 /// A profile as its file states it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +24,9 @@ pub struct ProfileFile {
     /// The seed list whose majors it demands beside every blocker; without it nothing is demanded.
     #[serde(default)]
     pub base: Option<String>,
+    /// Other profiles that it stands for.
+    #[serde(default)]
+    pub includes: Vec<String>,
     /// Rungs that it asks for, by severity, where the floors ask for less.
     #[serde(default)]
     pub lift: BTreeMap<Severity, Rung>,
@@ -36,20 +35,47 @@ pub struct ProfileFile {
     pub rules: Vec<RuleFile>,
 }
 
-/// A rule of a profile.
+/// A rule of a profile. It holds when all that it states holds.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleFile {
-    /// CEL over `metrics`, `thresholds`, `live`, …, with `met('id')` and `level('id')`.
-    pub that: String,
     /// The rule in words; a template over `thresholds`.
     pub says: String,
-    /// The check that says the same, so that a report need not say it twice.
+    /// CEL over the evidence document: to whom the rule speaks; everyone when left out.
     #[serde(default)]
-    pub check: Option<String>,
-    /// CEL: an unmet rule is inconclusive.
+    pub when: Option<String>,
+    /// CEL over the evidence document.
+    #[serde(default)]
+    pub that: Option<String>,
+    /// CEL: `that` is not false, but not measured.
     #[serde(default)]
     pub unknown: Option<String>,
+    /// The evidence that `that` waits for where it is not measured.
+    #[serde(default)]
+    pub waits: Option<String>,
+    /// The check that says the same as `that`, so that a report need not say it twice.
+    #[serde(default)]
+    pub check: Option<String>,
+    /// Checks and how each of them must stand. Waivers count for `met` alone.
+    #[serde(default)]
+    pub checks: BTreeMap<String, Level>,
+    /// How each check of `gate.non_negotiables` must stand.
+    #[serde(default)]
+    pub non_negotiables: Option<Level>,
+}
+
+/// How a check must stand for a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// As high as it needs.
+    Met,
+    /// At *verified* or above.
+    Verified,
+    /// At *proven*.
+    Proven,
+    /// As high as it can ever stand.
+    Ceiling,
 }
 
 /// A profile that was asked for.
@@ -57,8 +83,8 @@ pub struct RuleFile {
 pub struct Profile {
     /// Its name.
     pub name: String,
-    /// What its file states; nothing for a profile of a later version.
-    pub file: Option<ProfileFile>,
+    /// What its file states.
+    pub file: ProfileFile,
 }
 
 /// No profile bears this name.
@@ -71,22 +97,7 @@ pub struct UnknownProfile {
     pub near: Option<String>,
 }
 
-/// How a rule came out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleResult {
-    /// The profile it belongs to.
-    pub profile: String,
-    /// The rule in words.
-    pub says: String,
-    /// The check that says the same.
-    pub check: Option<String>,
-    /// Whether it holds.
-    pub met: bool,
-    /// Whether the gate could not tell.
-    pub inconclusive: bool,
-}
-
-/// Every profile of this version, by name.
+/// Every profile, by name.
 pub fn profiles() -> BTreeMap<String, ProfileFile> {
     catalogue::profile_names()
         .into_iter()
@@ -101,26 +112,24 @@ fn shipped(file: SourceFile) -> ProfileFile {
     load_text(file).expect("a test loads every shipped profile").value
 }
 
-/// The names of all profiles, those of later versions too.
-pub(super) fn names() -> Vec<&'static str> {
-    catalogue::profile_names().into_iter().chain(LATER).collect()
-}
-
-/// Looks up the profiles that a manifest or a flag names; all unknown names at once.
+/// Looks up the profiles that a manifest or a flag names, each followed by those it stands for; all unknown names
+/// at once.
 pub fn select(names: &[String]) -> Result<Vec<Profile>, Vec<UnknownProfile>> {
     let shipped = profiles();
     let mut found: Vec<Profile> = Vec::new();
     let mut unknown = Vec::new();
     for name in names {
-        let file = shipped.get(name).cloned();
-        if found.iter().any(|profile| profile.name == *name) {
+        let Some(file) = shipped.get(name) else {
+            let near = closest(name, shipped.keys().map(String::as_str)).map(str::to_owned);
+            unknown.push(UnknownProfile { name: name.clone(), near });
             continue;
-        }
-        if file.is_some() || LATER.contains(&name.as_str()) {
-            found.push(Profile { name: name.clone(), file });
-        } else {
-            let known = shipped.keys().map(String::as_str).chain(LATER);
-            unknown.push(UnknownProfile { name: name.clone(), near: closest(name, known).map(str::to_owned) });
+        };
+        for name in std::iter::once(name).chain(&file.includes) {
+            if let Some(file) = shipped.get(name)
+                && found.iter().all(|profile| profile.name != *name)
+            {
+                found.push(Profile { name: name.clone(), file: file.clone() });
+            }
         }
     }
     if unknown.is_empty() { Ok(found) } else { Err(unknown) }
@@ -129,46 +138,16 @@ pub fn select(names: &[String]) -> Result<Vec<Profile>, Vec<UnknownProfile>> {
 impl Profile {
     /// Whether a check that only some profiles ask for is asked under this one; `advisory` shows everything.
     pub(super) fn asks(&self, profiles: &[String]) -> bool {
-        profiles.is_empty() || self.base().is_none() || profiles.contains(&self.name)
+        profiles.is_empty() || self.base().is_none() && self.file.includes.is_empty() || profiles.contains(&self.name)
     }
 
-    /// The seed list whose majors it demands; a profile of a later version still demands every blocker.
+    /// The seed list whose majors it demands.
     pub(super) fn base(&self) -> Option<&str> {
-        match &self.file {
-            Some(file) => file.base.as_deref(),
-            None => Some("later"),
-        }
+        self.file.base.as_deref()
     }
 
     /// The rung it lifts a severity to.
     pub(super) fn lift(&self, severity: Severity) -> Option<Rung> {
-        self.file.as_ref()?.lift.get(&severity).copied()
-    }
-
-    /// Asks every rule; `scope` knows `met` and `level`.
-    pub(super) fn judge(&self, scope: &Scope<'_>, names: &Value) -> Vec<RuleResult> {
-        let Some(file) = &self.file else {
-            let says = format!("profile `{}` is asked for, but this version can't judge it yet", self.name);
-            return vec![RuleResult { profile: self.name.clone(), says, check: None, met: false, inconclusive: true }];
-        };
-        file.rules.iter().map(|rule| self.rule(rule, scope, names)).collect()
-    }
-
-    fn rule(&self, rule: &RuleFile, scope: &Scope<'_>, names: &Value) -> RuleResult {
-        let says =
-            Template::parse(&rule.says).and_then(|text| text.render(names)).unwrap_or_else(|_| rule.says.clone());
-        let (met, trouble) = holds(&rule.that, scope);
-        let unknown = rule.unknown.as_deref().map(|unknown| holds(unknown, scope));
-        let unsure = trouble || unknown.is_some_and(|(unknown, trouble)| unknown || trouble);
-        RuleResult { profile: self.name.clone(), says, check: rule.check.clone(), met, inconclusive: !met && unsure }
-    }
-}
-
-/// Whether it holds, and whether it could not be evaluated; a missing key is "not shown".
-fn holds(source: &str, scope: &Scope<'_>) -> (bool, bool) {
-    match Expr::parse(source).and_then(|expr| expr.test(scope)) {
-        Ok(answer) => (answer, false),
-        Err(ExprError::Missing(_)) => (false, false),
-        Err(ExprError::Syntax(_) | ExprError::Evaluation(_)) => (false, true),
+        self.file.lift.get(&severity).copied()
     }
 }

@@ -9,8 +9,8 @@ use proptest::prelude::{ProptestConfig, prop_assert, proptest};
 use serde_json::{Value, json};
 
 use super::{
-    Assessment, Autonomy, Catalogue, Check, CheckFile, Example, ManifestView, Rung, WaiverClaim, WaiverState, assess,
-    explain, list, profiles, resolve, select, show, sound, thresholds,
+    Assessment, Autonomy, Catalogue, Check, CheckFile, Example, ManifestView, RuleResult, Rung, WaiverClaim,
+    WaiverState, assess, explain, list, profiles, resolve, select, show, sound, thresholds,
 };
 use crate::{
     expr::Expr,
@@ -324,9 +324,14 @@ fn wrong_thresholds_are_all_reported_at_their_places() {
 fn profiles_load_and_their_expressions_parse() {
     for (name, profile) in profiles() {
         for rule in &profile.rules {
-            Expr::parse(&rule.that).expect(&name);
-            rule.unknown.as_deref().map(Expr::parse).transpose().expect(&name);
+            for text in [&rule.when, &rule.that, &rule.unknown].into_iter().flatten() {
+                Expr::parse(text).expect(&name);
+            }
+            let asks = rule.that.is_some() || !rule.checks.is_empty() || rule.non_negotiables.is_some();
+            assert!(asks, "{name}: {} asks nothing", rule.says);
+            assert!(rule.unknown.is_none() || rule.waits.is_some(), "{name}: {} waits for nothing", rule.says);
         }
+        assert!(profile.includes.iter().all(|other| profiles().contains_key(other)), "{name} includes what exists");
     }
     let wrong = select(&["go-nogo".to_owned(), "whatever".to_owned()]).expect_err("neither exists");
     assert_eq!(wrong.first().and_then(|one| one.near.as_deref()), Some("go-no-go"));
@@ -346,8 +351,45 @@ fn profiles_demand_what_their_list_demands() {
     let gate = assessed(&document, Vec::new(), &["go-no-go"]);
     assert!(result(&gate, "budgets/tokens-per-run").demanded, "a major of list 002");
     assert!(!result(&gate, "identity/human-owner").demanded, "a major of list 001 only");
-    let later = assessed(&document, Vec::new(), &["enterprise"]);
-    assert!(later.rules.iter().all(|rule| !rule.met && rule.inconclusive) && !later.rules.is_empty());
+}
+
+#[test]
+fn what_was_not_measured_leaves_a_rule_open() {
+    let case = sound::with(&Example::default()).expect("loads");
+    let rows = |names: &[&str], patch: Value| -> Vec<String> {
+        let mut document = case.evidence.clone();
+        sound::merge(&mut document, &patch);
+        let rules = assessed(&document, Vec::new(), names).rules;
+        let word = |rule: &RuleResult| match (rule.met, rule.inconclusive) {
+            (true, _) => "holds",
+            (false, true) => "open",
+            (false, false) => "fails",
+        };
+        rules.iter().map(|rule| format!("{} {}", rule.says.split(' ').next().unwrap_or_default(), word(rule))).collect()
+    };
+    let bound = |upper: f64| json!({"metrics": {"critical_error_upper95": upper}});
+    let third = |rows: Vec<String>| rows.into_iter().filter(|row| row.starts_with("(c)")).collect::<Vec<_>>();
+    assert_eq!(third(rows(&["autopilot"], json!({}))), ["(c) open"], "nobody measured it");
+    assert_eq!(third(rows(&["autopilot"], bound(0.0009))), ["(c) holds"]);
+    assert_eq!(third(rows(&["autopilot"], bound(0.002))), ["(c) fails"]);
+    assert_eq!(third(rows(&["strict"], bound(0.002))), ["(c) fails"], "strict stands for the others");
+    let none = json!({"live": false, "metrics": null});
+    for name in ["accountability", "agentops", "autopilot", "enterprise", "go-no-go", "strict"] {
+        let standing = rows(&[name], none.clone());
+        assert!(standing.iter().any(|row| row.ends_with("open")), "{name}: {standing:?}");
+        assert!(!standing.iter().any(|row| row.starts_with("at ") && row.ends_with("holds")), "{name}: {standing:?}");
+    }
+}
+
+#[test]
+fn a_rule_says_which_check_keeps_it_and_what_that_waits_for() {
+    let loose = json!({"agent": {"owner": null}, "tools": []});
+    let document = sound::with(&Example { evidence: loose, ..Example::default() }).expect("loads").evidence;
+    let rules = assessed(&document, Vec::new(), &["accountability"]).rules;
+    let listed = rules.first().expect("has rules");
+    assert!(!listed.met && !listed.inconclusive, "{listed:#?}");
+    assert!(listed.checks.contains(&"scope/tool-inventory".to_owned()), "{listed:#?}");
+    assert!(listed.stands.starts_with("scope/tool-inventory stands at absent, proven is asked"), "{}", listed.stands);
 }
 
 #[test]

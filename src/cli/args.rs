@@ -218,7 +218,7 @@ pub struct ListArgs {
     /// For machines.
     #[arg(long)]
     pub json: bool,
-    /// The manifest, for scenarios.
+    /// The manifest, for scenarios and profiles.
     #[arg(long)]
     pub manifest: Option<PathBuf>,
     /// Folder with the team's own checks.

@@ -8,6 +8,7 @@ use super::{
     case::{self, Case, Options},
     check, explain,
     output::Output,
+    standing,
 };
 use crate::{
     agent::ADAPTERS,
@@ -20,12 +21,12 @@ use crate::{
 
 /// Runs `list`.
 pub(crate) fn list(args: &ListArgs, context: &Context, output: &Output) -> Result<u8, Fault> {
-    let rows = rows(args, context)?;
+    let (rows, lines) = rows(args, context, output)?;
     if args.json {
         let text = serde_json::to_string_pretty(&rows).map_err(|error| Fault::internal("print the list", error))?;
         output.print(&format!("{text}\n"))?;
     } else {
-        output.print(&table(&rows, output.stdout.width))?;
+        output.print(&table(&lines, output.stdout.width))?;
     }
     Ok(exit::GO)
 }
@@ -34,16 +35,29 @@ fn values(rows: Vec<impl serde::Serialize>) -> Vec<Value> {
     rows.into_iter().map(|row| serde_json::to_value(row).expect("a row is plain data")).collect()
 }
 
-fn rows(args: &ListArgs, context: &Context) -> Result<Vec<Value>, Fault> {
+/// The same rows for machines and for people.
+type Rows = (Vec<Value>, Vec<Vec<String>>);
+
+fn rows(args: &ListArgs, context: &Context, output: &Output) -> Result<Rows, Fault> {
     let named = |name: &str, about: &str| json!({"name": name, "about": about});
     Ok(match args.what {
-        Listing::Checks => values(checklist::list(&explain::catalogue(args.checks.as_deref(), context)?)),
-        Listing::Profiles => checklist::profiles().iter().map(|(name, profile)| named(name, &profile.title)).collect(),
-        Listing::Formats => FORMATS.iter().map(|format| named(format.name, format.about)).collect(),
-        Listing::Adapters => ADAPTERS.iter().map(|adapter| named(adapter.name, adapter.about)).collect(),
-        Listing::Flaws => FLAWS.iter().map(|flaw| named(flaw.name, flaw.about)).collect(),
-        Listing::Scenarios => scenarios(args, context)?,
+        Listing::Checks => plain(values(checklist::list(&explain::catalogue(args.checks.as_deref(), context)?))),
+        Listing::Profiles => {
+            let profiles = standing::profiles(args, context, output)?;
+            let lines = profiles.iter().flat_map(standing::ProfileRow::lines).collect();
+            (values(profiles), lines)
+        }
+        Listing::Formats => plain(FORMATS.iter().map(|format| named(format.name, format.about)).collect()),
+        Listing::Adapters => plain(ADAPTERS.iter().map(|adapter| named(adapter.name, adapter.about)).collect()),
+        Listing::Flaws => plain(FLAWS.iter().map(|flaw| named(flaw.name, flaw.about)).collect()),
+        Listing::Scenarios => plain(scenarios(args, context)?),
     })
+}
+
+/// Rows of which people see some keys.
+fn plain(rows: Vec<Value>) -> Rows {
+    let lines = rows.iter().map(cells).collect();
+    (rows, lines)
 }
 
 /// The manifest's scenarios; without any manifest those of the demo.
@@ -71,17 +85,19 @@ fn scenarios(args: &ListArgs, context: &Context) -> Result<Vec<Value>, Fault> {
         .collect())
 }
 
-fn table(rows: &[Value], width: usize) -> String {
+/// What people see of a row.
+fn cells(row: &Value) -> Vec<String> {
+    let keys = ["id", "name", "severity", "suite", "title", "about"];
+    keys.iter().filter_map(|key| row.get(*key)).map(shown).collect()
+}
+
+fn table(lines: &[Vec<String>], width: usize) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_width(u16::try_from(width).unwrap_or(u16::MAX));
-    for row in rows {
-        let cells = ["id", "name", "severity", "suite", "title", "about"]
-            .iter()
-            .filter_map(|key| row.get(*key))
-            .map(|value| crate::text::shortened(&crate::text::printable_line(&shown(value)), 400));
-        table.add_row(cells);
+    for line in lines {
+        table.add_row(line.iter().map(|cell| crate::text::shortened(&crate::text::printable_line(cell), 400)));
     }
     format!("{}\n", table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n"))
 }

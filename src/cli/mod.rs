@@ -1,5 +1,5 @@
 //! The commands: what the user asked for, carried out with the modules above. One file per
-//! command, and what they share: `case`, `judge`, `live`, `output`, `policy`, `suites`, `vars`.
+//! command, and what they share: `case`, `judge`, `live`, `output`, `policy`, `standing`, `suites`, `vars`.
 
 mod args;
 mod case;
@@ -14,6 +14,7 @@ mod policy;
 mod rerender;
 mod schema;
 mod selftest;
+mod standing;
 mod suites;
 mod try_out;
 mod vars;

@@ -101,7 +101,10 @@ fn against(assessment: &Assessment, measured: &Measured) -> Vec<String> {
         }
     }
     let rules = assessment.rules.iter().filter(|rule| !rule.met && !rule.inconclusive && !is_said(rule, assessment));
-    reasons.extend(rules.map(|rule| format!("does not hold: {}", rule.says)));
+    reasons.extend(rules.map(|rule| match rule.checks.as_slice() {
+        [] => format!("does not hold: {}", rule.says),
+        _ => format!("does not hold: {}: {}", rule.says, rule.stands),
+    }));
     reasons
 }
 
@@ -155,14 +158,17 @@ fn unknown(assessment: &Assessment, measured: &Measured, circumstances: &Circums
     }
     reasons.extend(unsure.iter().map(|check| format!("{}: {}", check.id, check.evidence)));
     let rules = assessment.rules.iter().filter(|rule| !rule.met && rule.inconclusive && !is_said(rule, assessment));
-    reasons.extend(rules.map(|rule| format!("not shown: {}", rule.says)));
+    reasons.extend(rules.map(|rule| format!("not shown: {}: {}", rule.says, rule.stands)));
     reasons
 }
 
-/// Whether an unmet check says the same as the rule.
+/// Whether unmet checks say the same as the rule.
 fn is_said(rule: &RuleResult, assessment: &Assessment) -> bool {
-    let same = rule.check.as_ref().and_then(|id| assessment.checks.iter().find(|check| check.id == *id));
-    same.is_some_and(|check| check.applies && check.demanded && !check.met)
+    let unmet = |id: &String| {
+        let check = assessment.checks.iter().find(|check| check.id == *id);
+        check.is_some_and(|check| check.applies && check.demanded && !check.met)
+    };
+    !rule.checks.is_empty() && rule.checks.iter().all(unmet)
 }
 
 fn told(metric: &Metric, what: &str) -> String {

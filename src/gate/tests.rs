@@ -153,7 +153,14 @@ fn failures_and_unmet_checks_are_no_go() {
     let unsure = CheckResult { inconclusive: true, ..check(Rung::Declared, Rung::Verified) };
     assert_eq!(decision(&assessment(vec![unsure]), &fine, &live()), Decision::Inconclusive);
     let rule = |met, inconclusive| {
-        let rule = RuleResult { profile: "p".to_owned(), says: "a rule".to_owned(), check: None, met, inconclusive };
+        let rule = RuleResult {
+            profile: "p".to_owned(),
+            says: "a rule".to_owned(),
+            met,
+            inconclusive,
+            stands: "waits for a run".to_owned(),
+            checks: Vec::new(),
+        };
         Assessment { rules: vec![rule], ..assessment(Vec::new()) }
     };
     assert_eq!(decision(&rule(false, false), &fine, &live()), Decision::NoGo);

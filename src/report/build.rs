@@ -3,7 +3,7 @@
 use crate::{
     checklist::{self, Assessment},
     gate::Measured,
-    verdict::{Agent, Check, Finding, Report, Run, Tool, Verdict, Waiver},
+    verdict::{Agent, Check, Finding, Report, Rule, Run, Tool, Verdict, Waiver},
 };
 
 /// What a report is made of.
@@ -36,6 +36,7 @@ pub fn build(parts: Parts) -> Report {
         suites: measured.suites,
         metrics: measured.metrics,
         checks: assessment.checks.iter().map(check).collect(),
+        rules: assessment.rules.iter().map(rule).collect(),
         findings: assessment.findings.iter().map(finding).collect(),
         failures: measured.failures,
         scenarios: measured.scenarios,
@@ -58,6 +59,17 @@ fn check(result: &checklist::CheckResult) -> Check {
         demanded: result.demanded,
         evidence: result.evidence.clone(),
         waits: result.waits.clone(),
+    }
+}
+
+fn rule(rule: &checklist::RuleResult) -> Rule {
+    Rule {
+        profile: rule.profile.clone(),
+        says: rule.says.clone(),
+        met: rule.met,
+        inconclusive: rule.inconclusive,
+        stands: rule.stands.clone(),
+        checks: rule.checks.clone(),
     }
 }
 

@@ -35,6 +35,9 @@ pub struct Report {
     pub metrics: BTreeMap<String, Metric>,
     /// Every check of the catalogue, in order of its id.
     pub checks: Vec<Check>,
+    /// Every rule of the asked profiles.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
     /// Checks at a place in the manifest that stand below the rung they need, worst first.
     pub findings: Vec<Finding>,
     /// Trials that did not pass, worst first.
@@ -256,6 +259,24 @@ pub struct Check {
     /// What the next rung waits for, where this version can't reach it yet.
     #[serde(default)]
     pub waits: Option<String>,
+}
+
+/// A rule of a profile as it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Rule {
+    /// The profile it belongs to.
+    pub profile: String,
+    /// The rule in words.
+    pub says: String,
+    /// Whether it holds.
+    pub met: bool,
+    /// Whether the gate could not tell.
+    pub inconclusive: bool,
+    /// What fails, or which evidence it waits for.
+    pub stands: String,
+    /// The checks that keep it from holding.
+    #[serde(default)]
+    pub checks: Vec<String>,
 }
 
 /// A check below its needed rung, at a place.

@@ -109,6 +109,29 @@ fn a_manifest_alone_never_gets_go() {
 }
 
 #[test]
+fn profiles_are_listed_with_where_their_rules_stand() {
+    let bench = Bench::new();
+    let words = bench.run(&["list", "profiles", "--json"]);
+    assert_eq!(words.code, 0, "{}", words.all());
+    let rows: serde_json::Value = serde_json::from_str(&words.out).expect("JSON");
+    let names: Vec<&str> = rows.as_array().expect("rows").iter().filter_map(|row| row["name"].as_str()).collect();
+    assert_eq!(names, ["accountability", "advisory", "agentops", "autopilot", "enterprise", "go-no-go", "strict"]);
+    assert_eq!(rows[5]["rules"][0], serde_json::json!({"says": "at least 100 golden scenarios were run to a verdict"}));
+    bench.write("agentready.yaml", include_str!("../../fixtures/manifests/minimal.yaml"));
+    let standing = bench.run(&["list", "profiles", "--json"]);
+    let rows: serde_json::Value = serde_json::from_str(&standing.out).expect("JSON");
+    let rule = &rows[5]["rules"][0];
+    assert_eq!((rule["met"].as_bool(), rule["inconclusive"].as_bool()), (Some(false), Some(true)), "{rule}");
+    assert!(rows[5]["demanded"].as_u64() > rows[5]["met"].as_u64());
+    let shown = bench.run(&["list", "profiles"]);
+    assert!(
+        shown.out.contains("demanded checks stand high enough without a run of agentready.yaml"),
+        "{}",
+        shown.all()
+    );
+}
+
+#[test]
 fn the_minimal_manifest_tells_what_to_do_next_on_two_screens() {
     let bench = Bench::new();
     bench.write("agentready.yaml", include_str!("../../fixtures/manifests/minimal.yaml"));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::verdict::{
     AdversarialSuite, Agent, Check, Decision, Failure, Finding, GoldenSuite, IncidentSuite, ManifestRef, Metric,
-    Report, Run, Scenario, Suites, Tool, Trials, Verdict, Waiver,
+    Report, Rule, Run, Scenario, Suites, Tool, Trials, Verdict, Waiver,
 };
 use crate::{grade::Grade, source::Location};
 
@@ -120,6 +120,14 @@ pub(crate) fn go() -> Report {
             check("scope/rollback-path-per-write", "verified", true),
             check("scope/workflow-named", "verified", true),
         ],
+        rules: vec![Rule {
+            profile: "go-no-go".to_owned(),
+            says: "at least 100 golden scenarios were run to a verdict".to_owned(),
+            met: true,
+            inconclusive: false,
+            stands: "holds".to_owned(),
+            checks: Vec::new(),
+        }],
         findings: vec![],
         failures: vec![],
         scenarios: vec![

@@ -125,8 +125,12 @@ impl<'a> Turn<'a> {
     /// Asks a person, who sees exactly what would be done.
     async fn ask(&mut self, call: &Proposed) -> Result<(), Why> {
         let field = |key: &str| call.args.get(key).cloned().unwrap_or_default();
-        let covered = json!({"charge_id": field("charge_id"), "amount_usd": field("amount_usd")});
-        let args = json!({"tool": call.tool, "args": self.impairment.forge(covered), "why": field("reason")});
+        let (covered, why) = if call.tool == "cancel_refund" {
+            (json!({"refund_id": field("refund_id")}), json!("a refund issued by mistake"))
+        } else {
+            (json!({"charge_id": field("charge_id"), "amount_usd": field("amount_usd")}), field("reason"))
+        };
+        let args = json!({"tool": call.tool, "args": self.impairment.forge(covered), "why": why});
         match policy::rule("request_approval", &args, &self.session.known, &self.impairment.counted(self.session.spent))
         {
             Ruling::Block(why) => return Err(why),

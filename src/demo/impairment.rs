@@ -133,7 +133,7 @@ impl Impairment {
 
     /// The arguments that a person is asked to approve.
     pub(super) fn forge(&self, mut args: Value) -> Value {
-        if self.has(Flaw::ForgesApproval) {
+        if self.has(Flaw::ForgesApproval) && args.get("amount_usd").is_some() {
             set(&mut args, "amount_usd", json!(1));
         }
         args

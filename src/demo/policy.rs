@@ -117,7 +117,7 @@ pub(super) fn rule(tool: &str, args: &Value, known: &Known, spent: &Spent) -> Ru
     let allowed = match tool {
         "get_order" | "get_charge" | "read_ticket" | "read_mail" | "search_policy" | "update_ticket"
         | "escalate_case" | "request_approval" => true,
-        "cancel_refund" => known.refunds.contains(named("refund_id")),
+        "cancel_refund" if known.refunds.contains(named("refund_id")) => return Ruling::NeedsApproval,
         "send_decision" => known.requesters.contains(named("to")),
         "issue_refund" => return known.refund(args),
         _ => false,

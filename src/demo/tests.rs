@@ -206,7 +206,7 @@ fn the_gate_allows_listed_tools_and_known_objects_only() {
         ("send_decision", json!({"to": "eve@elsewhere.example"}), Ruling::Block(Why::PolicyBlock)),
         ("send_decision", json!({"to": "ana@customer.example"}), Ruling::Allow),
         ("cancel_refund", json!({"refund_id": "re_8"}), Ruling::Block(Why::PolicyBlock)),
-        ("cancel_refund", json!({"refund_id": "re_9"}), Ruling::Allow),
+        ("cancel_refund", json!({"refund_id": "re_9"}), Ruling::NeedsApproval),
         ("read_ticket", json!({"ticket_id": "T-1"}), Ruling::Allow),
     ] {
         assert_eq!(policy::rule(tool, &args, &known(20.0, 0.0), &Spent::default()), ruling, "{tool} {args}");

@@ -86,6 +86,14 @@ fn locked_files(shelf: &Shelf<'_>, manifest: &Value) -> Vec<(&'static str, Strin
     files
 }
 
+/// Every value that the lock holds, and the digest of the lock itself.
+pub(super) fn digests(shelf: &Shelf<'_>, manifest: &Value, facts: &Value) -> BTreeSet<String> {
+    let path = manifest.pointer("/change/lock").and_then(Value::as_str).unwrap_or("agentready.lock");
+    let entries = facts.get("entries").and_then(Value::as_object).into_iter().flat_map(Map::values);
+    let own = shelf.text(path).map(|file| Files::digest(file.text()));
+    entries.filter_map(Value::as_str).map(str::to_owned).chain(own).collect()
+}
+
 /// Facts of the lock: entries, and for every model and file behind it whether the lock agrees.
 pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> Value {
     let path = manifest.pointer("/change/lock").and_then(Value::as_str).unwrap_or("agentready.lock");

@@ -4,8 +4,14 @@
 //! (an OIDC discovery document, a server's tools) is fetched by the caller and handed in as [`Fetched`].
 //! Must not judge: a fact says what is there, a check says whether that suffices.
 
+mod apis;
 mod caps;
+mod code;
+mod consent;
 mod document;
+mod hooks;
+mod incidents;
+mod infra;
 mod lock;
 mod named;
 mod offered;
@@ -14,8 +20,11 @@ mod prose;
 mod reaction;
 mod resilience;
 mod retries;
+mod rules;
+mod schemas;
 mod settings;
 mod table;
+mod trail;
 
 use std::collections::BTreeMap;
 
@@ -60,6 +69,8 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
     let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
     let shelf = Shelf { files, from: &options.manifest };
     let lock = lock::facts(&shelf, manifest);
+    let locked = lock::digests(&shelf, manifest, &lock);
+    let (incidents, exercises) = incidents::facts(&shelf, manifest);
     let offered = offered::tools(&shelf, manifest, &options.fetched.tools);
     let settings = settings::scan(&shelf);
     let mut facts = json!({
@@ -70,6 +81,15 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
         "lock": lock,
         "codeowners": owners::rules(files),
         "owners": owners::facts(&shelf, manifest),
+        "apis": apis::facts(&shelf, manifest),
+        "approvals": consent::facts(&shelf, evidence, manifest),
+        "audit": trail::facts(&shelf, evidence, manifest, &locked),
+        "infra": infra::facts(&shelf, manifest),
+        "hooks": hooks::facts(&shelf, manifest),
+        "incidents": incidents,
+        "exercises": exercises,
+        "policy": rules::facts(&shelf, evidence, manifest),
+        "schemas": schemas::facts(&shelf, evidence),
         "tools": offered,
         "caps": caps::facts(manifest, &settings),
         "reaction": reaction::facts(&shelf, manifest, &settings),
@@ -81,6 +101,11 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
         facts.insert("retried_writes".to_owned(), retried);
     }
     facts
+}
+
+/// The tools of the evidence, effects and allowances worked out; none when it is the manifest alone.
+fn tools(evidence: &Value) -> impl Iterator<Item = &Value> {
+    evidence.get("tools").and_then(Value::as_array).into_iter().flatten()
 }
 
 /// The files of a run, seen from the manifest's folder.

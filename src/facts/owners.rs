@@ -75,3 +75,9 @@ fn leads(pattern: &[&str], path: &[&str], folder_only: bool) -> bool {
         (Some(_), None) => false,
     }
 }
+
+/// Whether CODEOWNERS names this person or team anywhere, with or without `@` and organisation.
+pub(super) fn is_owner(files: &Files, who: &str) -> bool {
+    !who.is_empty()
+        && parsed(files).iter().flat_map(|(_, owners)| owners).any(|owner| owner == who || bare(owner) == bare(who))
+}

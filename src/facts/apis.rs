@@ -1,0 +1,90 @@
+//! What the repository's `OpenAPI` descriptions say of interfaces that the manifest names by their address.
+//!
+//! `facts.apis` has an entry for `approvals.api`, `audit.export.api` and `policy.admin.api`: `described` (a description
+//! has operations at or below the address), `path` of the description, `operations` (`post /approvals/{id}/revoke
+//! revokeapproval`, in lower case) and `parameters` (their names, and those in the paths). Must not judge.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::{Shelf, document};
+
+const PLACES: [&str; 3] = ["approvals.api", "audit.export.api", "policy.admin.api"];
+
+/// Where descriptions are looked for.
+const DESCRIPTIONS: [&str; 6] =
+    ["openapi/*", "openapi.yaml", "openapi.json", "docs/openapi.yaml", "docs/openapi.json", "api/openapi.yaml"];
+
+const METHODS: [&str; 5] = ["delete", "get", "patch", "post", "put"];
+
+/// Facts of the interfaces that the manifest names.
+pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> Value {
+    let stated: Vec<(&str, &str)> = PLACES
+        .iter()
+        .filter_map(|place| Some((*place, manifest.pointer(&format!("/{}", place.replace('.', "/")))?.as_str()?)))
+        .collect();
+    let paths: BTreeSet<String> = if stated.is_empty() {
+        BTreeSet::new()
+    } else {
+        DESCRIPTIONS.iter().flat_map(|pattern| shelf.matching(pattern)).collect()
+    };
+    let descriptions: Vec<(String, Value)> =
+        paths.into_iter().filter_map(|path| Some((path.clone(), document::value(shelf, &path)?))).collect();
+    let mut out: Map<String, Value> = PLACES
+        .iter()
+        .map(|place| ((*place).to_owned(), json!({"described": false, "operations": [], "parameters": []})))
+        .collect();
+    for (place, address) in stated {
+        let wanted = segments(path_of(address));
+        let found = descriptions.iter().find_map(|(path, description)| below(path, description, &wanted));
+        out.extend(found.map(|found| (place.to_owned(), found)));
+    }
+    Value::Object(out)
+}
+
+/// The path of an address, without scheme, host and query.
+fn path_of(address: &str) -> &str {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
+    path.split('?').next().unwrap_or(path)
+}
+
+fn segments(path: &str) -> Vec<&str> {
+    path.split('/').filter(|part| !part.is_empty()).collect()
+}
+
+/// The operations of a description at or below a path.
+fn below(file: &str, description: &Value, wanted: &[&str]) -> Option<Value> {
+    let servers = description.get("servers").and_then(Value::as_array).into_iter().flatten();
+    let bases: Vec<Vec<&str>> =
+        servers.filter_map(|server| Some(segments(path_of(server.get("url")?.as_str()?)))).collect();
+    let mut operations = Vec::new();
+    let mut parameters = BTreeSet::new();
+    for (path, item) in description.get("paths")?.as_object()? {
+        let parts = segments(path);
+        if !leads(&parts, wanted) && !bases.iter().any(|base| leads(&[base.as_slice(), &parts].concat(), wanted)) {
+            continue;
+        }
+        for method in METHODS {
+            let Some(operation) = item.get(method) else { continue };
+            let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default();
+            operations.push(format!("{method} {path} {id}").trim_end().to_lowercase());
+            let named =
+                [operation, item].map(|one| one.get("parameters").and_then(Value::as_array).into_iter().flatten());
+            parameters
+                .extend(named.into_iter().flatten().filter_map(|one| Some(one.get("name")?.as_str()?.to_lowercase())));
+            parameters.extend(
+                parts.iter().filter_map(|part| Some(part.strip_prefix('{')?.strip_suffix('}')?.to_lowercase())),
+            );
+        }
+    }
+    let found = json!({"described": true, "path": file, "operations": operations, "parameters": parameters});
+    (!operations.is_empty()).then_some(found)
+}
+
+/// Whether a path begins with the wanted one; a name in braces stands for any segment.
+fn leads(path: &[&str], wanted: &[&str]) -> bool {
+    let same = |(one, other): (&&str, &&str)| one == other || one.starts_with('{') || other.starts_with('{');
+    !wanted.is_empty() && path.len() >= wanted.len() && path.iter().zip(wanted).all(same)
+}

@@ -1,0 +1,153 @@
+//! Rule files and code as a reader sees them: comments taken out, the names and texts that occur, what is unbalanced.
+//! Knows no language well; must not judge.
+
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use regex::Regex;
+
+/// A file without its comments.
+pub(super) struct Code {
+    /// The text, line by line as in the file, comments blanked.
+    pub(super) text: String,
+    /// Names and the contents of quoted texts.
+    pub(super) words: BTreeSet<String>,
+    /// Quoted texts that look like patterns: `delete_*`, or a prefix such as `delete_`.
+    pub(super) patterns: BTreeSet<String>,
+}
+
+static NAME: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[A-Za-z_][A-Za-z0-9_]*").expect("the pattern is valid"));
+static QUOTED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#""([^"\n]{1,200})"|'([^'\n]{1,200})'|`([^`\n]{1,200})`"#).expect("the pattern is valid")
+});
+
+impl Code {
+    /// Reads the text of the file `name`.
+    pub(super) fn read(name: &str, text: &str) -> Self {
+        let text = without_comments(text, Marks::of(name));
+        let quoted: BTreeSet<String> = QUOTED
+            .captures_iter(&text)
+            .filter_map(|found| found.iter().skip(1).flatten().next().map(|inner| inner.as_str().to_owned()))
+            .collect();
+        let patterns = quoted.iter().filter(|text| is_pattern(text)).cloned().collect();
+        let mut words: BTreeSet<String> = NAME.find_iter(&text).map(|found| found.as_str().to_owned()).collect();
+        words.extend(quoted);
+        Self { text, words, patterns }
+    }
+
+    /// Whether one of these stands there as a whole name or text; case, dashes and underscores aside.
+    pub(super) fn says(&self, wanted: &[&str]) -> bool {
+        says(&self.words, wanted)
+    }
+
+    /// Whether a name stands there, or a pattern that covers it.
+    pub(super) fn names(&self, name: &str) -> bool {
+        self.words.contains(name) || self.patterns.iter().any(|pattern| covers(pattern, name))
+    }
+
+    /// The first bracket or brace that has no partner.
+    pub(super) fn unbalanced(&self) -> Option<char> {
+        let bare = QUOTED.replace_all(&self.text, "");
+        let mut open = Vec::new();
+        for c in bare.chars() {
+            match c {
+                '(' | '[' | '{' => open.push(c),
+                ')' | ']' | '}' => match (open.pop(), c) {
+                    (Some('('), ')') | (Some('['), ']') | (Some('{'), '}') => {}
+                    _ => return Some(c),
+                },
+                _ => {}
+            }
+        }
+        open.pop()
+    }
+}
+
+/// Whether one of these is among the words; case, dashes and underscores aside.
+pub(super) fn says(words: &BTreeSet<String>, wanted: &[&str]) -> bool {
+    words.iter().any(|word| {
+        let plain: String = word.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+        wanted.contains(&plain.as_str())
+    })
+}
+
+fn is_pattern(text: &str) -> bool {
+    let bare = text.trim_end_matches('*');
+    let ends_open = text.ends_with('*') || text.ends_with(['_', '-', '.', ':']);
+    ends_open && bare.len() >= 3 && !bare.contains(char::is_whitespace) && bare.chars().any(char::is_alphabetic)
+}
+
+fn covers(pattern: &str, name: &str) -> bool {
+    if pattern.contains('*') { crate::text::wildcard_matches(pattern, name) } else { name.starts_with(pattern) }
+}
+
+/// How comments are written.
+#[derive(Clone, Copy)]
+enum Marks {
+    Hash,
+    Slashes,
+}
+
+impl Marks {
+    fn of(name: &str) -> Self {
+        const HASH: [&str; 12] = ["rego", "py", "rb", "sh", "yaml", "yml", "toml", "fga", "tf", "r", "pl", "conf"];
+        let end = name.rsplit_once('.').map_or("", |(_, end)| end);
+        if HASH.contains(&end) { Self::Hash } else { Self::Slashes }
+    }
+}
+
+fn without_comments(text: &str, marks: Marks) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut in_block = false;
+    for line in text.lines() {
+        let mut quote = None;
+        let mut chars = line.chars().peekable();
+        while let Some(c) = chars.next() {
+            if in_block {
+                if c == '*' && chars.peek() == Some(&'/') {
+                    chars.next();
+                    in_block = false;
+                }
+                continue;
+            }
+            match (marks, quote, c, chars.peek()) {
+                (_, Some(open), _, _) if c == open => quote = None,
+                (Marks::Hash, None, '#', _) | (Marks::Slashes, None, '/', Some('/')) => break,
+                (Marks::Slashes, None, '/', Some('*')) => {
+                    chars.next();
+                    in_block = true;
+                    continue;
+                }
+                (_, None, '"' | '\'' | '`', _) => quote = Some(c),
+                _ => {}
+            }
+            out.push(c);
+        }
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Code;
+
+    #[test]
+    fn comments_say_nothing_and_patterns_cover_names() {
+        let rego = Code::read("a.rego", "# issue_refund is blocked\ndeny if startswith(input.tool, \"delete_\") # x\n");
+        assert!(!rego.names("issue_refund") && rego.names("delete_customer") && !rego.names("undelete"));
+        assert!(rego.says(&["deny"]) && !rego.says(&["blocked"]));
+        let code =
+            Code::read("a.ts", "/* ask\n approval */ const url = \"http://x\"; // deny\nreturn 'needs-approval';");
+        assert!(code.says(&["needsapproval"]) && !code.says(&["deny", "ask"]), "{}", code.text);
+        assert_eq!(code.text.lines().count(), 3, "lines stay where they are");
+    }
+
+    #[test]
+    fn brackets_without_a_partner_are_found() {
+        for (text, expected) in
+            [("f(a[1], {\"x\": \"(\"})", None), ("f(a", Some('(')), ("a)", Some(')')), ("{(}", Some('}'))]
+        {
+            assert_eq!(Code::read("a.rego", text).unbalanced(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Which tools wait for a person, and how the manifest, the page on approvals and the evidence of trust agree on it.
+//!
+//! `facts.approvals.tools` has an entry for each tool that can change something:
+//!
+//! | key | holds |
+//! |---|---|
+//! | `waits`, `automatic` | some calls wait for a person; some don't |
+//! | `stakes` | `refunds`, `deletes`, `permission-changes`: by its `kinds`, its name or its scopes |
+//! | `group`, `group_known`, `group_shown` | who approves; whether the manifest has that group; whether the page names it |
+//! | `documented` | the page on approvals names the tool |
+//! | `hidden` | required arguments that the approver does not see, idempotency keys aside |
+//! | `from_template` | the text that it sends comes from a list of templates |
+//! | `relaxation` | the step away from approval that is on record, and what stands behind it |
+//!
+//! `facts.approvals` also holds `doc` (`exists`), `others` (tools that the page lists although they don't wait) and
+//! `kinds_unsaid` (classes of `approvals.required_for` that the page leaves out). Must not judge.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::{Map, Value, json};
+
+use super::{Shelf, document, owners, tools};
+
+/// Classes of high stakes, with words that tools and scopes of the class bear.
+const STAKES: [(&str, &[&str]); 3] = [
+    ("refunds", &["refund", "refunds", "chargeback", "payout"]),
+    ("deletes", &["delete", "deletes", "purge", "erase", "destroy", "drop", "wipe"]),
+    ("permission-changes", &["grant", "revoke", "role", "roles", "permission", "permissions", "iam", "acl"]),
+];
+
+static APPROVED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?i)\d[\d,]*\s+(?:\w+\s+){0,3}(?:approved|granted)\b|\b(?:approved|granted)\b[^\d\n]{0,30}\d")
+});
+static CHANGED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)(?:\d[\d,]*|none|no)\s+(?:\w+\s+){0,3}(?:denied|changed|declined|rejected|refused|corrected)\b|\b(?:denied|changed|declined|rejected|refused|corrected)\b[^\d\n]{0,30}\d",
+    )
+});
+
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("the pattern is valid")
+}
+
+/// Facts of approvals.
+pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value) -> Value {
+    let page = manifest.pointer("/approvals/doc").and_then(Value::as_str);
+    let page = page.and_then(|path| shelf.text(path.split('#').next()?));
+    let text = page.as_ref().map_or("", |file| file.text());
+    let look = Look { shelf, manifest, page: text };
+    let writes = || tools(evidence).filter(|tool| tool.get("is_write") == Some(&Value::Bool(true)));
+    let kinds = manifest.pointer("/approvals/required_for").and_then(Value::as_array).into_iter().flatten();
+    let unsaid = kinds
+        .filter_map(Value::as_str)
+        .filter(|kind| !text.to_lowercase().contains(&kind.replace('-', " ")) && !text.to_lowercase().contains(*kind));
+    json!({
+        "at": "/approvals",
+        "doc": {"exists": page.is_some()},
+        "tools": writes().map(|tool| look.tool(tool)).collect::<Vec<_>>(),
+        "others": writes().filter(|tool| !waits(tool)).filter_map(|tool| name(tool)).filter(|tool| claims(text, tool)).collect::<Vec<_>>(),
+        "kinds_unsaid": unsaid.collect::<Vec<_>>(),
+    })
+}
+
+fn name(tool: &Value) -> Option<&str> {
+    tool.get("name")?.as_str()
+}
+
+fn mode(tool: &Value) -> &str {
+    tool.pointer("/allow/mode").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn waits(tool: &Value) -> bool {
+    matches!(mode(tool), "approval" | "tiers")
+}
+
+fn has_auto_band(tool: &Value) -> bool {
+    mode(tool) == "tiers" && tool.pointer("/allow/auto_up_to").and_then(Value::as_f64).is_none_or(|most| most > 0.0)
+}
+
+struct Look<'a> {
+    shelf: &'a Shelf<'a>,
+    manifest: &'a Value,
+    page: &'a str,
+}
+
+impl Look<'_> {
+    fn tool(&self, tool: &Value) -> Value {
+        let name = name(tool).unwrap_or_default();
+        let group = tool.get("approvers").or_else(|| self.manifest.pointer("/approvals/default_group"));
+        let group = group.and_then(Value::as_str);
+        let known = group.and_then(|group| self.manifest.pointer("/approvals/groups")?.get(group));
+        let schema =
+            tool.get("input_schema").and_then(Value::as_str).and_then(|path| document::value(self.shelf, path));
+        json!({
+            "name": name,
+            "at": tool.get("at"),
+            "effect": tool.get("effect"),
+            "mode": mode(tool),
+            "allow": tool.get("allow"),
+            "kinds": tool.get("kinds"),
+            "destination": tool.get("destination"),
+            "reversible": tool.get("reversible"),
+            "waits": waits(tool),
+            "automatic": mode(tool) == "auto" || has_auto_band(tool),
+            "stakes": stakes(tool),
+            "group": group,
+            "group_known": known.is_some(),
+            "group_shown": group.is_some_and(|group| stands_in(self.page, group)),
+            "documented": stands_in(self.page, name),
+            "hidden": schema.as_ref().map(|schema| self.hidden(tool, schema)),
+            "from_template": schema.as_ref().is_some_and(is_from_template),
+            "relaxation": self.relaxation(name),
+        })
+    }
+
+    fn hidden(&self, tool: &Value, schema: &Value) -> Vec<String> {
+        let shown = self.manifest.pointer("/approvals/preview").and_then(Value::as_array);
+        let shown: Vec<&str> = shown.into_iter().flatten().filter_map(Value::as_str).collect();
+        let key = tool.get("idempotency_key").and_then(Value::as_str).unwrap_or_default().trim_start_matches('/');
+        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+        let required = required.filter_map(Value::as_str).filter(|name| *name != key && !shown.contains(name));
+        required.map(str::to_owned).collect()
+    }
+
+    fn relaxation(&self, tool: &str) -> Value {
+        let list = self.manifest.pointer("/approvals/relaxations").and_then(Value::as_array).into_iter().flatten();
+        let Some(one) = list.into_iter().find(|one| one.get("tool").and_then(Value::as_str) == Some(tool)) else {
+            return json!({"given": false});
+        };
+        let text = |key: &str| one.get(key).and_then(Value::as_str);
+        let evidence = text("evidence").and_then(|path| self.shelf.text(path.split('#').next()?));
+        let said = evidence.as_ref().map_or("", |file| file.text());
+        let full =
+            ["to", "since", "approved_by", "evidence"].iter().all(|key| text(key).is_some_and(|text| !text.is_empty()));
+        json!({
+            "given": true,
+            "full": full,
+            "evidence": text("evidence"),
+            "approved_by": text("approved_by"),
+            "exists": evidence.is_some(),
+            "names_tool": stands_in(said, tool),
+            "counted": APPROVED.is_match(said) && CHANGED.is_match(said),
+            "by_owner": text("approved_by").is_some_and(|who| owners::is_owner(self.shelf.files, who)),
+        })
+    }
+}
+
+/// The classes that a tool belongs to, by what it says of itself, its name and its scopes.
+fn stakes(tool: &Value) -> Vec<&'static str> {
+    let list = |key: &str| tool.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let words: Vec<String> = list("scopes")
+        .chain(name(tool))
+        .flat_map(|text| text.split(|c: char| !c.is_ascii_alphanumeric()))
+        .map(str::to_lowercase)
+        .collect();
+    let holds = |(kind, names): &(&str, &[&str])| {
+        list("kinds").any(|own| own == *kind) || words.iter().any(|word| names.contains(&word.as_str()))
+    };
+    STAKES.iter().filter(|class| holds(class)).map(|(kind, _)| *kind).collect()
+}
+
+fn is_from_template(schema: &Value) -> bool {
+    let properties = schema.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::iter);
+    let required = schema.get("required").and_then(Value::as_array);
+    let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|one| one.as_str() == Some(name)));
+    properties.into_iter().any(|(name, property)| {
+        name.contains("template")
+            && is_required(name)
+            && (property.get("enum").is_some() || property.get("const").is_some())
+    })
+}
+
+/// Whether a name stands in a text as a word of its own.
+fn stands_in(text: &str, name: &str) -> bool {
+    let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    !name.is_empty()
+        && text.match_indices(name).any(|(at, _)| {
+            let before = text.get(..at).and_then(|before| before.chars().next_back());
+            let after = text.get(at + name.len()..).and_then(|after| after.chars().next());
+            !joins(before) && !joins(after)
+        })
+}
+
+/// Whether a page lists a tool among those that wait: it is named in a line that does not say otherwise, under a
+/// heading that does not say otherwise.
+fn claims(page: &str, tool: &str) -> bool {
+    const OTHERWISE: [&str; 5] = ["automatic", "without", "no approval", "never", "relax"];
+    let says_otherwise = |line: &str| OTHERWISE.iter().any(|word| line.to_lowercase().contains(word));
+    let mut exempt = false;
+    for line in page.lines() {
+        if line.starts_with('#') {
+            exempt = says_otherwise(line);
+        } else if !exempt && stands_in(line, tool) && !says_otherwise(line) {
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,134 @@
+//! Records of incidents and of exercises, as `incident.records` names them.
+//!
+//! A record is a map in YAML, JSON or TOML (or a list of maps):
+//!
+//! ```yaml
+//! id: INC-7
+//! severity: high                       # high and critical ask for a postmortem in time
+//! detected_at: 2026-10-01T09:00:00Z
+//! resolved_at: 2026-10-01T11:30:00Z
+//! postmortem_at: 2026-10-02T15:00:00Z
+//! root_cause: policy-gap               # policy-gap, tool-misuse, retrieval, planning-loop; `other` with `root_cause_text`
+//! fix: {kind: policy, ref: "acme/refund-agent#311"}      # code, policy or tool-schema
+//! ```
+//! An exercise says `exercise: true`, who took part (`people`), and when each step was reached: `alert_at`, `paged_at`,
+//! `acknowledged_at`, `switched_off_at`, `rolled_back_at`.
+//!
+//! `facts.incidents` has an entry per incident: what the record says, `path`, `high`, `hours` from detection to
+//! postmortem, `cause_named`, `fix_named`, `fix_referred`, and `error` where the file is no record.
+//! `facts.exercises` has an entry per exercise: `at_day` (the day of the alert) and `lacks`, the steps without a time.
+//! Must not judge.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::{Shelf, document};
+
+/// Classes of causes that say which kind of control failed.
+const CAUSES: [&str; 4] = ["policy-gap", "tool-misuse", "retrieval", "planning-loop"];
+
+/// Kinds of fix that change a control; a sentence in a prompt is none.
+const FIXES: [&str; 3] = ["code", "policy", "tool-schema"];
+
+/// What an exercise must have a time for.
+const STEPS: [&str; 5] = ["alert_at", "paged_at", "acknowledged_at", "switched_off_at", "rolled_back_at"];
+
+/// Incidents and exercises.
+pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> (Vec<Value>, Vec<Value>) {
+    let patterns = manifest.pointer("/incident/records").and_then(Value::as_array).into_iter().flatten();
+    let mut paths: Vec<String> = patterns.filter_map(Value::as_str).flat_map(|one| shelf.matching(one)).collect();
+    paths.sort();
+    paths.dedup();
+    let mut incidents = Vec::new();
+    let mut exercises = Vec::new();
+    for path in paths {
+        let said = match document::value(shelf, &path) {
+            Some(Value::Array(items)) => items,
+            Some(one) => vec![one],
+            None => vec![Value::Null],
+        };
+        for one in &said {
+            match one {
+                Value::Object(map) if map.get("exercise") == Some(&Value::Bool(true)) => {
+                    exercises.push(exercise(&path, map));
+                }
+                Value::Object(map) => incidents.push(incident(&path, map)),
+                _ => incidents.push(json!({"path": path, "at": "/incident/records", "id": path, "high": true,
+                    "error": "is no map of a record's fields"})),
+            }
+        }
+    }
+    (incidents, exercises)
+}
+
+fn text<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
+    map.get(key)?.as_str().map(str::trim).filter(|text| !text.is_empty())
+}
+
+fn time(map: &Map<String, Value>, key: &str) -> Option<Timestamp> {
+    text(map, key)?.parse().ok()
+}
+
+fn incident(path: &str, map: &Map<String, Value>) -> Value {
+    let severity = text(map, "severity").unwrap_or_default().to_lowercase();
+    let detected = time(map, "detected_at");
+    let hours = |key: &str| {
+        let hours = time(map, key)?.duration_since(detected?).as_secs_f64() / 3600.0;
+        Some((hours * 10.0).round() / 10.0)
+    };
+    let cause = text(map, "root_cause");
+    let named = cause.is_some_and(|cause| CAUSES.contains(&cause))
+        || cause == Some("other")
+            && text(map, "root_cause_text").is_some_and(|text| text.split_whitespace().count() >= 5);
+    let fixes: Vec<&Map<String, Value>> = match map.get("fix") {
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_object).collect(),
+        Some(Value::Object(one)) => vec![one],
+        _ => Vec::new(),
+    };
+    let lasting: Vec<_> =
+        fixes.iter().filter(|fix| text(fix, "kind").is_some_and(|kind| FIXES.contains(&kind))).collect();
+    let kinds: Vec<&str> = fixes.iter().filter_map(|fix| text(fix, "kind")).collect();
+    json!({
+        "path": path,
+        "at": "/incident/records",
+        "id": text(map, "id").unwrap_or(path),
+        "severity": severity,
+        // What says nothing of its weight counts as heavy.
+        "high": !matches!(severity.as_str(), "low" | "medium" | "minor" | "moderate" | "sev3" | "sev4"),
+        "detected_day": text(map, "detected_at").filter(|_| detected.is_some()),
+        "resolved": time(map, "resolved_at").is_some(),
+        "written": time(map, "postmortem_at").is_some(),
+        "hours": hours("postmortem_at"),
+        "root_cause": cause,
+        "cause_named": named,
+        "fix_kinds": kinds,
+        "fix_named": !lasting.is_empty(),
+        "fix_referred": !lasting.is_empty() && lasting.iter().all(|fix| text(fix, "ref").is_some_and(is_reference)),
+    })
+}
+
+/// Whether a text leads to a change: a commit, a pull request, or an address.
+fn is_reference(text: &str) -> bool {
+    let is_commit = (7..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_hexdigit());
+    let numbered =
+        |mark| text.rsplit_once(mark).is_some_and(|(_, n)| !n.is_empty() && n.chars().all(|c| c.is_ascii_digit()));
+    is_commit || numbered('#') || numbered('!') || text.starts_with("https://")
+}
+
+fn exercise(path: &str, map: &Map<String, Value>) -> Value {
+    let mut lacks: Vec<&str> = STEPS.into_iter().filter(|step| time(map, step).is_none()).collect();
+    let people = map.get("people").and_then(Value::as_array).is_some_and(|people| !people.is_empty());
+    if !people {
+        lacks.push("people");
+    }
+    let waited = time(map, "acknowledged_at").zip(time(map, "paged_at"));
+    let waited = waited.map(|(acknowledged, paged)| acknowledged.as_second() - paged.as_second());
+    json!({
+        "path": path,
+        "at": "/incident/records",
+        "id": text(map, "id").unwrap_or(path),
+        "at_day": text(map, "alert_at"),
+        "acknowledged_after_s": waited,
+        "lacks": lacks,
+    })
+}

@@ -1,0 +1,106 @@
+//! What files of the infrastructure say about the audit trail: storage that nobody can change, context that is passed on.
+//!
+//! `facts.infra.storage` holds `path`, `locked` (a retention that nobody can lift) and `days` of the lock that the
+//! Terraform files set on `audit.storage.bucket`; it is left out when they set none. `facts.infra.propagators` lists the
+//! settings that make clients pass W3C trace context or baggage on: `path`, `line`. Must not judge.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::{Value, json};
+
+use super::Shelf;
+
+/// Folders in which Terraform files are looked for.
+const TERRAFORM: [&str; 4] = ["deploy/**/*.tf", "infra/**/*.tf", "ops/**/*.tf", "terraform/**/*.tf"];
+
+/// Files in which the environment of the agent is set.
+const ENVIRONMENT: [&str; 8] = [
+    ".env.example",
+    "Dockerfile",
+    "compose.ci.yaml",
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yaml",
+    "docker-compose.yml",
+    "config/otel.yaml",
+];
+
+/// Resources that lock storage.
+static RESOURCE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r#"resource\s+"(aws_s3_bucket_object_lock_configuration|google_storage_bucket|azurerm_storage_container_immutability_policy)"\s+"[^"]*"\s*\{"#,
+    )
+});
+static LOCKED: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r#"(?i)mode\s*=\s*"compliance"|is_locked\s*=\s*true|\blocked\s*=\s*true"#));
+static PERIOD: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"\b(days|years|retention_period|immutability_period_in_days)\s*=\s*(\d+)"));
+static PROPAGATORS: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"OTEL_PROPAGATORS\W+[\w, ]*(?:baggage|tracecontext)|^\s*propagators\W+.*(?:baggage|tracecontext)")
+});
+
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("the pattern is valid")
+}
+
+/// Facts of the infrastructure files.
+pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> Value {
+    let bucket = manifest.pointer("/audit/storage/bucket").and_then(Value::as_str);
+    let storage = bucket.and_then(|bucket| storage(shelf, bucket));
+    let mut entry = json!({ "propagators": propagators(shelf) });
+    if let (Some(storage), Some(entry)) = (storage, entry.as_object_mut()) {
+        entry.insert("storage".to_owned(), storage);
+    }
+    entry
+}
+
+fn storage(shelf: &Shelf<'_>, bucket: &str) -> Option<Value> {
+    let quoted = format!("\"{bucket}\"");
+    let paths = TERRAFORM.iter().flat_map(|pattern| shelf.matching(pattern));
+    paths.into_iter().find_map(|path| {
+        let file = shelf.text(&path)?;
+        let text = file.text();
+        // The lock may name the bucket by reference; the file that sets it has to say which bucket that is.
+        if !text.contains(&quoted) {
+            return None;
+        }
+        let start = RESOURCE.find_iter(text).next()?.end();
+        let block = block(text.get(start..)?);
+        let days = PERIOD.captures(block).and_then(|found| {
+            let number: u64 = found.get(2)?.as_str().parse().ok()?;
+            Some(match found.get(1)?.as_str() {
+                "years" => number.saturating_mul(365),
+                "retention_period" => number / 86_400,
+                _ => number,
+            })
+        });
+        Some(json!({"path": path, "locked": LOCKED.is_match(block), "days": days.unwrap_or(0)}))
+    })
+}
+
+/// The text up to the brace that closes the block.
+fn block(text: &str) -> &str {
+    let mut depth = 1_u32;
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return text.get(..at).unwrap_or(text);
+        }
+    }
+    text
+}
+
+fn propagators(shelf: &Shelf<'_>) -> Vec<Value> {
+    let files = ENVIRONMENT.iter().filter_map(|path| Some((*path, shelf.text(path)?)));
+    files
+        .flat_map(|(path, file)| {
+            let lines = file.text().lines().enumerate().filter(|(_, line)| PROPAGATORS.is_match(line));
+            lines.map(|(at, _)| json!({"path": path, "line": at + 1})).collect::<Vec<_>>()
+        })
+        .collect()
+}

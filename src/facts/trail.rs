@@ -1,0 +1,272 @@
+//! A sample of the audit log: what one line of it holds, and what is missing.
+//!
+//! The sample is a file of JSON lines as `audit.log` prints them, at `audit.sample` (`evidence/audit-sample.jsonl` when
+//! left out). Each line is one record. A record names its `event`, or is known by what it holds:
+//!
+//! | event | holds |
+//! |---|---|
+//! | `run` | `run_id`, `at`, `trigger`, `initiator`, `input`, `model`, `prompt`, `tools`, `policy` (versions as in the lock), or `lock` |
+//! | `call` | `run_id`, `at`, `tool`, `args`, `response`, `status` (`ok`, `error`, `blocked`), `latency_ms`, `error`, and `carried` (what went along to the system); of a write `side_effect_id`, `actor`, `trace_id` |
+//! | `approval` | `run_id`, `at`, `tool`, `approver`, `decision`, `args` or `args_digest`, `expires_at` |
+//! | `end` | `run_id`, `at`, `output` |
+//!
+//! Where names differ, `audit.fields` gives the JSON Pointer of a field. With `prev`, the digest of the line before, the
+//! records form a chain.
+//!
+//! `facts.audit` counts: `records`, `runs` (ids), `run_records`, `calls`, `failed`, `writes`, `approvals`, `ends`;
+//! `lacks` says for each field how many records that should hold it don't. Must not judge.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::{Shelf, tools};
+use crate::source::Files;
+
+/// Where the sample is when the manifest does not say.
+const SAMPLE: &str = "evidence/audit-sample.jsonl";
+
+/// Most lines that are looked at.
+const MOST_LINES: usize = 5000;
+
+/// Facts of the sample.
+pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value, locked: &BTreeSet<String>) -> Value {
+    let path = manifest.pointer("/audit/sample").and_then(Value::as_str).unwrap_or(SAMPLE);
+    let file = shelf.text(path);
+    let text = file.as_ref().map_or("", |file| file.text());
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).take(MOST_LINES).collect();
+    let read: Result<Vec<Value>, usize> =
+        lines.iter().enumerate().map(|(at, line)| serde_json::from_str(line).or(Err(at + 1))).collect();
+    let (records, error) = match read {
+        Ok(records) if records.iter().all(Value::is_object) => (records, None),
+        Ok(_) => (Vec::new(), Some("a line is no JSON object".to_owned())),
+        Err(line) => (Vec::new(), Some(format!("line {line} is no JSON"))),
+    };
+    let mut trail = Trail::new(evidence, manifest);
+    trail.count(&records);
+    let mut entry = trail.told(locked);
+    entry.insert("at".to_owned(), "/audit".into());
+    entry.insert("path".to_owned(), path.into());
+    entry.insert("exists".to_owned(), file.is_some().into());
+    entry.extend(error.map(|error| ("error".to_owned(), error.into())));
+    entry.insert("chain".to_owned(), chain(&lines, &records));
+    Value::Object(entry)
+}
+
+/// How many records point at the line before them, and how many of these point elsewhere.
+fn chain(lines: &[&str], records: &[Value]) -> Value {
+    let before = lines.iter().map(|line| Files::digest(line));
+    let kept: Vec<bool> = before
+        .zip(records.iter().skip(1))
+        .filter_map(|(digest, record)| Some(record.get("prev")?.as_str()? == digest))
+        .collect();
+    json!({"links": kept.len(), "unlinked": records.len().saturating_sub(1) - kept.len(),
+        "broken": kept.iter().filter(|holds| !**holds).count()})
+}
+
+/// A tool of the manifest, as far as its records go.
+struct Written<'a> {
+    at: &'a str,
+    side_effect_id: Option<&'a str>,
+    calls: usize,
+    found: usize,
+}
+
+struct Trail<'a> {
+    fields: Option<&'a Map<String, Value>>,
+    subject: &'a str,
+    writes: BTreeMap<&'a str, Written<'a>>,
+    counts: BTreeMap<&'static str, usize>,
+    lacks: BTreeMap<&'static str, usize>,
+    runs: BTreeSet<String>,
+    stamps: BTreeMap<&'static str, BTreeSet<String>>,
+}
+
+/// The four versions of a run.
+const STAMPS: [&str; 4] = ["model", "prompt", "tools", "policy"];
+
+/// Fields by the records that must hold them.
+const OF_ALL: [&str; 1] = ["run_id"];
+const OF_RUNS: [&str; 3] = ["trigger", "initiator", "input"];
+const OF_CALLS: [&str; 3] = ["tool", "args", "status"];
+const OF_WRITES: [&str; 2] = ["trace_id", "actor"];
+
+impl<'a> Trail<'a> {
+    fn new(evidence: &'a Value, manifest: &'a Value) -> Self {
+        let writes = tools(evidence).filter(|tool| {
+            let never = tool.pointer("/allow/mode").and_then(Value::as_str) == Some("never");
+            tool.get("is_write") == Some(&Value::Bool(true)) && !never
+        });
+        let text = |tool: &'a Value, key: &str| tool.get(key).and_then(Value::as_str);
+        let writes = writes.filter_map(|tool| {
+            let side_effect_id = text(tool, "side_effect_id");
+            Some((text(tool, "name")?, Written { at: text(tool, "at")?, side_effect_id, calls: 0, found: 0 }))
+        });
+        Self {
+            fields: manifest.pointer("/audit/fields").and_then(Value::as_object),
+            subject: manifest.pointer("/identity/subject").and_then(Value::as_str).unwrap_or_default(),
+            writes: writes.collect(),
+            counts: ["records", "run_records", "calls", "failed", "writes", "approvals", "ends", "other_actor"]
+                .map(|name| (name, 0))
+                .into(),
+            lacks: BTreeMap::new(),
+            runs: BTreeSet::new(),
+            stamps: BTreeMap::new(),
+        }
+    }
+
+    fn field<'r>(&self, record: &'r Value, name: &str) -> Option<&'r Value> {
+        let own = self.fields.and_then(|fields| fields.get(name)?.as_str());
+        let found = own.map_or_else(|| record.get(name), |pointer| record.pointer(pointer));
+        found.filter(|value| !value.is_null() && value.as_str() != Some(""))
+    }
+
+    fn time(&self, record: &Value, name: &str) -> Option<Timestamp> {
+        self.field(record, name)?.as_str()?.parse().ok()
+    }
+
+    fn add(&mut self, name: &'static str) {
+        *self.counts.entry(name).or_default() += 1;
+    }
+
+    fn expect(&mut self, name: &'static str, holds: bool) {
+        *self.lacks.entry(name).or_default() += usize::from(!holds);
+    }
+
+    fn expect_fields(&mut self, record: &Value, names: &[&'static str]) {
+        for name in names {
+            let holds = self.field(record, name).is_some();
+            self.expect(name, holds);
+        }
+    }
+
+    fn count(&mut self, records: &[Value]) {
+        for record in records {
+            self.add("records");
+            self.expect_fields(record, &OF_ALL);
+            let timed = self.time(record, "at").is_some();
+            self.runs.extend(self.field(record, "run_id").map(plain));
+            match self.event(record) {
+                Event::Run => self.run(record),
+                Event::Call => {
+                    self.expect("at", timed);
+                    self.call(record);
+                }
+                Event::Approval => {
+                    self.expect("approved_at", timed);
+                    self.approval(record);
+                }
+                Event::End => {
+                    self.add("ends");
+                    self.expect_fields(record, &["output"]);
+                }
+                Event::Other => {}
+            }
+        }
+    }
+
+    fn event(&self, record: &Value) -> Event {
+        let has = |name| self.field(record, name).is_some();
+        match self.field(record, "event").and_then(Value::as_str) {
+            Some("run") => Event::Run,
+            Some("call") => Event::Call,
+            Some("approval") => Event::Approval,
+            Some("end") => Event::End,
+            None if has("approver") || has("decision") => Event::Approval,
+            None if has("tool") => Event::Call,
+            None if has("trigger") || has("initiator") || has("input") => Event::Run,
+            None if has("output") => Event::End,
+            Some(_) | None => Event::Other,
+        }
+    }
+
+    fn run(&mut self, record: &Value) {
+        self.add("run_records");
+        self.expect_fields(record, &OF_RUNS);
+        let lock = self.field(record, "lock").map(plain);
+        for stamp in STAMPS {
+            let value = self.field(record, stamp).map(plain).or_else(|| lock.clone());
+            self.expect(stamp, value.is_some());
+            self.stamps.entry(stamp).or_default().extend(value);
+        }
+    }
+
+    fn call(&mut self, record: &Value) {
+        self.add("calls");
+        self.expect_fields(record, &OF_CALLS);
+        let status = self.field(record, "status").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let latency = self.field(record, "latency_ms").is_some_and(Value::is_number);
+        self.expect("latency_ms", latency);
+        let id = self.field(record, "run_id").map(plain).unwrap_or_default();
+        let carried = self.field(record, "carried").is_some_and(|carried| carried.to_string().contains(&id));
+        self.expect("carried", carried && !id.is_empty());
+        if status == "ok" {
+            self.expect_fields(record, &["response"]);
+            self.wrote(record);
+        } else {
+            self.add("failed");
+            self.expect_fields(record, &["error"]);
+        }
+    }
+
+    /// A call that succeeded; of a write, the id of what it made or changed.
+    fn wrote(&mut self, record: &Value) {
+        let name = self.field(record, "tool").map(plain).unwrap_or_default();
+        let response = self.field(record, "response").cloned().unwrap_or_default();
+        let Some(tool) = self.writes.get_mut(name.as_str()) else { return };
+        tool.calls += 1;
+        let id = tool.side_effect_id.and_then(|pointer| response.pointer(pointer)).filter(|id| !id.is_null());
+        tool.found += usize::from(id.is_some());
+        self.add("writes");
+        self.expect_fields(record, &OF_WRITES);
+        let logged = self.field(record, "side_effect_id").cloned();
+        self.expect("side_effect_id", logged.is_some() && logged.as_ref() == id);
+        let actor = self.field(record, "actor").map(plain);
+        if actor.is_some_and(|actor| actor != self.subject) {
+            self.add("other_actor");
+        }
+    }
+
+    fn approval(&mut self, record: &Value) {
+        self.add("approvals");
+        self.expect_fields(record, &["approver", "decision"]);
+        let digest = self.field(record, "args_digest").is_some();
+        let payload = digest || self.field(record, "args").is_some();
+        self.expect("payload", payload);
+        let expires = self.time(record, "expires_at").is_some();
+        self.expect("expires_at", expires);
+    }
+
+    fn told(self, locked: &BTreeSet<String>) -> Map<String, Value> {
+        let mut out = Map::new();
+        out.extend(self.counts.iter().map(|(name, count)| ((*name).to_owned(), json!(count))));
+        out.insert("lacks".to_owned(), json!(self.lacks));
+        out.insert("runs".to_owned(), json!(self.runs));
+        let locked =
+            |values: &BTreeSet<String>| !values.is_empty() && values.iter().all(|value| locked.contains(value));
+        let stamps: Map<String, Value> = STAMPS
+            .iter()
+            .map(|stamp| ((*stamp).to_owned(), self.stamps.get(stamp).is_some_and(locked).into()))
+            .collect();
+        out.insert("in_lock".to_owned(), Value::Object(stamps));
+        let effects = self.writes.iter().map(|(name, tool)| {
+            json!({"name": name, "at": tool.at, "side_effect_id": tool.side_effect_id, "calls": tool.calls,
+                "found": tool.found})
+        });
+        out.insert("effects".to_owned(), effects.collect());
+        out
+    }
+}
+
+enum Event {
+    Run,
+    Call,
+    Approval,
+    End,
+    Other,
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

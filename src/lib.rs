@@ -8,6 +8,8 @@
 //!                     agent adapters ⇄ agent under test ⇄ stand-ins ⇄ world
 //! ```
 //!
+//! `import` makes scenarios of other tools' files.
+//!
 //! Everything right of `record` is a pure function of it; what stands left of `run` reads files through `source`
 //! alone. The modules below stand in the order of their dependence: each uses only modules above it (a test holds
 //! that), and `cli` may use all.
@@ -32,6 +34,8 @@ pub mod scenario;
 pub mod plan;
 
 pub mod world;
+
+pub mod import;
 
 pub mod standin;
 

@@ -42,10 +42,12 @@ pub enum Command {
     Run(RunArgs),
     /// Check the built-in refund agent: works on a fresh machine with nothing configured.
     Demo(DemoArgs),
-    /// List checks, scenarios, profiles, formats, adapters or flaws.
+    /// List checks, scenarios, profiles, formats, imports, adapters or flaws.
     List(ListArgs),
     /// Show one check in full.
     Explain(ExplainArgs),
+    /// Make scenarios of a file of another tool: a corpus, a dataset, a scan.
+    Import(ImportArgs),
     /// Render the record of a run again.
     Report(ReportArgs),
     /// Show one trial of a record as a timeline.
@@ -237,6 +239,8 @@ pub enum Listing {
     Profiles,
     /// Report formats.
     Formats,
+    /// Formats of other tools that `import` reads.
+    Imports,
     /// Wire formats of agents.
     Adapters,
     /// Flaws of the built-in agent.
@@ -254,6 +258,42 @@ pub struct ExplainArgs {
     /// Folder with the team's own checks.
     #[arg(long, value_name = "DIR")]
     pub checks: Option<PathBuf>,
+}
+
+/// Arguments of `import`.
+#[derive(Clone, Debug, Args)]
+pub struct ImportArgs {
+    /// How to read the file; `agentready list imports` names the formats.
+    pub format: String,
+    /// The file, at most 64 MiB.
+    pub file: PathBuf,
+    /// Folder to write scenario files to.
+    #[arg(long, value_name = "DIR", default_value = "evals/imported")]
+    pub out: PathBuf,
+    /// World of the scenarios.
+    #[arg(long, value_name = "FILE")]
+    pub world: Option<PathBuf>,
+    /// Tool of the world that must not be executed, repeatable: gives text-only prompts an oracle.
+    #[arg(long = "never", value_name = "TOOL", requires = "world")]
+    pub never: Vec<String>,
+    /// Second file of `bipia`, with the attacks.
+    #[arg(long, value_name = "FILE")]
+    pub attacks: Option<PathBuf>,
+    /// Column or key of the prompt, for `csv` and `jsonl`.
+    #[arg(long, value_name = "NAME")]
+    pub column: Option<String>,
+    /// The file holds lawful requests, for `agentharm`.
+    #[arg(long)]
+    pub benign: bool,
+    /// Licence of the texts, kept with each scenario.
+    #[arg(long, value_name = "TEXT")]
+    pub licence: Option<String>,
+    /// What ids and files begin with; the file's name when left out.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Replace files that are there already.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Arguments of `report`.

@@ -16,6 +16,7 @@ use crate::{
     context::Context,
     demo::FLAWS,
     exit::{self, Fault},
+    import,
     report::FORMATS,
 };
 
@@ -48,6 +49,7 @@ fn rows(args: &ListArgs, context: &Context, output: &Output) -> Result<Rows, Fau
             (values(profiles), lines)
         }
         Listing::Formats => plain(FORMATS.iter().map(|format| named(format.name, format.about)).collect()),
+        Listing::Imports => plain(import::FORMATS.iter().map(|format| named(format.name, format.about)).collect()),
         Listing::Adapters => plain(ADAPTERS.iter().map(|adapter| named(adapter.name, adapter.about)).collect()),
         Listing::Flaws => plain(FLAWS.iter().map(|flaw| named(flaw.name, flaw.about)).collect()),
         Listing::Scenarios => plain(scenarios(args, context)?),

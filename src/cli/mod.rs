@@ -6,6 +6,7 @@ mod case;
 mod check;
 mod demo;
 mod explain;
+mod import;
 mod judge;
 mod list;
 mod live;
@@ -51,6 +52,7 @@ pub fn run(cli: &Cli) -> u8 {
         Command::DemoAgent(args) => demo::agent(args),
         Command::List(args) => list::list(args, &context, &output),
         Command::Explain(args) => explain::explain(args, &context, &output),
+        Command::Import(args) => import::import(args, &context, &output),
         Command::Report(args) => rerender::report(args, &context, &output),
         Command::Replay(args) => rerender::replay(args, &context, &output),
         Command::Schema(args) => schema::schema(args, &output),

@@ -59,7 +59,7 @@ fn a_wrong_manifest_shows_every_mistake_with_its_place() {
 #[test]
 fn every_list_is_there_for_people_and_for_machines() {
     let bench = Bench::new();
-    for what in ["checks", "scenarios", "profiles", "formats", "adapters", "flaws"] {
+    for what in ["checks", "scenarios", "profiles", "formats", "imports", "adapters", "flaws"] {
         let people = bench.run(&["list", what]);
         assert_eq!(people.code, 0, "{}", people.all());
         let machines = bench.run(&["list", what, "--json"]);

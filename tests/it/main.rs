@@ -5,6 +5,7 @@ mod architecture;
 mod commands;
 mod demo;
 mod hostile;
+mod import;
 mod readme;
 mod resume;
 mod support;

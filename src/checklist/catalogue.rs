@@ -190,6 +190,12 @@ pub(super) fn data(path: &str) -> Option<SourceFile> {
     Some(SourceFile::new(format!("checks/{path}"), text))
 }
 
+/// Whether the binary holds a check of this id.
+pub(super) fn ships(id: &str) -> bool {
+    let area = id.split('/').next().unwrap_or_default();
+    !OTHER_DATA.contains(&area) && id.contains('/') && CHECKS.contains(format!("{id}.yaml"))
+}
+
 /// The names of the shipped profiles, sorted.
 pub(super) fn profile_names() -> Vec<&'static str> {
     let folder = CHECKS.get_dir("profiles");

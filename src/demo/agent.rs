@@ -11,6 +11,7 @@ use super::{
     limits::{LIMITS, Meter},
     model::{self, Observation, Seen, Step},
     policy::{self, Known, Ruling, Spent, Why},
+    redaction,
     request::Request,
 };
 
@@ -90,7 +91,7 @@ impl<'a> Turn<'a> {
                     for call in self.impairment.obey(&self.seen) {
                         self.act(call).await;
                     }
-                    return self.impairment.reword(answer, &self.seen);
+                    return self.leaving(self.impairment.reword(answer, &self.seen));
                 }
                 Step::Call(tool, args) => self.propose(tool, args).await,
             }
@@ -143,18 +144,32 @@ impl<'a> Turn<'a> {
     }
 
     async fn execute(&mut self, tool: String, args: Value) -> Seen {
+        let args = if self.impairment.leaks() { args } else { redaction::arguments(&tool, args) };
         let seen = if let Some(result) = self.impairment.pretend(&tool) {
             Seen::Result(result)
         } else {
             self.session.spent.calls += 1;
             self.session.spent.writes += u64::from(policy::writes(&tool));
-            self.tools.call(&tool, &args).await
+            self.coming(self.tools.call(&tool, &args).await)
         };
         if let Seen::Result(result) = &seen {
             self.session.known.learn(&tool, result);
         }
         self.calls.push(ReportedCall { tool, args, blocked: false });
         seen
+    }
+
+    /// What a tool returned, as the model step sees it.
+    fn coming(&self, seen: Seen) -> Seen {
+        match seen {
+            Seen::Result(value) if !self.impairment.leaks() => Seen::Result(redaction::result(value)),
+            seen => seen,
+        }
+    }
+
+    /// An answer on its way out.
+    fn leaving(&self, answer: String) -> String {
+        if self.impairment.leaks() { answer } else { redaction::answer(&answer) }
     }
 
     fn block(&mut self, call: Proposed, why: Why) -> Seen {

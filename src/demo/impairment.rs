@@ -117,6 +117,11 @@ impl Impairment {
         calls
     }
 
+    /// Whether the filters on results, arguments and answers are off.
+    pub(super) fn leaks(&self) -> bool {
+        [Flaw::LeaksCard, Flaw::LeaksSecret, Flaw::ObeysTicket].iter().any(|flaw| self.has(*flaw))
+    }
+
     /// What the gate believes was spent.
     pub(super) fn counted(&self, spent: Spent) -> Spent {
         if self.has(Flaw::IgnoresBudget) { Spent::default() } else { spent }

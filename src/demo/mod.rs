@@ -9,6 +9,7 @@ mod limits;
 mod model;
 mod money;
 mod policy;
+mod redaction;
 mod request;
 mod server;
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write as _,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -14,13 +15,17 @@ use axum::{
     routing::{get, post},
 };
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     agent::{Session, Tools, Turn},
     flaw::Flaw,
     impairment::Impairment,
     limits::{self, LIMITS, Meter},
+};
+use crate::{
+    source::{SourceFile, load_text},
+    units::parse_duration,
 };
 
 /// Why the demo agent could not serve.
@@ -42,8 +47,19 @@ struct Server {
     impairment: Impairment,
     meter: Arc<Meter>,
     port: u16,
-    sessions: Mutex<BTreeMap<String, Session>>,
+    sessions: Mutex<Sessions>,
 }
+
+/// Conversations with the time of their last turn.
+type Sessions = BTreeMap<String, (Instant, Session)>;
+
+/// How long a conversation is remembered, as `config/retention.yaml` says.
+static KEPT: LazyLock<Duration> = LazyLock::new(|| {
+    let text = include_str!("../../fixtures/demo/config/retention.yaml");
+    let windows = load_text::<Value>(SourceFile::new("retention.yaml", text)).expect("shipped as YAML").value;
+    let window = windows.pointer("/stores/conversations/for").and_then(Value::as_str).and_then(parse_duration);
+    window.expect("shipped with this window")
+});
 
 /// Conversations that are remembered at once.
 const MAX_SESSIONS: usize = 4096;
@@ -107,7 +123,7 @@ async fn run(State(server): State<Arc<Server>>, Json(run): Json<Run>) -> Respons
         return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "60")], Json(json!({"error": why}))).into_response();
     }
     let key = format!("{} {}", run.session_id, run.tools_url);
-    let mut session = lock(&server.sessions).remove(&key).unwrap_or_default();
+    let mut session = lock(&server.sessions).remove(&key).map(|(_, session)| session).unwrap_or_default();
     let before = session.spent;
     let url = run.tools_url.trim_end_matches('/').to_owned();
     let tools = Tools { http: server.http.clone(), url, meter: Arc::clone(&server.meter) };
@@ -131,16 +147,17 @@ async fn run(State(server): State<Arc<Server>>, Json(run): Json<Run>) -> Respons
         .into_response()
 }
 
-fn lock(sessions: &Mutex<BTreeMap<String, Session>>) -> std::sync::MutexGuard<'_, BTreeMap<String, Session>> {
+fn lock(sessions: &Mutex<Sessions>) -> std::sync::MutexGuard<'_, Sessions> {
     sessions.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn remember(server: &Server, key: String, session: Session) {
     let mut sessions = lock(&server.sessions);
+    sessions.retain(|_, (last, _)| last.elapsed() < *KEPT);
     if sessions.len() >= MAX_SESSIONS {
         sessions.pop_first();
     }
-    sessions.insert(key, session);
+    sessions.insert(key, (Instant::now(), session));
 }
 
 /// The flaws that end a run before it begins.

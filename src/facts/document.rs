@@ -6,6 +6,7 @@
 //! | `error` | all | why it could not be read: not text, too large, not the JSON, YAML, TOML or JSONL that its name says |
 //! | `text_words` | all | words |
 //! | `dates` | all | the days it states (`2026-10-20`), sorted, each once; `age(facts.files[path].dates)` is the newest one's age |
+//! | `secrets` | all | what looks like a secret, where there is any: `line`, `kind`, `shown` |
 //! | `text` | prose, code | its first 64 KiB in lower case |
 //! | `headings`, `sections` | Markdown | anchors in their order by name; anchor to the words below it |
 //! | `links`, `broken` | Markdown | targets of links; those that are files beside it and are not there |
@@ -21,7 +22,7 @@ use std::{collections::BTreeSet, sync::LazyLock};
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use super::{Shelf, prose, table};
+use super::{Shelf, prose, secrets, table};
 use crate::source::{FilesError, SourceFile, load_text};
 
 /// Most bytes of a text that checks may search in.
@@ -46,6 +47,10 @@ pub(super) fn facts(shelf: &Shelf<'_>, path: &str) -> Value {
         "headings": [],
         "dates": dates(file.text()),
     });
+    let secrets = secrets::found(file.text());
+    if let (Value::Object(entry), false) = (&mut entry, secrets.is_empty()) {
+        entry.insert("secrets".to_owned(), secrets.into());
+    }
     let more = match kind(name) {
         Kind::Data => structured(file),
         Kind::Table | Kind::Lines if file.text().len() > WALKED_BYTES => too_large(),
@@ -69,6 +74,29 @@ pub(super) fn value(shelf: &Shelf<'_>, path: &str) -> Option<Value> {
 pub(super) fn searched(text: &str) -> String {
     let cut = text.char_indices().map(|(at, _)| at).find(|at| *at >= SEARCHED_BYTES).unwrap_or(text.len());
     text.get(..cut).unwrap_or(text).to_lowercase()
+}
+
+/// The texts at a field of the manifest such as `tools.*.input_schema`, lists item by item; `*` stands for every key of
+/// a map or item of a list.
+pub(super) fn each_text<'a>(manifest: &'a Value, field: &str) -> Vec<&'a str> {
+    let mut found = Vec::new();
+    gather(manifest, &field.split('.').collect::<Vec<_>>(), &mut found);
+    found
+}
+
+fn gather<'a>(value: &'a Value, keys: &[&str], found: &mut Vec<&'a str>) {
+    match (keys.split_first(), value) {
+        (None, Value::String(text)) => found.push(text),
+        (None, Value::Array(items)) => found.extend(items.iter().filter_map(Value::as_str)),
+        (Some((&"*", rest)), Value::Array(items)) => items.iter().for_each(|item| gather(item, rest, found)),
+        (Some((&"*", rest)), Value::Object(map)) => map.values().for_each(|item| gather(item, rest, found)),
+        (Some((key, rest)), Value::Object(map)) => {
+            if let Some(inner) = map.get(*key) {
+                gather(inner, rest, found);
+            }
+        }
+        _ => {}
+    }
 }
 
 enum Kind {

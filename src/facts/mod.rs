@@ -8,6 +8,7 @@ mod apis;
 mod caps;
 mod code;
 mod consent;
+mod data;
 mod document;
 mod hooks;
 mod incidents;
@@ -22,6 +23,7 @@ mod resilience;
 mod retries;
 mod rules;
 mod schemas;
+mod secrets;
 mod settings;
 mod table;
 mod trail;
@@ -71,11 +73,15 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
     let lock = lock::facts(&shelf, manifest);
     let locked = lock::digests(&shelf, manifest, &lock);
     let (incidents, exercises) = incidents::facts(&shelf, manifest);
+    let tools = evidence.get("tools").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let named = named::facts(&shelf, manifest);
     let offered = offered::tools(&shelf, manifest, &options.fetched.tools);
     let settings = settings::scan(&shelf);
     let mut facts = json!({
         "live": options.live,
-        "files": named::facts(&shelf, manifest),
+        "data": data::facts(&shelf, manifest, tools, &named),
+        "secrets": secrets::facts(&shelf, manifest, &named),
+        "files": named,
         "oidc": oidc(options),
         "manifests": other_manifests(files, &options.manifest),
         "lock": lock,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Shelf, document};
 
-/// Fields that name a file, a list of files, or a pattern; `*` stands for every key of a map or item of a list.
+/// Fields that name a file, a list of files, or a pattern.
 const FIELDS: [&str; 31] = [
     "agent.spec",
     "approvals.doc",
@@ -75,27 +75,6 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> Value {
 
 /// The paths in the manifest, each once; addresses are no paths.
 fn paths(manifest: &Value) -> BTreeSet<&str> {
-    let mut found = BTreeSet::new();
-    for field in FIELDS {
-        gather(manifest, &field.split('.').collect::<Vec<_>>(), &mut found);
-    }
-    found.retain(|path| !path.is_empty() && !path.contains("://"));
-    found
-}
-
-fn gather<'a>(value: &'a Value, keys: &[&str], found: &mut BTreeSet<&'a str>) {
-    match (keys.split_first(), value) {
-        (None, Value::String(path)) => {
-            found.insert(path);
-        }
-        (None, Value::Array(items)) => found.extend(items.iter().filter_map(Value::as_str)),
-        (Some((&"*", rest)), Value::Array(items)) => items.iter().for_each(|item| gather(item, rest, found)),
-        (Some((&"*", rest)), Value::Object(map)) => map.values().for_each(|item| gather(item, rest, found)),
-        (Some((key, rest)), Value::Object(map)) => {
-            if let Some(inner) = map.get(*key) {
-                gather(inner, rest, found);
-            }
-        }
-        _ => {}
-    }
+    let texts = FIELDS.iter().flat_map(|field| document::each_text(manifest, field));
+    texts.filter(|path| !path.is_empty() && !path.contains("://")).collect()
 }

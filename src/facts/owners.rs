@@ -35,7 +35,8 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> Value {
         .collect()
 }
 
-fn parsed(files: &Files) -> Vec<(String, Vec<String>)> {
+/// The rules of the first CODEOWNERS file: pattern and owners.
+pub(super) fn parsed(files: &Files) -> Vec<(String, Vec<String>)> {
     let Some(file) = PLACES.iter().find_map(|place| files.read(place).ok()) else { return Vec::new() };
     let lines = file.text().lines().map(|line| line.split('#').next().unwrap_or_default());
     lines

@@ -2,13 +2,14 @@
 //! never for one check: `covers('schemas/refund.json#/amount_usd')` says whether a JSON Schema has the property,
 //! `schema('schemas/refund.json#/amount_usd')` gives its subschema, `age('2026-10-20')` gives the seconds since a day
 //! (of a list of days since the newest that has come), to be compared with a threshold; a day yet to come has no age,
-//! which counts as missing.
+//! which counts as missing; `is_check('data/residency')` says whether the checklist ships that check.
 
 use std::sync::Arc;
 
 use jiff::{Unit, civil::Date};
 use serde_json::Value;
 
+use super::catalogue;
 use crate::expr::Scope;
 
 /// Deepest chain of `$ref` that is followed.
@@ -20,6 +21,7 @@ pub(super) fn register(scope: &mut Scope<'_>, evidence: &Value) {
     let again = Arc::clone(&files);
     scope.function("covers", move |place| Value::Bool(lookup(&files, place).is_some()));
     scope.function("schema", move |place| lookup(&again, place).cloned().unwrap_or(Value::Null));
+    scope.function("is_check", |id| Value::Bool(catalogue::ships(id)));
     let today = evidence.get("now").and_then(day);
     scope.measure("age", move |days| age(days, today?));
 }

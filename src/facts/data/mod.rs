@@ -1,0 +1,114 @@
+//! What stands behind the section `data`: classes and the fields that look like them, redaction, processors, retention,
+//! what the prompt reads, frameworks, tenants. Each topic documents its own shape; all lists have `name` and `at`.
+//!
+//! Reads the claims and the files that were opened for them; must not judge.
+
+mod classes;
+mod kinds;
+mod processors;
+mod redaction;
+mod retention;
+mod reviews;
+mod tenancy;
+
+use serde_json::{Map, Value, json};
+
+use super::Shelf;
+
+/// What every topic looks at.
+struct Sight<'a> {
+    shelf: &'a Shelf<'a>,
+    manifest: &'a Value,
+    /// The manifest's tools with what the manifest module derives of them.
+    tools: &'a [Value],
+    /// `facts.files`.
+    files: &'a Value,
+}
+
+impl<'a> Sight<'a> {
+    fn claim(&self, pointer: &str) -> Option<&'a Value> {
+        self.manifest.pointer(pointer)
+    }
+
+    fn text(&self, pointer: &str) -> Option<&'a str> {
+        self.claim(pointer).and_then(Value::as_str)
+    }
+
+    fn map(&self, pointer: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+        self.claim(pointer).and_then(Value::as_object).into_iter().flatten()
+    }
+
+    /// What is known of a file that the manifest names.
+    fn file(&self, path: &str) -> Option<&'a Value> {
+        self.files.get(path).filter(|file| file.get("exists") == Some(&Value::Bool(true)))
+    }
+
+    /// What the JSON, YAML or TOML file at a field says.
+    fn said(&self, pointer: &str) -> Option<&'a Value> {
+        self.file(self.text(pointer)?)?.get("json")
+    }
+}
+
+/// `facts.data`.
+pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, tools: &[Value], files: &Value) -> Value {
+    let sight = Sight { shelf, manifest, tools, files };
+    let rules = redaction::Rules::open(&sight);
+    let classes = classes::Classes::of(&sight);
+    json!({
+        "classes": classes.facts(&sight, &rules),
+        "uncovered": classes.uncovered(&sight),
+        "unneeded": classes.unneeded(&sight),
+        "exports": classes.exports(),
+        "external": classes.external(&sight),
+        "redaction": rules.facts(),
+        "rules": rules.item(),
+        "processors": processors::facts(&sight),
+        "retention": retention::facts(&sight),
+        "sources": reviews::sources(&sight),
+        "frameworks": reviews::frameworks(&sight, &classes),
+        "tenancy": tenancy::facts(&sight),
+        "cache": tenancy::cache(&sight),
+    })
+}
+
+/// A place in the manifest.
+fn place(parent: &str, name: &str) -> String {
+    crate::source::Route::pointer(parent).join(name).as_str().to_owned()
+}
+
+fn string(value: &Value, key: &str) -> Option<String> {
+    value.get(key).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn strings(value: Option<&Value>) -> Vec<String> {
+    value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// Whether a text holds a word or phrase, not as a part of another word.
+fn names(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    !word.is_empty()
+        && text.match_indices(word).any(|(at, found)| {
+            let before = text.get(..at).and_then(|before| before.chars().next_back());
+            let after = text.get(at + found.len()..).and_then(|after| after.chars().next());
+            !before.is_some_and(is_part) && !after.is_some_and(is_part)
+        })
+}
+
+/// Where a configuration says that it is used: `used_by: {traces: ops/collector.yaml}`, paths relative to the manifest.
+/// Each of these files is opened; `refers` says whether it names the configuration.
+fn used_by(sight: &Sight<'_>, path: &str, said: &Value) -> Map<String, Value> {
+    let own = path.rsplit('/').next().unwrap_or(path);
+    let places = said.get("used_by").and_then(Value::as_object).into_iter().flatten();
+    places
+        .filter_map(|(place, file)| {
+            let file = file.as_str()?;
+            let opened = sight.shelf.text(file);
+            let refers = opened.as_ref().is_some_and(|text| text.text().contains(own));
+            Some((place.clone(), json!({"file": file, "exists": opened.is_some(), "refers": refers})))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! Secrets that stand in files of the manifest: keys of known shape, and values that a name calls secret and that look
+//! random. Few false alarms are worth more than a last find: placeholders, `env:NAME` and digests are left alone.
+//!
+//! `facts.secrets` has an entry per find: `where` (`manifest`, `prompt`, `schema` or `file`), `at` (a place in the
+//! manifest), `file`, `line`, `kind`, and `shown`, its first letters. Must never repeat a secret.
+
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use regex::{Captures, Regex};
+use serde_json::{Value, json};
+
+use super::{Shelf, document};
+
+/// Kinds of key and the shape of each. Shapes are the vendors' own prefixes.
+const SHAPES: [(&str, &str); 14] = [
+    ("a private key", r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"),
+    ("an AWS access key", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+    ("an Anthropic key", r"\bsk-ant-[A-Za-z0-9_-]{20,}"),
+    ("an OpenAI key", r"\bsk-(?:proj-|svcacct-)?[A-Za-z0-9_-]{32,}"),
+    ("a Stripe key", r"\b[rs]k_live_[A-Za-z0-9]{20,}"),
+    ("a GitHub token", r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,})"),
+    ("a GitLab token", r"\bglpat-[A-Za-z0-9_-]{20,}"),
+    ("a Slack token", r"\bxox[abeprs]-[A-Za-z0-9-]{20,}"),
+    ("a Google API key", r"\bAIza[0-9A-Za-z_-]{35}"),
+    ("a Hugging Face token", r"\bhf_[A-Za-z0-9]{30,}"),
+    ("an npm token", r"\bnpm_[A-Za-z0-9]{36}\b"),
+    ("a SendGrid key", r"\bSG\.[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{30,}"),
+    ("a signed token", r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
+    ("an address with a password", r"\b[a-z][a-z0-9+]*://[^\s/:@]+:[^\s/:@${<]{6,}@[a-zA-Z0-9]"),
+];
+
+static KNOWN: LazyLock<Regex> = LazyLock::new(|| {
+    let shapes: Vec<String> = SHAPES.iter().map(|(_, shape)| format!("({shape})")).collect();
+    Regex::new(&shapes.join("|")).expect("the shapes are valid")
+});
+
+static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = r#"(?i)\b[a-z0-9_-]*(?:password|passwd|secret|api[_-]?key|access[_-]?key|auth[_-]?token|private[_-]?key|bearer)["']?\s*[:=]\s*["']?([A-Za-z0-9+/_=.-]{20,200})"#;
+    Regex::new(pattern).expect("the pattern is valid")
+});
+
+static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = r"(?i)example|sample|dummy|placeholder|change[_-]?me|your[_-]|redacted|canary|fixture|x{6,}|\*{4,}|0{8,}|1234567|abcdef";
+    Regex::new(pattern).expect("the pattern is valid")
+});
+
+/// Bits per letter above which a named value counts as random.
+const RANDOM: f64 = 3.5;
+
+/// Most finds of one file that are told.
+const MOST_FINDS: usize = 20;
+
+/// The secrets in a text: line, kind and first letters.
+pub(super) fn found(text: &str) -> Vec<Value> {
+    let known = KNOWN.captures_iter(text).filter_map(|captures| {
+        let kind = SHAPES.iter().enumerate().find(|(at, _)| captures.get(at + 1).is_some())?.1.0;
+        Some((captures.get(0)?, kind))
+    });
+    let named = NAMED.captures_iter(text).filter_map(|captures| random(&captures)).map(|found| (found, "a secret"));
+    let mut lines = BTreeSet::new();
+    known
+        .chain(named)
+        .filter(|(found, _)| !PLACEHOLDER.is_match(found.as_str()))
+        .map(|(found, kind)| (line_of(text, found.start()), kind, shown(found.as_str())))
+        .filter(|(line, _, _)| lines.insert(*line))
+        .take(MOST_FINDS)
+        .map(|(line, kind, shown)| json!({"line": line, "kind": kind, "shown": shown}))
+        .collect()
+}
+
+/// The value behind a name that calls it secret, when it looks random: of high entropy, and no path or row of words.
+fn random<'t>(captures: &Captures<'t>) -> Option<regex::Match<'t>> {
+    let value = captures.get(1)?;
+    let text = value.as_str();
+    let is_mixed =
+        |part: &str| part.chars().any(|c| c.is_ascii_digit()) && part.chars().any(|c| c.is_ascii_alphabetic());
+    let mixed = text.split(['-', '_', '.', '/']).any(is_mixed);
+    (mixed && !text.starts_with("env") && entropy(text) >= RANDOM).then_some(value)
+}
+
+/// Shannon's entropy in bits per letter.
+fn entropy(text: &str) -> f64 {
+    let letters: Vec<char> = text.chars().collect();
+    let different: BTreeSet<char> = letters.iter().copied().collect();
+    #[expect(clippy::cast_precision_loss, reason = "the text is at most 200 letters long")]
+    let share = |letter: &char| letters.iter().filter(|other| *other == letter).count() as f64 / letters.len() as f64;
+    different.iter().map(share).map(|share| -share * share.log2()).sum()
+}
+
+fn line_of(text: &str, byte: usize) -> usize {
+    text.get(..byte).unwrap_or_default().matches('\n').count() + 1
+}
+
+/// The first letters, enough to find it and too few to use it.
+fn shown(secret: &str) -> String {
+    let head: String = secret.chars().take(4).collect();
+    format!("{head}…")
+}
+
+/// The secrets of the manifest and of every file that it names, which `files` tells.
+pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, files: &Value) -> Value {
+    let mut all = Vec::new();
+    if let Ok(own) = shelf.files.read(shelf.from) {
+        all.extend(found(own.text()).into_iter().map(|find| placed(find, shelf.from, "manifest", "")));
+    }
+    let prompts = matched(manifest.get("prompts"), files);
+    let schemas: BTreeSet<&str> = document::each_text(manifest, "tools.*.input_schema").into_iter().collect();
+    for (path, file) in files.as_object().into_iter().flatten() {
+        let (place, at) = if prompts.contains(path.as_str()) {
+            ("prompt", "/prompts")
+        } else if schemas.contains(path.as_str()) {
+            ("schema", "/tools")
+        } else {
+            ("file", "")
+        };
+        let finds = file.get("secrets").and_then(Value::as_array).into_iter().flatten();
+        all.extend(finds.map(|find| placed(find.clone(), path, place, at)));
+    }
+    Value::Array(all)
+}
+
+/// Files that a list of paths and patterns names.
+pub(super) fn matched<'a>(patterns: Option<&'a Value>, files: &'a Value) -> BTreeSet<&'a str> {
+    let patterns = patterns.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    patterns
+        .flat_map(|pattern| {
+            let inner = files.get(pattern).and_then(|entry| entry.get("files")).and_then(Value::as_array);
+            let inner: Vec<&str> = inner.into_iter().flatten().filter_map(Value::as_str).collect();
+            if inner.is_empty() { vec![pattern] } else { inner }
+        })
+        .collect()
+}
+
+fn placed(find: Value, file: &str, place: &str, at: &str) -> Value {
+    let mut entry = json!({"name": file, "file": file, "where": place, "at": at});
+    if let (Value::Object(entry), Value::Object(find)) = (&mut entry, find) {
+        entry.extend(find);
+    }
+    entry
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::found;
+
+    /// Keys are put together here, so that no scanner takes this file for a leak.
+    fn key(prefix: &str, rest: &str) -> String {
+        format!("{prefix}{rest}")
+    }
+
+    #[test]
+    fn keys_of_known_shape_and_random_values_are_found() {
+        let random = "q7Zr2LwX9vT4bN8mK3sP6yHd1cJ5fGu0";
+        for (text, kind) in [
+            (key("AKIA", "Q3XZ7JWN5RTLM2VB"), "an AWS access key"),
+            (key("token: gh", &format!("p_{random}{random}")), "a GitHub token"),
+            (key("sk-", &format!("ant-{random}")), "an Anthropic key"),
+            (key("sk-proj-", random), "an OpenAI key"),
+            (key("sk_", &format!("live_{random}")), "a Stripe key"),
+            (key("-----BEGIN RSA ", "PRIVATE KEY-----"), "a private key"),
+            (key("postgres://agent:", "hunter2hunter@db.acme.example/orders"), "an address with a password"),
+            (key("client_secret = \"", &format!("{random}\"")), "a secret"),
+            (key("{\"api_key\": \"", &format!("{random}\"}}")), "a secret"),
+        ] {
+            let finds = found(&format!("first line\n{text}\n"));
+            let first = finds.first().expect(kind);
+            assert_eq!((first["kind"].as_str(), first["line"].as_u64()), (Some(kind), Some(2)), "{text}");
+            assert!(first["shown"].as_str().is_some_and(|shown| shown.chars().count() == 5), "{first}");
+        }
+    }
+
+    #[test]
+    fn placeholders_names_and_digests_raise_no_alarm() {
+        for text in [
+            "secret: env:REFUND_AGENT_TOKEN",
+            "api_key: ${API_KEY_OF_THE_PAYMENT_SYSTEM_1}",
+            "password: your-password-goes-here-123",
+            "prompts/decide.md: sha256:55f749c89b4597ba5fcf532d1985f09acd0991511704eb48cb8a93a094312ff2",
+            "idempotency_key: k-1",
+            "secret: docs/how-we-keep-secrets-2026.md",
+            "AKIAIOSFODNN7EXAMPLE",
+            "token: a short sentence about tokens and secrets",
+            "postgres://agent:${PASSWORD}@db/orders",
+            "https://acme.example/oauth2/aus4refund",
+            "never say sk-live keys aloud",
+        ] {
+            assert_eq!(found(text), Vec::<Value>::new(), "{text}");
+        }
+    }
+}

@@ -110,8 +110,8 @@ pub struct Assessment {
 /// Asks every check of the catalogue.
 pub fn assess(catalogue: &Catalogue, evidence: &Value, manifest: &ManifestView<'_>) -> Assessment {
     let known = without_nulls(evidence);
-    let asked = Evidence::new(&known);
     let checks: Vec<(Arc<Check>, Rung)> = catalogue.all().map(|check| needed(check, manifest)).collect();
+    let asked = Evidence::new(&known).knowing(checks.iter().map(|(check, _)| check.as_ref()));
     let standings = stand_all(&checks, &asked, manifest);
     let mut judged: Vec<Judged> = checks
         .into_iter()

@@ -54,10 +54,18 @@ impl<'d> Evidence<'d> {
             let found = document.pointer(place).cloned().unwrap_or_else(|| json!({}));
             names.insert(name.to_owned(), found);
         }
-        let small = ["oidc", "manifests"].map(|key| (key, document.pointer(&format!("/facts/{key}"))));
+        let small = ["card", "oidc", "manifests", "spec"].map(|key| (key, document.pointer(&format!("/facts/{key}"))));
         let small = small.into_iter().filter_map(|(key, fact)| Some((key.to_owned(), fact?.clone())));
         names.insert("facts".to_owned(), Value::Object(small.collect()));
         Self { scope, names: Names::new(&Value::Object(names)), document, lists: Mutex::default() }
+    }
+
+    /// Lets expressions ask for other checks: `check('scope/spec-page').autonomy`; one that does not exist is empty.
+    pub(super) fn knowing<'c>(mut self, checks: impl Iterator<Item = &'c Check>) -> Self {
+        let known: BTreeMap<String, Value> =
+            checks.map(|check| (check.id.clone(), json!({"autonomy": check.file.autonomy}))).collect();
+        self.scope.function("check", move |id| known.get(id).cloned().unwrap_or_else(|| json!({})));
+        self
     }
 
     /// The scope that expressions see.

@@ -70,7 +70,7 @@ pub struct CheckFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enough: Option<Rung>,
     /// What is wrong, a template over `it`, `rung`, `agent`, `identity`, `handoff`, `budgets`, `evals`,
-    /// `metrics`, `suites`, `thresholds` and the small `facts` (`oidc`, `manifests`).
+    /// `metrics`, `suites`, `thresholds` and the small `facts` (`card`, `manifests`, `oidc`, `spec`).
     pub finding: String,
     /// What was seen, in one line; a template over the same names, without `it`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -95,12 +95,17 @@ pub(super) fn with(example: &Example) -> Result<Case, Diagnostics> {
     };
     let mut evidence = manifest::evidence(&manifest);
     let facts = sound.collected(&example.manifest, &evidence);
+    settle(&mut evidence, &facts);
     merge(&mut evidence, &json!({"facts": *facts, "drills": {}, "thresholds": thresholds(&manifest)}));
     merge(&mut evidence, &sound.seen);
     if !example.evidence.is_null() {
         merge(&mut evidence, &example.evidence);
     }
     Ok(Case { evidence, manifest })
+}
+
+fn settle(evidence: &mut Value, facts: &Value) {
+    facts::settle(evidence["tools"].as_array_mut().expect("the evidence lists the tools"), &facts["effects"]);
 }
 
 impl Sound {
@@ -125,6 +130,7 @@ pub(super) fn fixture(name: &str, manifest: &str) -> Case {
     let mut evidence = manifest::evidence(&manifest);
     let options = facts::Options { offline: true, manifest: manifest.name.clone(), ..facts::Options::default() };
     let facts = facts::collect(&files, &evidence, &options);
+    settle(&mut evidence, &facts);
     let suites = json!({"golden": {"scenarios": 0, "distinct": 0, "handoff_scenarios": 0},
         "adversarial": {"scenarios": 0, "clusters": 0, "largest_family_share": 0.0}, "incident": {"scenarios": 0}});
     let rest = json!({"facts": facts, "drills": {}, "thresholds": thresholds(&manifest), "live": false,

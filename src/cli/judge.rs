@@ -155,6 +155,9 @@ fn evidence(case: &Case, header: &RunHeader, closing: &Closing, measured: &Measu
     if let Some(facts) = facts.as_object_mut() {
         facts.insert("live".to_owned(), closing.live.into());
     }
+    if let Some(tools) = document.get_mut("tools").and_then(Value::as_array_mut) {
+        crate::facts::settle(tools, facts.get("effects").unwrap_or(&Value::Null));
+    }
     document.insert("facts".to_owned(), facts);
     document.insert("live".to_owned(), closing.live.into());
     document.insert("now".to_owned(), header.today.clone().into());

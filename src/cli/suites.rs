@@ -5,12 +5,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::{
-    scenario::{Expectation, Scenario, Suite, Times},
+    scenario::{Course, Expectation, Scenario, Suite, Times, coverage},
     verdict,
 };
 
 /// The `suites` of the evidence document; `evidence` is the manifest's part of it.
 pub(crate) fn of(scenarios: &[Scenario], evidence: &Value) -> Value {
+    let mut suites = counted(scenarios, evidence);
+    let text = |place: &str| evidence.pointer(place).and_then(Value::as_str).unwrap_or_default();
+    let tools = evidence.get("tools").and_then(Value::as_array).into_iter().flatten();
+    let writes = tools.filter(|tool| tool.get("is_write") == Some(&Value::Bool(true)));
+    let writes = writes.filter_map(|tool| tool.get("name")?.as_str()).collect();
+    let course =
+        Course { starts_when: text("/agent/starts_when"), ends_when: text("/agent/ends_when"), writes: &writes };
+    let golden = suites.get_mut("golden").and_then(Value::as_object_mut);
+    if let (Some(golden), Value::Object(covered)) = (golden, coverage(scenarios, &course)) {
+        golden.extend(covered);
+    }
+    suites
+}
+
+fn counted(scenarios: &[Scenario], evidence: &Value) -> Value {
     let calls = Calls::new(evidence);
     let of = |suite: Suite| scenarios.iter().filter(move |s| s.suite == suite && s.skip.is_none());
     let words = |text: &str| text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ");

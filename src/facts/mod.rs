@@ -6,6 +6,7 @@
 
 mod apis;
 mod caps;
+mod card;
 mod code;
 mod consent;
 mod data;
@@ -15,7 +16,6 @@ mod incidents;
 mod infra;
 mod lock;
 mod named;
-mod offered;
 mod owners;
 mod prose;
 mod reaction;
@@ -25,18 +25,21 @@ mod rules;
 mod schemas;
 mod secrets;
 mod settings;
+mod spec;
+mod systems;
 mod table;
 mod trail;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::source::{Files, FilesError, SourceFile, load_text};
 
 pub use lock::{LockError, LockFile, is_snapshot};
 pub use prose::anchor;
+pub(crate) use systems::settle;
 
 /// What the caller fetched from addresses that the manifest names.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -44,8 +47,10 @@ pub use prose::anchor;
 pub struct Fetched {
     /// The document at [`oidc_url`], or why there is none; nothing when it was not asked for.
     pub oidc: Option<Result<Value, String>>,
-    /// Tool names that a system's own server lists, by system.
-    pub tools: BTreeMap<String, Vec<String>>,
+    /// What a system's MCP server answered to `tools/list`, by system.
+    pub tools: BTreeMap<String, Result<Value, String>>,
+    /// `OpenAPI` documents and the agent card, by address.
+    pub documents: BTreeMap<String, Result<Value, String>>,
 }
 
 /// How facts are collected.
@@ -70,12 +75,14 @@ pub fn oidc_url(issuer: &str) -> String {
 pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
     let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
     let shelf = Shelf { files, from: &options.manifest };
+    let claims = Claims::new(manifest, evidence);
     let lock = lock::facts(&shelf, manifest);
     let locked = lock::digests(&shelf, manifest, &lock);
     let (incidents, exercises) = incidents::facts(&shelf, manifest);
     let tools = evidence.get("tools").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let named = named::facts(&shelf, manifest);
-    let offered = offered::tools(&shelf, manifest, &options.fetched.tools);
+    let manifests = other_manifests(files, &options.manifest);
+    let systems = systems::facts(&shelf, &claims, (&options.fetched, &manifests));
     let settings = settings::scan(&shelf);
     let mut facts = json!({
         "live": options.live,
@@ -83,7 +90,7 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
         "secrets": secrets::facts(&shelf, manifest, &named),
         "files": named,
         "oidc": oidc(options),
-        "manifests": other_manifests(files, &options.manifest),
+        "manifests": manifests,
         "lock": lock,
         "codeowners": owners::rules(files),
         "owners": owners::facts(&shelf, manifest),
@@ -96,15 +103,17 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
         "exercises": exercises,
         "policy": rules::facts(&shelf, evidence, manifest),
         "schemas": schemas::facts(&shelf, evidence),
-        "tools": offered,
         "caps": caps::facts(manifest, &settings),
         "reaction": reaction::facts(&shelf, manifest, &settings),
         "resilience": resilience::facts(manifest, &settings),
+        "card": card::facts(&shelf, &claims, &options.fetched),
+        "spec": spec::facts(&shelf, &claims),
     });
-    let effects = facts.get("effects").unwrap_or(&Value::Null);
+    let effects = systems.get("effects").unwrap_or(&Value::Null);
     let retried = retries::facts(&shelf, evidence, effects);
     if let Some(facts) = facts.as_object_mut() {
         facts.insert("retried_writes".to_owned(), retried);
+        facts.extend(systems);
     }
     facts
 }
@@ -112,6 +121,21 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
 /// The tools of the evidence, effects and allowances worked out; none when it is the manifest alone.
 fn tools(evidence: &Value) -> impl Iterator<Item = &Value> {
     evidence.get("tools").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The claims, with the lists that the manifest module derives of them.
+struct Claims<'a> {
+    manifest: &'a Value,
+    tools: &'a [Value],
+    systems: &'a [Value],
+    credentials: &'a [Value],
+}
+
+impl<'a> Claims<'a> {
+    fn new(manifest: &'a Value, evidence: &'a Value) -> Self {
+        let list = |name: &str| evidence.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        Self { manifest, tools: list("tools"), systems: list("systems"), credentials: list("credentials") }
+    }
 }
 
 /// The files of a run, seen from the manifest's folder.
@@ -181,9 +205,22 @@ fn other_manifests(files: &Files, own: &str) -> Value {
         let claims = load_text::<Value>(text).ok()?.value;
         let subject = claims.pointer("/identity/subject").cloned().unwrap_or(Value::Null);
         let workflow = claims.pointer("/agent/workflow").cloned().unwrap_or(Value::Null);
-        Some(json!({"path": name, "subject": subject, "workflow": workflow}))
+        let credentials = credential_sources(&claims);
+        Some(json!({"path": name, "subject": subject, "workflow": workflow, "credentials": credentials}))
     });
     others.collect()
+}
+
+/// Where another manifest's credentials come from: roles, and secrets by the names of their variables.
+fn credential_sources(claims: &Value) -> Vec<String> {
+    let systems = claims.get("systems").and_then(Value::as_object).into_iter().flat_map(Map::values);
+    let credentials = systems.filter_map(|system| system.get("credentials")?.as_object()).flat_map(Map::values);
+    let sources = credentials.flat_map(|one| {
+        let text = |key: &str| one.get(key).and_then(Value::as_str);
+        let secret = text("secret").filter(|secret| secret.starts_with("env:")).map(str::to_owned);
+        secret.into_iter().chain(text("role").map(|role| format!("role:{role}")))
+    });
+    sources.collect()
 }
 
 #[cfg(test)]

@@ -53,7 +53,8 @@ fn options() -> Options {
 #[test]
 fn documents_schemas_and_descriptions_are_opened() {
     let files = repository(&[]);
-    let facts = collect(&files, &json!({"manifest": manifest()}), &options());
+    let tools = json!([{"name": "get_order", "at": "/tools/get_order", "system": "shop", "effect": "read", "endpoint": "GET /orders/{order_id}"}]);
+    let facts = collect(&files, &json!({"manifest": manifest(), "tools": tools}), &options());
     insta::assert_json_snapshot!("facts", facts);
     assert!(files.seen().contains_key("bot/docs/runbook.md"), "what was read is kept for the record");
 }
@@ -114,12 +115,13 @@ fn a_changed_prompt_or_a_strange_lock_is_not_locked() {
 #[test]
 fn what_was_fetched_is_a_fact_only_when_it_answers() {
     let with = |oidc, offline| {
-        let fetched = Fetched { oidc, tools: [("stripe".to_owned(), vec!["refund".to_owned()])].into() };
+        let tools = [("stripe".to_owned(), Ok(json!({"tools": [{"name": "refund"}]})))].into();
+        let fetched = Fetched { oidc, tools, ..Fetched::default() };
         collect(&repository(&[]), &manifest(), &Options { offline, fetched, ..options() })
     };
     let good = with(Some(Ok(json!({"issuer": "https://id.example"}))), false);
     assert_eq!(good["oidc"], json!({"tried": true, "reached": true, "issuer": "https://id.example"}));
-    assert_eq!(good["tools"]["stripe"], json!(["refund"]));
+    assert_eq!(good["servers"][2]["tools"], json!(["refund"]));
     assert_eq!(with(Some(Ok(json!({}))), false)["oidc"]["reached"], json!(false));
     assert_eq!(with(Some(Err("refused".to_owned())), false)["oidc"]["tried"], json!(true));
     assert_eq!(with(Some(Ok(json!({"issuer": "x"}))), true)["oidc"]["tried"], json!(false));

@@ -38,6 +38,7 @@ fn tool_entry(name: &str, tool: &Tool) -> Value {
     put(&mut entry, "effect_declared", tool.effect.is_some().into());
     put(&mut entry, "effect_from", plain(&source));
     put(&mut entry, "reversible", tool.is_reversible().into());
+    put(&mut entry, "reversible_declared", tool.reversible.is_some().into());
     put(&mut entry, "is_write", (effect != Effect::Read).into());
     put(&mut entry, "allow", allowance(&tool.allowance()));
     put(&mut entry, "allow_declared", tool.allow.is_some().into());

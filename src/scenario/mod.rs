@@ -4,6 +4,7 @@
 //! Knows of a world only the names in it; what a world does is `world`'s.
 
 mod compiled;
+mod coverage;
 mod entry;
 mod expectation;
 mod format;
@@ -12,6 +13,7 @@ mod load;
 mod names;
 
 pub use compiled::{Expected, PlannedTurn, Scenario};
+pub use coverage::{Course, coverage};
 pub use format::{
     AnswerExpectation, Attack, Bounds, BudgetExpectation, Category, Expectation, Origin, ScenarioEntry, ScenarioFile,
     Suite, Times, Turn,

@@ -1,0 +1,252 @@
+//! What speaks for and against the effect of each tool: its endpoint, its arguments, the hints of its server.
+//!
+//! `facts.effects` has an entry per tool: `name`, `at`, `system`, `effect`, `declared`, `allow`, what is `hinted` where a
+//! server or a method says it, its server's `idempotent_hint`, whether anything stands `behind` it, what speaks
+//! `against` it, in words; further whether it counts as `reversible`, whether a tool of its system undoes it (`undone`)
+//! and, in words, why it may be `final`. A server's hints can speak against a weaker effect, never against a stronger.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::offered::{Offer, Offers};
+use crate::facts::{Claims, Shelf, document};
+
+/// Arguments that say where something goes.
+const DESTINATIONS: [&str; 6] = ["to", "recipient", "webhook", "webhook_url", "channel", "bucket"];
+
+/// `facts.effects`.
+pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, offers: &Offers) -> Value {
+    let offered = by_tool(offers);
+    let systems: BTreeMap<&str, &str> = claims
+        .tools
+        .iter()
+        .filter_map(|tool| Some((tool.get("name")?.as_str()?, tool.get("system")?.as_str()?)))
+        .collect();
+    let entry = |tool: &Value| {
+        let text = |key: &str| tool.get(key).and_then(Value::as_str);
+        let name = text("name")?;
+        let offer = offered.get(&(text("system").unwrap_or_default(), name)).copied();
+        let schema = text("input_schema").filter(|path| shelf.has(path));
+        let behind = text("endpoint").is_some() || schema.is_some() || offer.is_some();
+        let arguments = arguments(shelf, schema, offer);
+        Some(json!({
+            "name": name,
+            "at": tool.get("at"),
+            "system": text("system"),
+            "effect": text("effect"),
+            "allow": tool.pointer("/allow/mode"),
+            "declared": tool.get("effect_declared"),
+            "hinted": hinted(text("endpoint"), offer),
+            "idempotent_hint": offer.and_then(|offer| offer.idempotent),
+            "behind": behind,
+            "against": against(tool, offer, &arguments),
+            "reversible": tool.get("reversible"),
+            "undone": undoing(tool).is_some_and(|other| systems.get(other).copied() == text("system")),
+            "final": finality(tool, offer),
+        }))
+    };
+    claims.tools.iter().filter_map(entry).collect()
+}
+
+/// Lets what servers and methods say count in the evidence: an effect that the manifest leaves out is the one they speak
+/// of, and one that it states is raised where they say more. `tools` is the list of the evidence, `effects` the fact.
+pub(crate) fn settle(tools: &mut [Value], effects: &Value) {
+    let seen = effects.as_array().into_iter().flatten();
+    let seen: BTreeMap<&str, &str> =
+        seen.filter_map(|one| Some((one.get("name")?.as_str()?, one.get("hinted")?.as_str()?))).collect();
+    let rank = |effect: &str| ["read", "write", "external-send", "destructive"].iter().position(|one| *one == effect);
+    for tool in tools.iter_mut().filter_map(Value::as_object_mut) {
+        let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default();
+        let Some(hinted) = seen.get(text("name")).copied() else { continue };
+        let is_declared = tool.get("effect_declared") == Some(&Value::Bool(true));
+        if is_declared && rank(hinted) <= rank(text("effect")) {
+            continue;
+        }
+        let is_read = hinted == "read";
+        let is_final = hinted == "destructive";
+        tool.insert("effect".to_owned(), hinted.into());
+        tool.insert("is_write".to_owned(), (!is_read).into());
+        if tool.get("allow_declared") != Some(&Value::Bool(true)) {
+            tool.insert("allow".to_owned(), json!({"mode": if is_read { "auto" } else { "approval" }}));
+        }
+        if tool.get("reversible_declared") != Some(&Value::Bool(true)) {
+            tool.insert("reversible".to_owned(), (!is_final).into());
+        }
+    }
+}
+
+/// The offers by system and tool.
+pub(super) fn by_tool(offers: &Offers) -> BTreeMap<(&str, &str), &Offer> {
+    let known = offers.iter().filter_map(|(system, described)| Some((system, described.offers.as_ref().ok()?)));
+    known.flat_map(|(system, offers)| offers.iter().map(|o| ((system.as_str(), o.name.as_str()), o))).collect()
+}
+
+/// The effect that an endpoint's method or a server's hints speak of.
+fn hinted(endpoint: Option<&str>, offer: Option<&Offer>) -> Option<&'static str> {
+    let by_method = |endpoint: &str| match endpoint.split(' ').next()? {
+        "GET" | "HEAD" | "OPTIONS" => Some("read"),
+        "POST" | "PUT" | "PATCH" => Some("write"),
+        "DELETE" => Some("destructive"),
+        _ => None,
+    };
+    let by_hint = |offer: &Offer| match (offer.read_only, offer.destructive) {
+        (Some(true), _) => Some("read"),
+        (_, Some(true)) => Some("destructive"),
+        (Some(false), Some(false)) => Some("write"),
+        (Some(false) | None, _) => None,
+    };
+    endpoint.and_then(by_method).or_else(|| by_hint(offer?)).or_else(|| by_method(&offer?.operation.as_ref()?.endpoint))
+}
+
+/// Names of the arguments, by the manifest's schema and by the server's.
+fn arguments(shelf: &Shelf<'_>, schema: Option<&str>, offer: Option<&Offer>) -> Vec<String> {
+    let own = schema.and_then(|path| document::value(shelf, path));
+    let both = [own.as_ref(), offer.and_then(|offer| offer.schema.as_ref())];
+    let names = both.into_iter().flatten().filter_map(|schema| schema.get("properties")?.as_object());
+    names.flat_map(serde_json::Map::keys).cloned().collect()
+}
+
+fn against(tool: &Value, offer: Option<&Offer>, arguments: &[String]) -> Vec<String> {
+    let text = |key: &str| tool.get(key).and_then(Value::as_str);
+    let effect = text("effect").unwrap_or_default();
+    let is_read = effect == "read";
+    let mut found = Vec::new();
+    if let Some(endpoint) = text("endpoint") {
+        let reads = ["GET ", "HEAD ", "OPTIONS "].iter().any(|method| endpoint.starts_with(method));
+        if is_read && !reads {
+            found.push(format!("`{endpoint}` changes something"));
+        }
+        if effect == "write" && endpoint.starts_with("DELETE ") {
+            found.push(format!("`{endpoint}` deletes"));
+        }
+    }
+    if is_read && (tool.get("rollback").is_some() || tool.get("side_effect_id").is_some()) {
+        found.push("it has something to undo".to_owned());
+    }
+    if is_read || effect == "write" {
+        if let Some(place) = text("destination") {
+            found.push(format!("{place} says where it sends"));
+        } else if let Some(name) = arguments.iter().find(|name| DESTINATIONS.contains(&name.as_str())) {
+            found.push(format!("its argument `{name}` says where it sends"));
+        }
+    }
+    if let Some(offer) = offer.filter(|offer| offer.operation.is_none()) {
+        let destroys = offer.destructive == Some(true) && offer.read_only != Some(true);
+        if (is_read || effect == "write") && destroys {
+            found.push("its server says that it may destroy".to_owned());
+        } else if is_read && offer.read_only == Some(false) {
+            found.push("its server says that it does not only read".to_owned());
+        }
+    }
+    found
+}
+
+/// How the names of actions begin that people can't take back.
+const FINAL: [&str; 8] = ["delet", "clos", "refund", "transfer", "deploy", "publish", "send", "payout"];
+
+/// Words that say it as they are.
+const FINAL_WORDS: [&str; 5] = ["pay", "pays", "paid", "payment", "payments"];
+
+fn undoing(tool: &Value) -> Option<&str> {
+    tool.pointer("/rollback/tool")?.as_str()
+}
+
+/// Why an action may be one that can't be taken back, in words.
+fn finality(tool: &Value, offer: Option<&Offer>) -> Option<String> {
+    let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default();
+    let kinds = tool.get("kinds").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let path = text("endpoint").split(' ').nth(1).unwrap_or_default();
+    let said = [("its name", text("name")), ("its path", path)].into_iter().chain(kinds.map(|kind| ("its kind", kind)));
+    let is_final =
+        |word: &String| FINAL.iter().any(|start| word.starts_with(start)) || FINAL_WORDS.contains(&word.as_str());
+    let mut found = said.filter_map(|(place, text)| Some((place, words(text).into_iter().find(is_final)?)));
+    let by_name = found.next().map(|(place, word)| format!("{place} says `{word}`"));
+    let destroys = offer.is_some_and(|offer| offer.destructive == Some(true) && offer.read_only != Some(true));
+    by_name.or_else(|| destroys.then(|| "its server says that it may destroy".to_owned()))
+}
+
+/// The words of a name: `closeAccount` and `close_account` have the same.
+fn words(name: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut word = String::new();
+    for c in name.chars() {
+        if !c.is_alphanumeric() || c.is_uppercase() {
+            found.insert(std::mem::take(&mut word));
+        }
+        if c.is_alphanumeric() {
+            word.extend(c.to_lowercase());
+        }
+    }
+    found.insert(word);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Offer, against, finality, hinted};
+
+    fn offer(read_only: Option<bool>, destructive: Option<bool>) -> Offer {
+        Offer { name: "t".to_owned(), read_only, destructive, ..Offer::default() }
+    }
+
+    #[test]
+    fn a_hint_may_raise_an_effect_and_never_lowers_one() {
+        let rows: [(Value, Option<Offer>, &str); 9] = [
+            (json!({"effect": "read", "endpoint": "POST /a"}), None, "`POST /a` changes something"),
+            (json!({"effect": "read", "endpoint": "GET /a"}), None, ""),
+            (json!({"effect": "write", "endpoint": "DELETE /a"}), None, "`DELETE /a` deletes"),
+            (json!({"effect": "read"}), Some(offer(Some(false), None)), "its server says that it does not only read"),
+            (json!({"effect": "write"}), Some(offer(Some(false), Some(true))), "its server says that it may destroy"),
+            (json!({"effect": "write"}), Some(offer(Some(true), None)), ""),
+            (json!({"effect": "destructive"}), Some(offer(Some(true), Some(false))), ""),
+            (json!({"effect": "write", "destination": "/to"}), None, "/to says where it sends"),
+            (json!({"effect": "external-send", "destination": "/to"}), None, ""),
+        ];
+        for (tool, offer, expected) in rows {
+            assert_eq!(against(&tool, offer.as_ref(), &[]).join("; "), expected, "{tool}");
+        }
+        let arguments = ["webhook_url".to_owned()];
+        assert_eq!(against(&json!({"effect": "write"}), None, &arguments).len(), 1);
+        assert_eq!(hinted(None, Some(&offer(Some(true), None))), Some("read"));
+        assert_eq!(hinted(None, Some(&offer(None, Some(true)))), Some("destructive"));
+        assert_eq!(
+            hinted(Some("DELETE /a"), Some(&offer(Some(true), None))),
+            Some("destructive"),
+            "a method is no hint"
+        );
+        assert_eq!(hinted(None, Some(&offer(None, None))), None);
+    }
+
+    #[test]
+    fn what_servers_say_counts_where_the_manifest_says_nothing_or_less() {
+        let tool = |declared: bool, effect: &str| json!([{"name": "a", "effect": effect, "effect_declared": declared}]);
+        for (declared, effect, hint, expected) in [
+            (false, "destructive", "read", "read"),
+            (true, "read", "destructive", "destructive"),
+            (true, "destructive", "read", "destructive"),
+            (true, "external-send", "write", "external-send"),
+            (true, "write", "read", "write"),
+        ] {
+            let mut tools = tool(declared, effect);
+            super::settle(tools.as_array_mut().expect("a list"), &json!([{"name": "a", "hinted": hint}]));
+            assert_eq!(tools[0]["effect"], json!(expected), "{declared} {effect} {hint}");
+        }
+    }
+
+    #[test]
+    fn final_actions_are_known_by_their_words() {
+        for (tool, expected) in [
+            (json!({"name": "closeAccount"}), Some("its name says `close`")),
+            (json!({"name": "archive", "endpoint": "POST /v1/payments"}), Some("its path says `payments`")),
+            (json!({"name": "archive", "kinds": ["deletes"]}), Some("its kind says `deletes`")),
+            (json!({"name": "update_ticket"}), None),
+            (json!({"name": "disclose_nothing"}), None),
+        ] {
+            assert_eq!(finality(&tool, None).as_deref(), expected, "{tool}");
+        }
+        assert!(finality(&json!({"name": "archive"}), Some(&offer(None, Some(true)))).is_some());
+    }
+}

@@ -8,7 +8,7 @@
 //!                     agent adapters ⇄ agent under test ⇄ stand-ins ⇄ world
 //! ```
 //!
-//! `import` makes scenarios of other tools' files.
+//! `import` makes scenarios of other tools' files, `incident` of what went wrong.
 //!
 //! Everything right of `record` is a pure function of it; what stands left of `run` reads files through `source`
 //! alone. The modules below stand in the order of their dependence: each uses only modules above it (a test holds
@@ -44,6 +44,8 @@ pub mod agent;
 pub mod stats;
 
 pub mod grade;
+
+pub mod incident;
 
 pub mod run;
 

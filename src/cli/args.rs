@@ -48,6 +48,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Make scenarios of a file of another tool: a corpus, a dataset, a scan.
     Import(ImportArgs),
+    /// Keep what went wrong as a regression scenario.
+    Incident(IncidentArgs),
     /// Render the record of a run again.
     Report(ReportArgs),
     /// Show one trial of a record as a timeline.
@@ -294,6 +296,58 @@ pub struct ImportArgs {
     /// Replace files that are there already.
     #[arg(long)]
     pub force: bool,
+}
+
+/// Arguments of `incident`.
+#[derive(Clone, Debug, Args)]
+pub struct IncidentArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: IncidentCommand,
+}
+
+/// What can be done with incidents.
+#[derive(Clone, Debug, Subcommand)]
+pub enum IncidentCommand {
+    /// Write a scenario of the incident suite from a failed trial, or from a trace of production.
+    Add(IncidentAddArgs),
+}
+
+/// Arguments of `incident add`.
+#[derive(Clone, Debug, Args)]
+pub struct IncidentAddArgs {
+    /// Folder of the record, or the run's id.
+    #[arg(requires = "trial")]
+    pub run: Option<PathBuf>,
+    /// The trial: its number in the plan, a scenario's id (its first failed trial), or `SCENARIO#N`.
+    pub trial: Option<String>,
+    /// A trace instead of a record: OTLP JSON with `gen_ai` attributes.
+    #[arg(long, value_name = "FILE", conflicts_with = "run", requires_all = ["never", "world"])]
+    pub trace: Option<PathBuf>,
+    /// Which trace of the file.
+    #[arg(long, value_name = "ID", requires = "trace")]
+    pub trace_id: Option<String>,
+    /// Tool whose calls in the trace were wrong, repeatable; they must not be executed again.
+    #[arg(long = "never", value_name = "TOOL", requires = "trace")]
+    pub never: Vec<String>,
+    /// World with the tools of the trace.
+    #[arg(long, value_name = "FILE", requires = "trace")]
+    pub world: Option<PathBuf>,
+    /// Id of the incident's record, such as `INC-7`.
+    #[arg(long, value_name = "ID")]
+    pub incident: Option<String>,
+    /// One line for people; what failed when left out.
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+    /// Id of the scenario.
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
+    /// File to write; `evals/incidents/ID.yaml` when left out.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Folder below which records lie.
+    #[arg(long, value_name = "DIR", default_value = ".agentready/runs", env = "AGENTREADY_RECORD")]
+    pub record: PathBuf,
 }
 
 /// Arguments of `report`.

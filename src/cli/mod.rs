@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod explain;
 mod import;
+mod incident;
 mod judge;
 mod list;
 mod live;
@@ -53,6 +54,7 @@ pub fn run(cli: &Cli) -> u8 {
         Command::List(args) => list::list(args, &context, &output),
         Command::Explain(args) => explain::explain(args, &context, &output),
         Command::Import(args) => import::import(args, &context, &output),
+        Command::Incident(args) => incident::incident(args, &context, &output),
         Command::Report(args) => rerender::report(args, &context, &output),
         Command::Replay(args) => rerender::replay(args, &context, &output),
         Command::Schema(args) => schema::schema(args, &output),

@@ -71,7 +71,8 @@ pub(crate) fn replay(args: &ReplayArgs, context: &Context, output: &Output) -> R
     Ok(crate::exit::GO)
 }
 
-fn is_wanted(wanted: &str, trial: &TrialRecord) -> bool {
+/// Whether a trial is the one that the user names.
+pub(crate) fn is_wanted(wanted: &str, trial: &TrialRecord) -> bool {
     match wanted.split_once('#') {
         Some((scenario, number)) => trial.scenario == scenario && number.parse() == Ok(trial.trial),
         None => trial.scenario == wanted || wanted.parse() == Ok(trial.index),
@@ -79,7 +80,7 @@ fn is_wanted(wanted: &str, trial: &TrialRecord) -> bool {
 }
 
 /// The case as it was when the run began, from the texts in the record.
-fn load(folder: &Path) -> Result<(RunHeader, Case), Fault> {
+pub(crate) fn load(folder: &Path) -> Result<(RunHeader, Case), Fault> {
     let header = record::read_header(folder).map_err(|error| unreadable(&error))?;
     let texts: BTreeMap<String, Arc<str>> =
         header.inputs.iter().map(|(name, input)| (name.clone(), Arc::from(input.text.as_str()))).collect();
@@ -102,7 +103,8 @@ fn load(folder: &Path) -> Result<(RunHeader, Case), Fault> {
     Ok((header, case))
 }
 
-fn unreadable(error: &record::ReadError) -> Fault {
+/// Why a record is of no use.
+pub(crate) fn unreadable(error: &record::ReadError) -> Fault {
     Fault::usage(
         format!("the record can't be read: {error}"),
         "name the folder of a run below `.agentready/runs/`, or its id",

@@ -3,6 +3,7 @@
 //!
 //! Knows of a world only the names in it; what a world does is `world`'s.
 
+mod arguments;
 mod compiled;
 mod coverage;
 mod entry;
@@ -12,6 +13,7 @@ mod inspection;
 mod load;
 mod names;
 
+pub(crate) use arguments::arguments_are;
 pub use compiled::{Expected, PlannedTurn, Scenario};
 pub use coverage::{Course, coverage};
 pub use format::{

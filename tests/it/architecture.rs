@@ -17,6 +17,7 @@ const PURE: &[&str] = &[
     "import",
     "stats",
     "grade",
+    "incident",
     "verdict",
     "gate",
     "report",

@@ -6,6 +6,7 @@ mod commands;
 mod demo;
 mod hostile;
 mod import;
+mod incident;
 mod readme;
 mod resume;
 mod support;

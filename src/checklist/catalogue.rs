@@ -8,7 +8,7 @@ use std::{
 
 use include_dir::{Dir, include_dir};
 
-use super::{check::Check, format::CheckFile};
+use super::{check::Check, format::CheckFile, framework};
 use crate::{
     source::{Diagnostic, Diagnostics, Files, Loaded, SourceFile, load, load_text},
     text::closest,
@@ -167,6 +167,10 @@ impl Catalogue {
                 .into());
         }
         let loaded = load::<CheckFile>(files, name)?;
+        let dangling = framework::dangling(&loaded.value, &loaded.document);
+        if !dangling.is_empty() {
+            return Err(Diagnostics(dangling));
+        }
         let check = Check::compile(&id, &loaded)?;
         let text = loaded.document.file().text().into();
         Ok((id, Entry { name: name.to_owned(), text, own: true, check: OnceLock::from(Arc::new(check)) }))
@@ -175,6 +179,12 @@ impl Catalogue {
 
 #[cfg(test)]
 impl Catalogue {
+    /// The text of a check's file.
+    pub(super) fn source(&self, id: &str) -> Option<SourceFile> {
+        let entry = self.entries.get(id)?;
+        Some(SourceFile::new(entry.name.clone(), Arc::clone(&entry.text)))
+    }
+
     /// A catalogue of this one check.
     pub(super) fn alone(&self, id: &str) -> Self {
         let entry = self.entries.get(id).expect("a test names a check that exists");
@@ -198,9 +208,15 @@ pub(super) fn ships(id: &str) -> bool {
 
 /// The names of the shipped profiles, sorted.
 pub(super) fn profile_names() -> Vec<&'static str> {
-    let folder = CHECKS.get_dir("profiles");
+    names("profiles")
+}
+
+/// The names of the data files of a folder in `checks/`, sorted.
+pub(super) fn names(folder: &str) -> Vec<&'static str> {
+    let folder = CHECKS.get_dir(folder);
+    let files = folder.into_iter().flat_map(Dir::files);
     let mut names: Vec<&str> =
-        folder.into_iter().flat_map(Dir::files).filter_map(|file| file.path().file_stem()?.to_str()).collect();
+        files.filter_map(|file| file.path().file_name()?.to_str()?.strip_suffix(".yaml")).collect();
     names.sort_unstable();
     names
 }

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::{
     Assessment, Autonomy, Catalogue, Check, CheckFile, Example, ManifestView, RuleResult, Rung, WaiverClaim,
-    WaiverState, assess, explain, list, profiles, resolve, select, show, sound, thresholds,
+    WaiverState, assess, explain, framework, framework_named, frameworks, list, profiles, resolve, select, show, sound,
+    thresholds,
 };
 use crate::{
     expr::Expr,
@@ -415,6 +416,32 @@ fn a_check_of_some_profiles_is_asked_under_them_only() {
     let files = Files::texts([("c/team/seal.yaml".to_owned(), Arc::from(wrong.as_str()))].into());
     let problems = Catalogue::embedded().with_folder(&files, "c").expect_err("no such profile");
     assert!(render(&problems.0, false).contains("there is no profile `enterprize`"));
+}
+
+#[test]
+fn every_control_that_a_check_names_exists() {
+    let known = frameworks();
+    assert!(known.len() >= 9, "{:?}", known.keys());
+    for (name, framework) in &known {
+        assert_eq!(name.split('@').nth(1), Some(framework.version.as_str()), "{name}");
+        assert!(framework.applies_from.keys().all(|id| framework.controls.contains_key(id)), "{name}");
+    }
+    let wrong: Vec<String> = CATALOGUE
+        .all()
+        .flat_map(|check| {
+            let loaded = load_text::<CheckFile>(CATALOGUE.source(&check.id).expect("shipped")).expect("loads");
+            let problems = framework::dangling(&loaded.value, &loaded.document).into_iter();
+            problems.map(|problem| format!("{}: {}", check.id, problem.message)).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(framework_named("owasp-llm").map(|(name, _)| name).as_deref(), Some("owasp-llm@2026"), "the newest");
+    let text = "title: T\nwhy: W.\nseverity: minor\ndeclared: has(agent.name)\nfinding: F.\nfix: X.\n\
+                controls: {owasp-asi@2026: [ASI11], owasp-asi@2027: [ASI01]}\n";
+    let files = Files::texts([("c/team/x.yaml".to_owned(), Arc::from(text))].into());
+    let problems = Catalogue::embedded().with_folder(&files, "c").expect_err("neither exists");
+    let said = render(&problems.0, false);
+    assert!(said.contains("has no control `ASI11`") && said.contains("did you mean `owasp-asi@2026`?"), "{said}");
 }
 
 #[test]

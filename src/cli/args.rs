@@ -42,7 +42,7 @@ pub enum Command {
     Run(RunArgs),
     /// Check the built-in refund agent: works on a fresh machine with nothing configured.
     Demo(DemoArgs),
-    /// List checks, scenarios, profiles, formats, imports, adapters or flaws.
+    /// List checks, scenarios, profiles, controls, formats, imports, adapters or flaws.
     List(ListArgs),
     /// Show one check in full.
     Explain(ExplainArgs),
@@ -222,7 +222,10 @@ pub struct ListArgs {
     /// For machines.
     #[arg(long)]
     pub json: bool,
-    /// The manifest, for scenarios and profiles.
+    /// The control framework to hold the checks against, such as `owasp-asi` or `owasp-llm@2025`.
+    #[arg(long, value_name = "NAME")]
+    pub framework: Option<String>,
+    /// The manifest, for scenarios, profiles and controls.
     #[arg(long)]
     pub manifest: Option<PathBuf>,
     /// Folder with the team's own checks.
@@ -237,8 +240,10 @@ pub enum Listing {
     Checks,
     /// The manifest's scenarios.
     Scenarios,
-    /// Go/no-go rules.
+    /// Go/no-go rules, and where each stands for a manifest.
     Profiles,
+    /// Control frameworks; with `--framework` its controls, their checks and how far these are shown.
+    Controls,
     /// Report formats.
     Formats,
     /// Formats of other tools that `import` reads.

@@ -48,6 +48,18 @@ fn rows(args: &ListArgs, context: &Context, output: &Output) -> Result<Rows, Fau
             let lines = profiles.iter().flat_map(standing::ProfileRow::lines).collect();
             (values(profiles), lines)
         }
+        Listing::Controls => {
+            let catalogue = explain::catalogue(args.checks.as_deref(), context)?;
+            if let Some(name) = &args.framework {
+                let rows = standing::controls(name, args, &catalogue, (context, output))?;
+                let lines = rows.iter().map(standing::ControlRow::line).collect();
+                (values(rows), lines)
+            } else {
+                let rows = standing::frameworks(&catalogue);
+                let lines = rows.iter().map(standing::FrameworkRow::line).collect();
+                (values(rows), lines)
+            }
+        }
         Listing::Formats => plain(FORMATS.iter().map(|format| named(format.name, format.about)).collect()),
         Listing::Imports => plain(import::FORMATS.iter().map(|format| named(format.name, format.about)).collect()),
         Listing::Adapters => plain(ADAPTERS.iter().map(|adapter| named(adapter.name, adapter.about)).collect()),

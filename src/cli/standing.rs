@@ -1,7 +1,7 @@
 //! What a manifest's files show by themselves, for the lists that hold profiles and controls against it. Never tries
 //! the agent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::json;
@@ -14,7 +14,7 @@ use super::{
     output::Output,
 };
 use crate::{
-    checklist,
+    checklist::{self, Catalogue, Rung},
     context::Context,
     exit::Fault,
     verdict::{Report, Rule},
@@ -83,14 +83,13 @@ pub(crate) fn profiles(args: &ListArgs, context: &Context, output: &Output) -> R
             let met = demanded().filter(|check| check.met).count();
             Standing { manifest: report.run.manifest.path.clone(), demanded: demanded().count(), met }
         });
-        let rules = match report {
+        let rules = if let Some(report) = report {
             // What a profile includes is listed under its own name.
-            Some(report) => report.rules.into_iter().filter(|rule| rule.profile == name).map(RuleRow::Judged).collect(),
-            None => {
-                let numbers = checklist::resolve(&BTreeMap::new(), std::slice::from_ref(&name)).unwrap_or_default();
-                let names = json!({"thresholds": numbers.to_json()});
-                profile.rules.iter().map(|rule| RuleRow::Words { says: checklist::words(rule, &names) }).collect()
-            }
+            report.rules.into_iter().filter(|rule| rule.profile == name).map(RuleRow::Judged).collect()
+        } else {
+            let numbers = checklist::resolve(&BTreeMap::new(), std::slice::from_ref(&name)).unwrap_or_default();
+            let names = json!({"thresholds": numbers.to_json()});
+            profile.rules.iter().map(|rule| RuleRow::Words { says: checklist::words(rule, &names) }).collect()
         };
         Ok(ProfileRow { name, about: profile.title, includes: profile.includes, rules, standing })
     });
@@ -120,5 +119,127 @@ impl ProfileRow {
             }
         }));
         lines
+    }
+}
+
+/// A framework in one line: how many of its controls have a check.
+#[derive(Debug, Serialize)]
+pub(crate) struct FrameworkRow {
+    name: String,
+    about: String,
+    published: String,
+    url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+    controls: usize,
+    covered: usize,
+}
+
+impl FrameworkRow {
+    /// The row as people read it.
+    pub(crate) fn line(&self) -> Vec<String> {
+        let covered = format!("{} of {} controls have a check", self.covered, self.controls);
+        vec![self.name.clone(), self.about.clone(), covered]
+    }
+}
+
+/// Every framework.
+pub(crate) fn frameworks(catalogue: &Catalogue) -> Vec<FrameworkRow> {
+    let frameworks = checklist::frameworks().into_iter().map(|(name, framework)| {
+        let covered: BTreeSet<String> = named(catalogue, &name).into_values().flatten().collect();
+        FrameworkRow {
+            about: framework.title,
+            published: framework.published,
+            url: framework.url,
+            note: framework.note,
+            controls: framework.controls.len(),
+            covered: framework.controls.keys().filter(|id| covered.contains(*id)).count(),
+            name,
+        }
+    });
+    frameworks.collect()
+}
+
+/// Every check that names controls of a framework, with them.
+fn named(catalogue: &Catalogue, framework: &str) -> BTreeMap<String, Vec<String>> {
+    let checks =
+        catalogue.all().filter_map(|check| Some((check.id.clone(), check.file.controls.get(framework)?.clone())));
+    checks.collect()
+}
+
+/// A control of a framework: the checks that look at it and how far they are shown.
+#[derive(Debug, Serialize)]
+pub(crate) struct ControlRow {
+    id: String,
+    about: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    applies_from: Option<String>,
+    checks: Vec<ControlCheck>,
+    /// The lowest rung of the checks that apply; nothing without a manifest, or where none applies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rung: Option<Rung>,
+}
+
+#[derive(Debug, Serialize)]
+struct ControlCheck {
+    id: String,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    standing: Option<ControlStanding>,
+}
+
+#[derive(Debug, Serialize)]
+struct ControlStanding {
+    applies: bool,
+    rung: Rung,
+    met: bool,
+}
+
+/// The coverage table of one framework.
+pub(crate) fn controls(
+    name: &str,
+    args: &ListArgs,
+    catalogue: &Catalogue,
+    (context, output): (&Context, &Output),
+) -> Result<Vec<ControlRow>, Fault> {
+    let (name, framework) = checklist::framework_named(name).ok_or_else(|| {
+        let names: Vec<String> = checklist::frameworks().into_keys().collect();
+        Fault::usage(format!("there is no framework `{name}`"), format!("one of: {}", names.join(", ")))
+    })?;
+    let report = report(args, &[], (context, output))?;
+    let standing = |id: &str| {
+        let check = report.as_ref()?.checks.iter().find(|check| check.id == id)?;
+        let rung = serde_json::from_value(json!(check.rung)).ok()?;
+        Some(ControlStanding { applies: check.applies, rung, met: check.met })
+    };
+    let named = named(catalogue, &name);
+    let rows = framework.controls.into_iter().map(|(id, about)| {
+        let own = named.iter().filter(|(_, ids)| ids.contains(&id));
+        let checks: Vec<ControlCheck> =
+            own.map(|(check, _)| ControlCheck { id: check.clone(), standing: standing(check) }).collect();
+        let applying = checks.iter().filter_map(|check| check.standing.as_ref()).filter(|standing| standing.applies);
+        let rung = applying.map(|standing| standing.rung).min();
+        ControlRow { applies_from: framework.applies_from.get(&id).cloned(), id, about, checks, rung }
+    });
+    Ok(rows.collect())
+}
+
+impl ControlRow {
+    /// The row as people read it.
+    pub(crate) fn line(&self) -> Vec<String> {
+        let about = match &self.applies_from {
+            Some(day) => format!("{} (applies from {day})", self.about),
+            None => self.about.clone(),
+        };
+        let rung = match (self.checks.is_empty(), self.rung) {
+            (true, _) => "no check".to_owned(),
+            (false, Some(rung)) => rung.word().to_owned(),
+            (false, None) => String::new(),
+        };
+        let checks = self.checks.iter().map(|check| match &check.standing {
+            Some(ControlStanding { applies: true, rung, .. }) => format!("{} {rung}", check.id),
+            Some(ControlStanding { applies: false, .. }) => format!("{} does not apply", check.id),
+            None => check.id.clone(),
+        });
+        vec![self.id.clone(), about, rung, checks.collect::<Vec<_>>().join(", ")]
     }
 }

@@ -132,6 +132,22 @@ fn profiles_are_listed_with_where_their_rules_stand() {
 }
 
 #[test]
+fn controls_are_listed_with_their_checks_and_rungs() {
+    let bench = Bench::new();
+    let all = bench.run(&["list", "controls"]);
+    assert!(all.code == 0 && all.out.contains("owasp-llm@2026"), "{}", all.all());
+    bench.write("agentready.yaml", include_str!("../../fixtures/manifests/minimal.yaml"));
+    let done = bench.run(&["list", "controls", "--framework", "owasp-asi", "--json"]);
+    assert_eq!(done.code, 0, "{}", done.all());
+    let rows: serde_json::Value = serde_json::from_str(&done.out).expect("JSON");
+    assert_eq!(rows.as_array().map(Vec::len), Some(10));
+    assert_eq!((rows[2]["id"].as_str(), rows[2]["rung"].as_str()), (Some("ASI03"), Some("declared")), "{}", rows[2]);
+    let wrong = bench.run(&["list", "controls", "--framework", "owasp"]);
+    assert_eq!(wrong.code, 2, "{}", wrong.all());
+    assert!(wrong.err.contains("one of: aiuc-1@2026"), "{}", wrong.all());
+}
+
+#[test]
 fn the_minimal_manifest_tells_what_to_do_next_on_two_screens() {
     let bench = Bench::new();
     bench.write("agentready.yaml", include_str!("../../fixtures/manifests/minimal.yaml"));

@@ -1,6 +1,6 @@
 //! The loop: model step, policy gate, tool call over HTTP, until the model answers or a cap is reached.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use super::{
     impairment::{Impairment, Proposed},
     limits::{LIMITS, Meter},
     model::{self, Observation, Seen, Step},
+    oversight::Oversight,
     policy::{self, Known, Ruling, Spent, Why},
     redaction,
     request::Request,
@@ -36,9 +37,30 @@ pub(super) struct Tools {
     pub(super) http: reqwest::Client,
     pub(super) url: String,
     pub(super) meter: Arc<Meter>,
+    /// The id of the run, sent along with every call.
+    pub(super) run: String,
+    pub(super) oversight: Arc<Oversight>,
 }
 
 impl Tools {
+    fn baggage(&self) -> String {
+        format!("run_id={}", self.run)
+    }
+
+    /// Writes a call into the audit trail, whatever came of it.
+    fn log(&self, tool: &str, args: &Value, seen: &Seen, latency_ms: u64) {
+        let (status, response, error) = match seen {
+            Seen::Result(result) => ("ok", result.clone(), Value::Null),
+            Seen::Refused(why) => ("error", Value::Null, json!(why)),
+            Seen::Blocked(why) => ("blocked", Value::Null, json!(why.name())),
+        };
+        let effect = side_effect(tool).and_then(|key| response.get(key)).cloned();
+        let record = json!({"tool": tool, "args": args, "status": status, "response": response, "error": error,
+            "latency_ms": latency_ms, "side_effect_id": effect, "actor": "svc-refund-agent", "trace_id": self.run,
+            "carried": {"baggage": self.baggage()}});
+        self.oversight.record(&self.run, "call", record);
+    }
+
     async fn call(&self, tool: &str, args: &Value) -> Seen {
         let clients = &LIMITS.clients;
         let place = format!("{}/{tool}", self.url);
@@ -46,7 +68,10 @@ impl Tools {
             return Seen::Refused("the tool keeps failing and is left alone for a while".to_owned());
         }
         self.meter.keep_pace(clients).await;
-        let sent = self.http.post(&place).json(args).send().await;
+        let Some(token) = self.oversight.token() else {
+            return Seen::Refused("the identity of the agent is revoked".to_owned());
+        };
+        let sent = self.http.post(&place).header("baggage", self.baggage()).bearer_auth(token).json(args).send().await;
         self.meter.note(&place, sent.as_ref().map_or(true, |answer| answer.status().is_server_error()), clients);
         let Ok(response) = sent else { return Seen::Refused("the tool can't be reached".to_owned()) };
         let fine = response.status().is_success();
@@ -56,6 +81,18 @@ impl Tools {
             (_, _, Some(error)) => Seen::Refused(error.to_owned()),
             _ => Seen::Refused("the tool gave no readable answer".to_owned()),
         }
+    }
+}
+
+/// Where the id of what a tool made or changed stands in its result.
+fn side_effect(tool: &str) -> Option<&'static str> {
+    match tool {
+        "issue_refund" | "cancel_refund" => Some("refund_id"),
+        "update_ticket" => Some("audit_id"),
+        "send_decision" => Some("message_id"),
+        "escalate_case" => Some("ticket_id"),
+        "request_approval" => Some("approval_id"),
+        _ => None,
     }
 }
 
@@ -111,6 +148,9 @@ impl<'a> Turn<'a> {
     }
 
     async fn act(&mut self, call: Proposed) -> Seen {
+        if self.tools.oversight.stops(&call.tool) {
+            return self.block(call, Why::PolicyBlock);
+        }
         let ruling =
             policy::rule(&call.tool, &call.args, &self.session.known, &self.impairment.counted(self.session.spent));
         match self.impairment.soften(&call, ruling) {
@@ -137,14 +177,21 @@ impl<'a> Turn<'a> {
             Ruling::Block(why) => return Err(why),
             Ruling::Allow | Ruling::NeedsApproval => {}
         }
+        let asked = args.clone();
         let seen = self.execute("request_approval".to_owned(), args).await;
-        let granted = matches!(&seen, Seen::Result(result) if result.get("approved") == Some(&Value::Bool(true)));
+        let answer = match &seen {
+            Seen::Result(result) => result.clone(),
+            Seen::Refused(_) | Seen::Blocked(_) => Value::Null,
+        };
+        let grant = self.tools.oversight.decided(&self.tools.run, &asked, &answer);
         self.seen.push(Observation { tool: "request_approval".to_owned(), seen });
-        if granted { Ok(()) } else { Err(Why::ApprovalDenied) }
+        let usable = grant.is_some_and(|grant| self.tools.oversight.redeem(&grant));
+        if usable { Ok(()) } else { Err(Why::ApprovalDenied) }
     }
 
     async fn execute(&mut self, tool: String, args: Value) -> Seen {
         let args = if self.impairment.leaks() { args } else { redaction::arguments(&tool, args) };
+        let started = Instant::now();
         let seen = if let Some(result) = self.impairment.pretend(&tool) {
             Seen::Result(result)
         } else {
@@ -155,6 +202,8 @@ impl<'a> Turn<'a> {
         if let Seen::Result(result) = &seen {
             self.session.known.learn(&tool, result);
         }
+        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.tools.log(&tool, &args, &seen, elapsed_ms);
         self.calls.push(ReportedCall { tool, args, blocked: false });
         seen
     }
@@ -173,8 +222,10 @@ impl<'a> Turn<'a> {
     }
 
     fn block(&mut self, call: Proposed, why: Why) -> Seen {
+        let seen = Seen::Blocked(why);
+        self.tools.log(&call.tool, &call.args, &seen, 0);
         self.calls.push(ReportedCall { tool: call.tool, args: call.args, blocked: true });
-        Seen::Blocked(why)
+        seen
     }
 
     /// Four characters a token, over everything that the model would read again at this step.

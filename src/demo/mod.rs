@@ -8,6 +8,7 @@ mod impairment;
 mod limits;
 mod model;
 mod money;
+mod oversight;
 mod policy;
 mod redaction;
 mod request;

@@ -22,6 +22,7 @@ use super::{
     flaw::Flaw,
     impairment::Impairment,
     limits::{self, LIMITS, Meter},
+    oversight::{self, Oversight},
 };
 use crate::{
     source::{SourceFile, load_text},
@@ -46,6 +47,7 @@ struct Server {
     http: reqwest::Client,
     impairment: Impairment,
     meter: Arc<Meter>,
+    oversight: Arc<Oversight>,
     port: u16,
     sessions: Mutex<Sessions>,
 }
@@ -72,6 +74,8 @@ struct Run {
     #[serde(default)]
     session_id: String,
     tools_url: String,
+    /// Who asks; the service desk where nobody says.
+    user: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -92,10 +96,12 @@ pub(super) fn router(port: u16, flaws: &BTreeSet<Flaw>) -> Result<Router, reqwes
     // A provider that is installed already serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().timeout(LIMITS.clients.timeout.0).build()?;
+    let people = Arc::new(Oversight::default());
     let server = Server {
         http,
         impairment: Impairment::new(flaws),
         meter: Arc::new(Meter::default()),
+        oversight: Arc::clone(&people),
         port,
         sessions: Mutex::default(),
     };
@@ -103,7 +109,8 @@ pub(super) fn router(port: u16, flaws: &BTreeSet<Flaw>) -> Result<Router, reqwes
         .route("/runs", post(run))
         .route("/healthz", get(async || "ok"))
         .route("/.well-known/openid-configuration", get(identity))
-        .with_state(Arc::new(server)))
+        .with_state(Arc::new(server))
+        .merge(oversight::router(people)))
 }
 
 async fn identity(State(server): State<Arc<Server>>) -> Response {
@@ -118,6 +125,10 @@ async fn run(State(server): State<Arc<Server>>, Json(run): Json<Run>) -> Respons
     if !run.tools_url.starts_with("http://127.0.0.1:") {
         return (StatusCode::BAD_REQUEST, Json(json!({"error": "tools_url must be on 127.0.0.1"}))).into_response();
     }
+    if server.oversight.is_off() {
+        let why = "the agent is switched off; please take the case to refunds-l2";
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": why }))).into_response();
+    }
     if !server.meter.admit(&LIMITS) {
         let why = "a budget of all runs is spent; please take the case to refunds-l2";
         return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "60")], Json(json!({"error": why}))).into_response();
@@ -126,7 +137,12 @@ async fn run(State(server): State<Arc<Server>>, Json(run): Json<Run>) -> Respons
     let mut session = lock(&server.sessions).remove(&key).map(|(_, session)| session).unwrap_or_default();
     let before = session.spent;
     let url = run.tools_url.trim_end_matches('/').to_owned();
-    let tools = Tools { http: server.http.clone(), url, meter: Arc::clone(&server.meter) };
+    // An id per execution: a session may hold many runs.
+    let id = format!("run-{:016x}", rand::random::<u64>());
+    let trigger = if run.session_id.is_empty() { "message" } else { &run.session_id };
+    server.oversight.open(&id, trigger, run.user.as_deref().unwrap_or("service-desk"), &run.message);
+    let oversight = Arc::clone(&server.oversight);
+    let tools = Tools { http: server.http.clone(), url, meter: Arc::clone(&server.meter), run: id.clone(), oversight };
     let said: Vec<String> = run
         .history
         .into_iter()
@@ -143,8 +159,10 @@ async fn run(State(server): State<Arc<Server>>, Json(run): Json<Run>) -> Respons
     server.meter.add(before, session.spent);
     remember(&server, key, session);
     let usd = limits::usd(tokens);
-    Json(json!({"answer": answer, "tool_calls": calls, "usage": {"tokens": tokens, "steps": steps, "usd": usd}}))
-        .into_response()
+    let head = server.oversight.record(&id, "end", json!({ "output": answer }));
+    Json(json!({"answer": answer, "tool_calls": calls, "run_id": id, "audit_head": head,
+        "usage": {"tokens": tokens, "steps": steps, "usd": usd}}))
+    .into_response()
 }
 
 fn lock(sessions: &Mutex<Sessions>) -> std::sync::MutexGuard<'_, Sessions> {

@@ -37,8 +37,15 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> Value {
         .collect();
     for (place, address) in stated {
         let wanted = segments(path_of(address));
-        let found = descriptions.iter().find_map(|(path, description)| below(path, description, &wanted));
-        out.extend(found.map(|found| (place.to_owned(), found)));
+        let found: Vec<Described> =
+            descriptions.iter().filter_map(|(path, description)| below(path, description, &wanted)).collect();
+        if let Some(first) = found.first() {
+            let operations: Vec<&String> = found.iter().flat_map(|one| &one.operations).collect();
+            let parameters: BTreeSet<&String> = found.iter().flat_map(|one| &one.parameters).collect();
+            let entry =
+                json!({"described": true, "path": first.path, "operations": operations, "parameters": parameters});
+            out.insert(place.to_owned(), entry);
+        }
     }
     Value::Object(out)
 }
@@ -54,8 +61,15 @@ fn segments(path: &str) -> Vec<&str> {
     path.split('/').filter(|part| !part.is_empty()).collect()
 }
 
+/// What one description says below an address.
+struct Described {
+    path: String,
+    operations: Vec<String>,
+    parameters: BTreeSet<String>,
+}
+
 /// The operations of a description at or below a path.
-fn below(file: &str, description: &Value, wanted: &[&str]) -> Option<Value> {
+fn below(file: &str, description: &Value, wanted: &[&str]) -> Option<Described> {
     let servers = description.get("servers").and_then(Value::as_array).into_iter().flatten();
     let bases: Vec<Vec<&str>> =
         servers.filter_map(|server| Some(segments(path_of(server.get("url")?.as_str()?)))).collect();
@@ -79,8 +93,7 @@ fn below(file: &str, description: &Value, wanted: &[&str]) -> Option<Value> {
             );
         }
     }
-    let found = json!({"described": true, "path": file, "operations": operations, "parameters": parameters});
-    (!operations.is_empty()).then_some(found)
+    (!operations.is_empty()).then(|| Described { path: file.to_owned(), operations, parameters })
 }
 
 /// Whether a path begins with the wanted one; a name in braces stands for any segment.

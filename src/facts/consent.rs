@@ -123,6 +123,22 @@ impl Look<'_> {
         required.map(str::to_owned).collect()
     }
 
+    /// Whether a table of the page counts approved, and changed or denied, requests in a row that names the tool.
+    fn is_tabled(&self, path: &str, tool: &str) -> bool {
+        let page = document::facts(self.shelf, path);
+        let rows = page.get("rows").and_then(Value::as_array);
+        let counts = |row: &Map<String, Value>, column: &str| {
+            row.get(column).is_some_and(|cell| {
+                cell.is_number() || cell.as_str().is_some_and(|text| text.trim().parse::<u64>().is_ok())
+            })
+        };
+        rows.into_iter().flatten().filter_map(Value::as_object).any(|row| {
+            row.values().filter_map(Value::as_str).any(|cell| stands_in(cell, tool))
+                && counts(row, "approved")
+                && (counts(row, "changed") || counts(row, "denied"))
+        })
+    }
+
     fn relaxation(&self, tool: &str) -> Value {
         let list = self.manifest.pointer("/approvals/relaxations").and_then(Value::as_array).into_iter().flatten();
         let Some(one) = list.into_iter().find(|one| one.get("tool").and_then(Value::as_str) == Some(tool)) else {
@@ -140,7 +156,7 @@ impl Look<'_> {
             "approved_by": text("approved_by"),
             "exists": evidence.is_some(),
             "names_tool": stands_in(said, tool),
-            "counted": APPROVED.is_match(said) && CHANGED.is_match(said),
+            "counted": APPROVED.is_match(said) && CHANGED.is_match(said) || text("evidence").is_some_and(|path| self.is_tabled(path, tool)),
             "by_owner": text("approved_by").is_some_and(|who| owners::is_owner(self.shelf.files, who)),
         })
     }
@@ -182,17 +198,26 @@ fn stands_in(text: &str, name: &str) -> bool {
         })
 }
 
-/// Whether a page lists a tool among those that wait: it is named in a line that does not say otherwise, under a
-/// heading that does not say otherwise.
+/// Whether a page lists a tool among those that wait: it is named in a paragraph or a row of a table that does not say
+/// otherwise, under a heading that does not say otherwise.
 fn claims(page: &str, tool: &str) -> bool {
     const OTHERWISE: [&str; 5] = ["automatic", "without", "no approval", "never", "relax"];
-    let says_otherwise = |line: &str| OTHERWISE.iter().any(|word| line.to_lowercase().contains(word));
+    let says_otherwise = |text: &str| OTHERWISE.iter().any(|word| text.to_lowercase().contains(word));
     let mut exempt = false;
-    for line in page.lines() {
+    let mut paragraph = String::new();
+    for line in page.lines().chain([""]) {
+        let ends = line.trim().is_empty() || line.starts_with(['#', '|', '-', '*']);
+        if ends {
+            if !exempt && stands_in(&paragraph, tool) && !says_otherwise(&paragraph) {
+                return true;
+            }
+            paragraph.clear();
+        }
         if line.starts_with('#') {
             exempt = says_otherwise(line);
-        } else if !exempt && stands_in(line, tool) && !says_otherwise(line) {
-            return true;
+        } else {
+            paragraph.push_str(line);
+            paragraph.push('\n');
         }
     }
     false

@@ -22,6 +22,7 @@ mod reaction;
 mod resilience;
 mod retries;
 mod rules;
+mod runbook;
 mod schemas;
 mod secrets;
 mod settings;
@@ -102,6 +103,7 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
         "incidents": incidents,
         "exercises": exercises,
         "policy": rules::facts(&shelf, evidence, manifest),
+        "runbook": runbook::facts(&shelf, manifest),
         "schemas": schemas::facts(&shelf, evidence),
         "caps": caps::facts(manifest, &settings),
         "reaction": reaction::facts(&shelf, manifest, &settings),

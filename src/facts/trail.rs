@@ -10,8 +10,8 @@
 //! | `approval` | `run_id`, `at`, `tool`, `approver`, `decision`, `args` or `args_digest`, `expires_at` |
 //! | `end` | `run_id`, `at`, `output` |
 //!
-//! Where names differ, `audit.fields` gives the JSON Pointer of a field. With `prev`, the digest of the line before, the
-//! records form a chain.
+//! Where names differ, `audit.fields` gives the JSON Pointer of a field. With `prev`, the digest of
+//! the line before of the same run, the records form a chain; a version may be a list.
 //!
 //! `facts.audit` counts: `records`, `runs` (ids), `run_records`, `calls`, `failed`, `writes`, `approvals`, `ends`;
 //! `lacks` says for each field how many records that should hold it don't. Must not judge.
@@ -45,24 +45,33 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value, locke
     };
     let mut trail = Trail::new(evidence, manifest);
     trail.count(&records);
+    let runs: Vec<Option<String>> = records.iter().map(|record| trail.field(record, "run_id").map(plain)).collect();
+    let joined = chain(&lines, &records, &runs);
     let mut entry = trail.told(locked);
     entry.insert("at".to_owned(), "/audit".into());
     entry.insert("path".to_owned(), path.into());
     entry.insert("exists".to_owned(), file.is_some().into());
     entry.extend(error.map(|error| ("error".to_owned(), error.into())));
-    entry.insert("chain".to_owned(), chain(&lines, &records));
+    entry.insert("chain".to_owned(), joined);
     Value::Object(entry)
 }
 
-/// How many records point at the line before them, and how many of these point elsewhere.
-fn chain(lines: &[&str], records: &[Value]) -> Value {
-    let before = lines.iter().map(|line| Files::digest(line));
-    let kept: Vec<bool> = before
-        .zip(records.iter().skip(1))
-        .filter_map(|(digest, record)| Some(record.get("prev")?.as_str()? == digest))
-        .collect();
-    json!({"links": kept.len(), "unlinked": records.len().saturating_sub(1) - kept.len(),
-        "broken": kept.iter().filter(|holds| !**holds).count()})
+/// How many records hold a digest of the record before them in the same run, and how many of these are wrong.
+fn chain(lines: &[&str], records: &[Value], runs: &[Option<String>]) -> Value {
+    let mut last: BTreeMap<&str, &str> = BTreeMap::new();
+    let (mut joined, mut broken, mut unlinked) = (0_usize, 0_usize, 0_usize);
+    for ((line, record), run) in lines.iter().zip(records).zip(runs) {
+        let before = last.insert(run.as_deref().unwrap_or_default(), line);
+        match (before, record.get("prev").and_then(Value::as_str)) {
+            (Some(before), Some(digest)) => {
+                joined += 1;
+                broken += usize::from(digest != Files::digest(before));
+            }
+            (Some(_), None) => unlinked += 1,
+            (None, _) => {}
+        }
+    }
+    json!({"links": joined, "broken": broken, "unlinked": unlinked})
 }
 
 /// A tool of the manifest, as far as its records go.
@@ -71,6 +80,7 @@ struct Written<'a> {
     side_effect_id: Option<&'a str>,
     calls: usize,
     found: usize,
+    logged: usize,
 }
 
 struct Trail<'a> {
@@ -101,7 +111,10 @@ impl<'a> Trail<'a> {
         let text = |tool: &'a Value, key: &str| tool.get(key).and_then(Value::as_str);
         let writes = writes.filter_map(|tool| {
             let side_effect_id = text(tool, "side_effect_id");
-            Some((text(tool, "name")?, Written { at: text(tool, "at")?, side_effect_id, calls: 0, found: 0 }))
+            Some((
+                text(tool, "name")?,
+                Written { at: text(tool, "at")?, side_effect_id, calls: 0, found: 0, logged: 0 },
+            ))
         });
         Self {
             fields: manifest.pointer("/audit/fields").and_then(Value::as_object),
@@ -186,9 +199,13 @@ impl<'a> Trail<'a> {
         self.expect_fields(record, &OF_RUNS);
         let lock = self.field(record, "lock").map(plain);
         for stamp in STAMPS {
-            let value = self.field(record, stamp).map(plain).or_else(|| lock.clone());
-            self.expect(stamp, value.is_some());
-            self.stamps.entry(stamp).or_default().extend(value);
+            let values = match self.field(record, stamp) {
+                Some(Value::Array(items)) => items.iter().map(plain).collect(),
+                Some(one) => vec![plain(one)],
+                None => lock.clone().into_iter().collect::<Vec<_>>(),
+            };
+            self.expect(stamp, !values.is_empty());
+            self.stamps.entry(stamp).or_default().extend(values);
         }
     }
 
@@ -214,14 +231,16 @@ impl<'a> Trail<'a> {
     fn wrote(&mut self, record: &Value) {
         let name = self.field(record, "tool").map(plain).unwrap_or_default();
         let response = self.field(record, "response").cloned().unwrap_or_default();
+        let logged = self.field(record, "side_effect_id").cloned();
         let Some(tool) = self.writes.get_mut(name.as_str()) else { return };
         tool.calls += 1;
         let id = tool.side_effect_id.and_then(|pointer| response.pointer(pointer)).filter(|id| !id.is_null());
+        let is_logged = id.is_some() && logged.as_ref() == id;
         tool.found += usize::from(id.is_some());
+        tool.logged += usize::from(is_logged);
         self.add("writes");
         self.expect_fields(record, &OF_WRITES);
-        let logged = self.field(record, "side_effect_id").cloned();
-        self.expect("side_effect_id", logged.is_some() && logged.as_ref() == id);
+        self.expect("side_effect_id", is_logged);
         let actor = self.field(record, "actor").map(plain);
         if actor.is_some_and(|actor| actor != self.subject) {
             self.add("other_actor");
@@ -252,7 +271,7 @@ impl<'a> Trail<'a> {
         out.insert("in_lock".to_owned(), Value::Object(stamps));
         let effects = self.writes.iter().map(|(name, tool)| {
             json!({"name": name, "at": tool.at, "side_effect_id": tool.side_effect_id, "calls": tool.calls,
-                "found": tool.found})
+                "found": tool.found, "logged": tool.logged})
         });
         out.insert("effects".to_owned(), effects.collect());
         out

@@ -16,6 +16,9 @@ pub struct Audit {
     /// Prints one run as JSON lines.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<Hook>,
+    /// A file of a few runs as the log prints them; `evidence/audit-sample.jsonl` when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<String>,
     /// Field of the documented record to where it stands, only where names differ.
     pub fields: BTreeMap<String, String>,
     /// Where write events are kept.

@@ -15,7 +15,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use super::{Sight, kinds, names, place, redaction::Rules, string, strings};
-use crate::facts::{document, secrets};
+use crate::facts::secrets;
 
 /// The classes of the manifest and the fields of its tools.
 pub(super) struct Classes {
@@ -82,11 +82,10 @@ impl Classes {
         if !all.iter().any(|class| class.name == "pii") {
             all.push(Class { name: "pii".to_owned(), ..Class::default() });
         }
-        let descriptions = descriptions(sight);
         let callable = sight.tools.iter().filter(|tool| tool.pointer("/allow/mode").is_none_or(|mode| mode != "never"));
-        let fields = callable.flat_map(|tool| fields(sight, tool, &descriptions)).collect();
-        let arguments = sight.tools.iter().flat_map(|tool| inputs(sight, tool));
-        let arguments = arguments.map(|(name, _)| kinds::plain(name)).collect();
+        let fields = callable.flat_map(|tool| fields(sight, tool)).collect();
+        let arguments = sight.shapes.values().flat_map(|shape| &shape.taken);
+        let arguments = arguments.map(|property| kinds::plain(&property.name)).collect();
         Self { all, fields, arguments }
     }
 
@@ -186,28 +185,18 @@ impl Classes {
             let step = steps.next_back();
             let evidence = step.and_then(|step| string(step, "evidence"));
             let page = evidence.as_deref().and_then(|path| sight.file(path)?.get("text")?.as_str());
-            let inputs: Vec<&str> = inputs(sight, tool).into_iter().map(|(name, _)| name).collect();
             Some(json!({
                 "name": name, "at": tool.get("at"), "classes": classes, "mode": mode,
                 "relaxed": step.is_some_and(|step| step.get("approved_by").is_some() && step.get("since").is_some()),
                 "evidence": evidence, "told": page.is_some_and(|text| names(text, &name.to_lowercase())),
-                "previewed": preview.iter().any(|shown| inputs.contains(&shown.as_str())),
+                "previewed": sight.shape(&name).is_some_and(|shape| shape.taken.iter().any(|one| preview.contains(&one.name))),
             }))
         };
         sight.tools.iter().filter_map(entry).collect()
     }
 }
 
-/// The `OpenAPI` files of the manifest, by system.
-fn descriptions(sight: &Sight<'_>) -> Vec<(String, Value)> {
-    let systems = sight.map("/systems").filter_map(|(name, entry)| {
-        let path = entry.get("openapi")?.as_str().filter(|path| !path.contains("://"))?;
-        Some((name.clone(), document::value(sight.shelf, path)?))
-    });
-    systems.collect()
-}
-
-fn fields(sight: &Sight<'_>, tool: &Value, descriptions: &[(String, Value)]) -> Vec<Field> {
+fn fields(sight: &Sight<'_>, tool: &Value) -> Vec<Field> {
     let name = string(tool, "name").unwrap_or_default();
     let at = string(tool, "at").unwrap_or_default();
     let mut found = Vec::new();
@@ -224,48 +213,16 @@ fn fields(sight: &Sight<'_>, tool: &Value, descriptions: &[(String, Value)]) -> 
             });
         }
     };
-    for (field, inner) in inputs(sight, tool) {
-        add(field, of_property(field, inner), None, true);
+    let shape = sight.shape(&name);
+    for property in shape.into_iter().flat_map(|shape| &shape.taken) {
+        add(&property.name, property.looks, None, true);
     }
     for (field, value) in tool.get("example").and_then(Value::as_object).into_iter().flatten() {
         let looks = kinds::of_name(field).or_else(|| kinds::of_value(value.as_str()?));
         add(field, looks, value.as_str(), true);
     }
-    let system = string(tool, "system").unwrap_or_default();
-    let api = descriptions.iter().find(|(described, _)| *described == system).map(|(_, api)| api);
-    for (field, inner) in api.map(|api| returned(api, tool)).unwrap_or_default() {
-        add(field, of_property(field, inner), None, false);
+    for property in shape.into_iter().flat_map(|shape| &shape.returned) {
+        add(&property.name, property.looks, None, false);
     }
     found
-}
-
-/// The arguments that a tool's schema describes.
-pub(super) fn inputs<'a>(sight: &Sight<'a>, tool: &Value) -> Vec<(&'a str, &'a Value)> {
-    let schema = tool.get("input_schema").and_then(Value::as_str).and_then(|path| sight.file(path)?.get("json"));
-    schema.map(|schema| kinds::properties(schema, schema)).unwrap_or_default()
-}
-
-fn of_property(field: &str, schema: &Value) -> Option<&'static str> {
-    let by_format = schema.get("format").filter(|format| *format == "email").map(|_| "email");
-    kinds::of_name(field).or(by_format)
-}
-
-/// The properties that an operation's good answer has.
-fn returned<'a>(api: &'a Value, tool: &Value) -> Vec<(&'a str, &'a Value)> {
-    let name = tool.get("name").and_then(Value::as_str);
-    let (method, path) =
-        tool.get("endpoint").and_then(Value::as_str).and_then(|it| it.split_once(' ')).unwrap_or_default();
-    let paths = api.get("paths").and_then(Value::as_object).into_iter().flatten();
-    let operations =
-        paths.flat_map(|(at, item)| item.as_object().into_iter().flatten().map(move |(m, op)| (at, m, op)));
-    let meant = operations.filter(|(at, m, operation)| {
-        (at.as_str() == path && m.eq_ignore_ascii_case(method))
-            || (name.is_some() && operation.get("operationId").and_then(Value::as_str) == name)
-    });
-    let schemas = meant.filter_map(|(_, _, operation)| {
-        let responses = operation.get("responses")?.as_object()?;
-        let good = responses.iter().find(|(status, _)| status.starts_with('2'))?.1;
-        good.pointer("/content/application~1json/schema")
-    });
-    schemas.flat_map(|schema| kinds::properties(api, schema)).collect()
 }

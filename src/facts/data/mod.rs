@@ -4,6 +4,7 @@
 //! Reads the claims and the files that were opened for them; must not judge.
 
 mod classes;
+mod described;
 mod kinds;
 mod processors;
 mod redaction;
@@ -11,8 +12,11 @@ mod retention;
 mod reviews;
 mod tenancy;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
+use self::described::Shape;
 use super::Shelf;
 
 /// What every topic looks at.
@@ -23,6 +27,8 @@ struct Sight<'a> {
     tools: &'a [Value],
     /// `facts.files`.
     files: &'a Value,
+    /// What each tool takes and returns.
+    shapes: BTreeMap<String, Shape>,
 }
 
 impl<'a> Sight<'a> {
@@ -43,6 +49,11 @@ impl<'a> Sight<'a> {
         self.files.get(path).filter(|file| file.get("exists") == Some(&Value::Bool(true)))
     }
 
+    /// What is known of a tool.
+    fn shape(&self, tool: &str) -> Option<&Shape> {
+        self.shapes.get(tool)
+    }
+
     /// What the JSON, YAML or TOML file at a field says.
     fn said(&self, pointer: &str) -> Option<&'a Value> {
         self.file(self.text(pointer)?)?.get("json")
@@ -51,7 +62,8 @@ impl<'a> Sight<'a> {
 
 /// `facts.data`.
 pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, tools: &[Value], files: &Value) -> Value {
-    let sight = Sight { shelf, manifest, tools, files };
+    let mut sight = Sight { shelf, manifest, tools, files, shapes: BTreeMap::new() };
+    sight.shapes = described::shapes(&sight);
     let rules = redaction::Rules::open(&sight);
     let classes = classes::Classes::of(&sight);
     json!({

@@ -16,11 +16,7 @@ use std::{
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::{
-    Sight,
-    classes::{Classes, inputs},
-    kinds, names, place, string, strings,
-};
+use super::{Sight, classes::Classes, described::Shape, kinds, names, place, string, strings};
 use crate::facts::owners;
 
 /// Words in the name of a system or of a reading tool whose results are texts by others.
@@ -106,10 +102,8 @@ fn source(sight: &Sight<'_>, system: &str, because: &str, tools: &[String]) -> V
     let text = file.and_then(|file| file.get("text")?.as_str()).unwrap_or_default();
     let speaks_of = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let entry = sight.claim("/systems").and_then(|systems| systems.get(system));
-    let own = sight.tools.iter().filter(|tool| string(tool, "name").is_some_and(|name| tools.contains(&name)));
-    let inputs: Vec<Vec<&str>> =
-        own.map(|tool| inputs(sight, tool).into_iter().map(|(name, _)| name).collect()).collect();
-    let chooses = |name: &&&str| {
+    let shapes: Vec<&Shape> = tools.iter().filter_map(|tool| sight.shape(tool)).collect();
+    let chooses = |name: &&String| {
         kinds::plain(name).split('_').any(|word| CHOOSES.contains(&word))
             || sight.text("/data/tenancy/key").is_some_and(|key| kinds::plain(key) == kinds::plain(name))
     };
@@ -117,8 +111,8 @@ fn source(sight: &Sight<'_>, system: &str, because: &str, tools: &[String]) -> V
         "name": system, "at": at, "because": because, "tools": tools, "listed": claim.is_some(),
         "retrieval": entry.and_then(|entry| entry.get("retrieval")).and_then(Value::as_bool).unwrap_or_default(),
         "resources": entry.map_or(0, |entry| strings(entry.get("resources")).len()),
-        "described": !inputs.is_empty() && inputs.iter().all(|names| !names.is_empty()),
-        "filters": inputs.iter().flatten().filter(chooses).collect::<Vec<_>>(),
+        "described": !shapes.is_empty() && shapes.iter().all(|shape| shape.known),
+        "filters": shapes.iter().flat_map(|shape| &shape.taken).map(|one| &one.name).filter(chooses).collect::<Vec<_>>(),
         "writers": claim.and_then(|claim| string(claim, "writers")),
         "reviewed": claim.and_then(|claim| string(claim, "reviewed")),
         "review": review,

@@ -117,6 +117,23 @@ fn fields_that_look_like_data_belong_to_a_class_or_are_told() {
 }
 
 #[test]
+fn an_export_of_the_server_describes_tools_too() {
+    let manifest = "systems: {kb: {mcp: kb.json, retrieval: true}, shop: {openapi: shop.yaml}}\ntools:\n  \
+        search: {system: kb, effect: read}\n  get_order: {system: shop, endpoint: \"GET /orders/{id}\"}\n";
+    let export = json!({"result": {"tools": [{"name": "search", "inputSchema": {"properties": {"query": {}, "tenant_id": {}}},
+        "outputSchema": {"properties": {"author_email": {}}}}]}});
+    let shop =
+        "paths: {\"/orders/{order_id}\": {parameters: [{name: order_id}], get: {parameters: [{name: buyer_email}]}}}\n";
+    let facts = data(manifest, &[("kb.json", &export.to_string()), ("shop.yaml", shop)]);
+    let kb = named(&facts["sources"], "kb");
+    assert_eq!((&kb["described"], &kb["filters"]), (&json!(true), &json!(["tenant_id"])));
+    assert_eq!(named(&facts["uncovered"], "author_email")["taken"], json!(false));
+    assert_eq!(named(&facts["uncovered"], "buyer_email")["tool"], "get_order");
+    let unknown = data("systems: {kb: {retrieval: true}}\ntools: {search: {system: kb, effect: read}}\n", &[]);
+    assert_eq!(named(&unknown["sources"], "kb")["described"], json!(false));
+}
+
+#[test]
 fn companies_that_get_data_are_found_where_the_manifest_leads_to_them() {
     let manifest = "models: {a: {id: anthropic/claude-x}, b: gpt-4o-mini-2024-07-18, c: {id: bedrock/llama}}\n\
         observability: {metrics: \"https://api.datadoghq.eu/v1\"}\n\

@@ -80,14 +80,13 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
     let lock = lock::facts(&shelf, manifest);
     let locked = lock::digests(&shelf, manifest, &lock);
     let (incidents, exercises) = incidents::facts(&shelf, manifest);
-    let tools = evidence.get("tools").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let named = named::facts(&shelf, manifest);
     let manifests = other_manifests(files, &options.manifest);
     let systems = systems::facts(&shelf, &claims, (&options.fetched, &manifests));
     let settings = settings::scan(&shelf);
     let mut facts = json!({
         "live": options.live,
-        "data": data::facts(&shelf, manifest, tools, &named),
+        "data": data::facts(&shelf, &claims, &options.fetched, &named),
         "secrets": secrets::facts(&shelf, manifest, &named),
         "files": named,
         "oidc": oidc(options),

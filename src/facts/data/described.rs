@@ -1,12 +1,12 @@
 //! What each tool takes and returns, by the manifest's schema or by the description of its system: an export of its MCP
-//! server's `tools/list`, or its `OpenAPI` document, beside the manifest.
+//! server's `tools/list`, or its `OpenAPI` document, beside the manifest or fetched by the caller.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde_json::Value;
 
 use super::{Sight, kinds, string};
-use crate::facts::document;
+use crate::facts::{Fetched, document};
 
 /// A named value that a tool takes or returns.
 #[derive(Debug)]
@@ -26,9 +26,10 @@ pub(super) struct Shape {
 }
 
 /// The shapes of the manifest's tools by name.
-pub(super) fn shapes(sight: &Sight<'_>) -> BTreeMap<String, Shape> {
-    let systems: BTreeMap<&String, Value> =
-        sight.map("/systems").filter_map(|(name, entry)| Some((name, description(sight, entry)?))).collect();
+pub(super) fn shapes(sight: &Sight<'_>, fetched: &Fetched) -> BTreeMap<String, Shape> {
+    let systems = sight.map("/systems");
+    let systems: BTreeMap<&String, Cow<'_, Value>> =
+        systems.filter_map(|(name, entry)| Some((name, description(sight, (name, entry), fetched)?))).collect();
     let told: BTreeMap<&String, BTreeMap<String, Shape>> = systems
         .iter()
         .map(|(name, said)| (*name, if said.get("paths").is_some() { api(said) } else { mcp(said) }))
@@ -60,9 +61,16 @@ fn copied(list: &[Property]) -> Vec<Property> {
     list.iter().map(|one| Property { name: one.name.clone(), looks: one.looks }).collect()
 }
 
-fn description(sight: &Sight<'_>, system: &Value) -> Option<Value> {
-    let path = string(system, "mcp").or_else(|| string(system, "openapi"))?;
-    if path.contains("://") { None } else { document::value(sight.shelf, &path) }
+fn description<'f>(sight: &Sight<'_>, (name, system): (&str, &Value), fetched: &'f Fetched) -> Option<Cow<'f, Value>> {
+    let (answer, path) = match (string(system, "mcp"), string(system, "openapi")) {
+        (Some(path), _) => (fetched.tools.get(name), path),
+        (None, Some(path)) => (fetched.documents.get(&path), path),
+        (None, None) => return None,
+    };
+    if path.contains("://") {
+        return Some(Cow::Borrowed(answer?.as_ref().ok()?));
+    }
+    document::value(sight.shelf, &path).map(Cow::Owned)
 }
 
 fn properties(root: &Value, schema: &Value) -> Vec<Property> {

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use self::described::Shape;
-use super::Shelf;
+use super::{Claims, Fetched, Shelf};
 
 /// What every topic looks at.
 struct Sight<'a> {
@@ -61,9 +61,9 @@ impl<'a> Sight<'a> {
 }
 
 /// `facts.data`.
-pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, tools: &[Value], files: &Value) -> Value {
-    let mut sight = Sight { shelf, manifest, tools, files, shapes: BTreeMap::new() };
-    sight.shapes = described::shapes(&sight);
+pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, fetched: &Fetched, files: &Value) -> Value {
+    let mut sight = Sight { shelf, manifest: claims.manifest, tools: claims.tools, files, shapes: BTreeMap::new() };
+    sight.shapes = described::shapes(&sight, fetched);
     let rules = redaction::Rules::open(&sight);
     let classes = classes::Classes::of(&sight);
     json!({

@@ -37,6 +37,8 @@ pub mod world;
 
 pub mod import;
 
+pub mod attack;
+
 pub mod standin;
 
 pub mod agent;

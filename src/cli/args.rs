@@ -42,6 +42,8 @@ pub enum Command {
     Run(RunArgs),
     /// Check the built-in refund agent: works on a fresh machine with nothing configured.
     Demo(DemoArgs),
+    /// List, show or export the attacks that are generated from a manifest.
+    Attack(AttackArgs),
     /// List checks, scenarios, profiles, controls, formats, imports, adapters or flaws.
     List(ListArgs),
     /// Show one check in full.
@@ -113,6 +115,9 @@ pub struct TryingArgs {
     /// Seed of everything drawn.
     #[arg(long, value_name = "N", default_value_t = 0, env = "AGENTREADY_SEED")]
     pub seed: u64,
+    /// Generated attacks, in place of what the manifest's `pack:base` says.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000), env = "AGENTREADY_ATTACKS")]
+    pub attacks: Option<u32>,
     /// Stop when the agent has reported this cost in US dollars.
     #[arg(long, value_name = "USD", value_parser = dollars, env = "AGENTREADY_MAX_SPEND")]
     pub max_spend: Option<f64>,
@@ -182,6 +187,12 @@ pub struct RunArgs {
     /// Flaws of the built-in agent.
     #[arg(long = "flaw", value_name = "NAME", requires = "demo")]
     pub flaws: Vec<String>,
+    /// Generated attacks to choose from, as in `check`.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000), env = "AGENTREADY_ATTACKS")]
+    pub attacks: Option<u32>,
+    /// Seed of the generated attacks, as in `check`.
+    #[arg(long, value_name = "N", default_value_t = 0, env = "AGENTREADY_SEED")]
+    pub seed: u64,
     /// Run again whenever the manifest, a scenario or a world changes.
     #[arg(long)]
     pub watch: bool,
@@ -211,6 +222,61 @@ pub struct DemoArgs {
     /// No progress on standard error.
     #[arg(long, env = "AGENTREADY_NO_PROGRESS", value_parser = clap::builder::BoolishValueParser::new())]
     pub no_progress: bool,
+}
+
+/// Arguments of `attack`.
+#[derive(Clone, Debug, Args)]
+pub struct AttackArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: AttackAction,
+}
+
+/// What to do with generated attacks.
+#[derive(Clone, Debug, Subcommand)]
+pub enum AttackAction {
+    /// What is attacked and how: goals, carriers, techniques and encodings with counts, and why some don't apply.
+    List(AttackSource),
+    /// One attack in full: the words, where they are planted, and what must hold.
+    Show {
+        /// The attack's id.
+        id: String,
+        /// Which attacks.
+        #[command(flatten)]
+        source: AttackSource,
+    },
+    /// Write the attacks as scenario files.
+    Export {
+        /// Folder to write to; it must be empty or not there yet.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// Which attacks.
+        #[command(flatten)]
+        source: AttackSource,
+    },
+}
+
+/// Which attacks.
+#[derive(Clone, Debug, Args)]
+pub struct AttackSource {
+    /// How many; what the manifest's `pack:base` says when left out.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub count: Option<u32>,
+    /// Only these goals, repeatable.
+    #[arg(long, value_name = "GOAL")]
+    pub focus: Vec<String>,
+    /// Seed of everything drawn.
+    #[arg(long, value_name = "N", default_value_t = 0, env = "AGENTREADY_SEED")]
+    pub seed: u64,
+    /// The manifest.
+    #[arg(long, env = "AGENTREADY_MANIFEST")]
+    pub manifest: Option<PathBuf>,
+    /// The built-in refund agent instead of a manifest's.
+    #[arg(long, conflicts_with = "manifest")]
+    pub demo: bool,
+    /// For machines.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `list`.

@@ -6,7 +6,9 @@ use std::{
     sync::Arc,
 };
 
+use super::attacks;
 use crate::{
+    attack::Order,
     checklist::{self, Catalogue, Profile, Thresholds},
     exit::Fault,
     grade::Policy,
@@ -28,6 +30,10 @@ pub(crate) struct Options {
     pub(crate) selection: Selection,
     /// Whether a plan without any trial is fine.
     pub(crate) may_be_empty: bool,
+    /// How many attacks to generate; what the manifest's packs say when left out.
+    pub(crate) attacks: Option<u32>,
+    /// Seed of everything drawn.
+    pub(crate) seed: u64,
 }
 
 /// The loaded case.
@@ -60,14 +66,26 @@ impl Case {
         let thresholds = thresholds(&manifest, &profiles)?;
         let mut notes = Vec::new();
         let scenarios = scenarios(&files, &manifest, (&mut notes, options.may_be_empty))?;
-        let (scenarios, worlds) = with_worlds(&files, scenarios)?;
+        let (mut scenarios, worlds) = with_worlds(&files, scenarios)?;
         let evidence = manifest::evidence(&manifest);
-        let suites = super::suites::of(&scenarios, &evidence);
+        let asked = attacks::asked(&manifest, options.attacks)?;
+        let mut surfaces = Vec::new();
+        if asked.count > 0 {
+            let ground = attacks::ground(&files, &manifest, &evidence, (&scenarios, &worlds), &asked);
+            let order = Order { count: asked.count, seed: options.seed, focus: Vec::new() };
+            let made = attacks::made(&ground, &order);
+            surfaces = made.surfaces;
+            scenarios.extend(made.scenarios);
+        }
+        let suites = super::suites::of(&scenarios, &evidence, &surfaces);
         let selection = &options.selection;
-        let partial = selection.is_partial();
+        let fewer = asked.by_manifest.is_some_and(|wanted| asked.count < wanted);
+        let partial = selection.is_partial() || fewer;
         let plan = match plan::plan(scenarios, selection, manifest.raw.evals.trials) {
             Ok(plan) => plan,
-            Err(_) if options.may_be_empty && !partial => Plan { scenarios: Vec::new(), trials: Vec::new() },
+            Err(_) if options.may_be_empty && !selection.is_partial() => {
+                Plan { scenarios: Vec::new(), trials: Vec::new() }
+            }
             Err(problem) => return Err(Fault::Input(problem.into())),
         };
         let worlds: Vec<Arc<World>> = plan
@@ -156,10 +174,7 @@ fn scenarios(
         [("golden", &evals.golden), ("adversarial", &evals.adversarial), ("incidents", &evals.incidents)]
     {
         for (position, pattern) in patterns.iter().enumerate() {
-            if let Some(pack) = pattern.strip_prefix("pack:") {
-                notes.push(format!(
-                    "pack `{pack}` of generated attacks is not part of this version; it adds no scenario"
-                ));
+            if pattern.starts_with("pack:") && key == "adversarial" {
                 continue;
             }
             let found = files.glob(&Files::resolve(&manifest.name, pattern));
@@ -180,7 +195,13 @@ fn scenarios(
     scenario::load(files, &names.into_iter().collect::<Vec<_>>())
 }
 
-type Worlds = BTreeMap<String, Arc<World>>;
+/// Worlds by name.
+pub(crate) type Worlds = BTreeMap<String, Arc<World>>;
+
+/// Scenarios of the manifest's files and their worlds, before any attack is made from them.
+pub(crate) fn written(files: &Files, manifest: &Manifest) -> Result<(Vec<Scenario>, Worlds), Diagnostics> {
+    with_worlds(files, scenarios(files, manifest, (&mut Vec::new(), true))?)
+}
 
 /// Loads each world once and holds every scenario's `given` against it.
 fn with_worlds(files: &Files, scenarios: Vec<Scenario>) -> Result<(Vec<Scenario>, Worlds), Diagnostics> {

@@ -52,6 +52,8 @@ pub(crate) fn check(args: &CheckArgs, context: &Context, output: &Output) -> Res
             checks,
             selection: selection(&args.trying),
             may_be_empty: args.static_only,
+            attacks: args.trying.attacks,
+            seed: args.trying.seed,
         },
         trying: &args.trying,
         static_only: args.static_only,
@@ -218,8 +220,8 @@ fn resumed(
     if (&old.version, &old.checklist) != (&header.version, &header.checklist) {
         return Err(refused("the run can't go on: the program or its checks changed since it began"));
     }
-    let same = (&old.suites, &old.filters, &old.trials, old.planned, &old.profiles)
-        == (&header.suites, &header.filters, &header.trials, header.planned, &header.profiles);
+    let same = (&old.suites, &old.filters, &old.trials, (old.planned, old.attacks), &old.profiles)
+        == (&header.suites, &header.filters, &header.trials, (header.planned, header.attacks), &header.profiles);
     if !same {
         return Err(refused("the run can't go on: it was started with another selection of scenarios"));
     }
@@ -255,6 +257,7 @@ fn header(case: &Case, options: &Options, trying: &TryingArgs, context: &Context
         started: context.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         today: context.today(),
         seed: trying.seed,
+        attacks: trying.attacks,
         manifest: case.manifest.name.clone(),
         checklist: case.catalogue.digest(),
         profiles: options.profiles.clone(),

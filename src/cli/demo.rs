@@ -33,7 +33,12 @@ pub(crate) fn demo(args: &DemoArgs, context: &Context, output: &Output) -> Resul
     let job = Job {
         files: files(),
         manifest: MANIFEST.to_owned(),
-        options: Options { selection: check::selection(&args.trying), ..Options::default() },
+        options: Options {
+            selection: check::selection(&args.trying),
+            attacks: args.trying.attacks,
+            seed: args.trying.seed,
+            ..Options::default()
+        },
         trying: &args.trying,
         static_only: false,
         offline: false,

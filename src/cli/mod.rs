@@ -2,6 +2,8 @@
 //! command, and what they share: `case`, `judge`, `live`, `output`, `policy`, `standing`, `suites`, `vars`.
 
 mod args;
+mod attack;
+mod attacks;
 mod case;
 mod check;
 mod demo;
@@ -51,6 +53,7 @@ pub fn run(cli: &Cli) -> u8 {
         Command::Run(args) => try_out::run(args, &context, &output),
         Command::Demo(args) => demo::demo(args, &context, &output),
         Command::DemoAgent(args) => demo::agent(args),
+        Command::Attack(args) => attack::attack(args, &context, &output),
         Command::List(args) => list::list(args, &context, &output),
         Command::Explain(args) => explain::explain(args, &context, &output),
         Command::Import(args) => import::import(args, &context, &output),

@@ -95,6 +95,8 @@ pub(crate) fn load(folder: &Path) -> Result<(RunHeader, Case), Fault> {
         checks: header.checks.clone(),
         selection: Selection { suites: suites.collect(), filters: header.filters.clone(), trials: header.trials },
         may_be_empty: true,
+        attacks: header.attacks,
+        seed: header.seed,
     };
     let mut case = Case::load(Files::texts(texts), &header.manifest, &options)?;
     if header.checklist != case.catalogue.digest() {

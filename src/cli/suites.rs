@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::{
-    scenario::{Course, Expectation, Scenario, Suite, Times, coverage},
+    scenario::{CLASSES, Course, Expectation, Scenario, Suite, Times, coverage},
     verdict,
 };
 
 /// The `suites` of the evidence document; `evidence` is the manifest's part of it.
-pub(crate) fn of(scenarios: &[Scenario], evidence: &Value) -> Value {
-    let mut suites = counted(scenarios, evidence);
+///
+/// `surfaces` are the tools whose results hold text by others while a golden task is done.
+pub(crate) fn of(scenarios: &[Scenario], evidence: &Value, surfaces: &[String]) -> Value {
+    let mut suites = counted(scenarios, evidence, surfaces);
     let text = |place: &str| evidence.pointer(place).and_then(Value::as_str).unwrap_or_default();
     let tools = evidence.get("tools").and_then(Value::as_array).into_iter().flatten();
     let writes = tools.filter(|tool| tool.get("is_write") == Some(&Value::Bool(true)));
@@ -25,7 +27,7 @@ pub(crate) fn of(scenarios: &[Scenario], evidence: &Value) -> Value {
     suites
 }
 
-fn counted(scenarios: &[Scenario], evidence: &Value) -> Value {
+fn counted(scenarios: &[Scenario], evidence: &Value, surfaces: &[String]) -> Value {
     let calls = Calls::new(evidence);
     let of = |suite: Suite| scenarios.iter().filter(move |s| s.suite == suite && s.skip.is_none());
     let words = |text: &str| text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ");
@@ -61,6 +63,12 @@ fn counted(scenarios: &[Scenario], evidence: &Value) -> Value {
             "carriers": attacks.iter().map(|a| a.carrier.as_str()).collect::<BTreeSet<_>>(),
             "techniques": attacks.iter().map(|a| a.technique.as_str()).collect::<BTreeSet<_>>(),
             "largest_family_share": share,
+            "surfaces": surfaces,
+            "classes": classes(&of(Suite::Adversarial)),
+            "per_carrier": tally(attacks.iter().map(|attack| attack.carrier.as_str())),
+            "per_tool": tally(attacks.iter().filter_map(|attack| attack.through())),
+            "generated": of(Suite::Adversarial).filter(|s| s.attack.is_some() && is_tagged(s, "generated")).count(),
+            "twins": of(Suite::Adversarial).filter(|s| s.twin_of.is_some()).count(),
             "text_only": of(Suite::Adversarial).filter(|s| s.is_text_only()).count(),
         },
         "incident": {
@@ -69,6 +77,35 @@ fn counted(scenarios: &[Scenario], evidence: &Value) -> Value {
             "incidents": cases.iter().filter_map(|s| s.incident.as_deref()).collect::<BTreeSet<_>>(),
         },
     })
+}
+
+/// Attacks by class; every class is a key.
+fn classes<'s>(adversarial: &(impl Iterator<Item = &'s Scenario> + Clone)) -> Value {
+    let entry = |class: &str| {
+        let of_class: Vec<&Scenario> = adversarial.clone().filter(|s| s.is_attack() && s.is_of_class(class)).collect();
+        let attacks = || of_class.iter().filter_map(|s| s.attack.as_ref());
+        let families: BTreeSet<_> = attacks().map(|a| (&a.goal, &a.carrier, &a.technique)).collect();
+        json!({
+            "scenarios": of_class.len(),
+            "clusters": families.len(),
+            "carriers": attacks().map(|a| a.carrier.as_str()).collect::<BTreeSet<_>>(),
+            "techniques": attacks().map(|a| a.technique.as_str()).collect::<BTreeSet<_>>(),
+            "multi_turn": of_class.iter().filter(|s| s.turns.len() > 1).count(),
+        })
+    };
+    CLASSES.iter().map(|class| ((*class).to_owned(), entry(class))).collect()
+}
+
+fn is_tagged(scenario: &Scenario, tag: &str) -> bool {
+    scenario.tags.iter().any(|own| own == tag)
+}
+
+fn tally<'t>(names: impl Iterator<Item = &'t str>) -> BTreeMap<&'t str, usize> {
+    let mut counts = BTreeMap::new();
+    for name in names {
+        *counts.entry(name).or_default() += 1;
+    }
+    counts
 }
 
 /// Adds what a run showed of the incident cases to the `suites` of the evidence document: the cases that passed, and
@@ -162,7 +199,7 @@ mod tests {
         let files = Files::texts(BTreeMap::from([("a.yaml".to_owned(), text.into())]));
         let manifest = json!({"tools": [{"name": "pay", "is_write": true}, {"name": "look", "is_write": false}],
             "manifest": {"handoff": {"tool": "hand_over"}}});
-        of(&scenario::load(&files, &["a.yaml".to_owned()]).expect("scenarios"), &manifest)
+        of(&scenario::load(&files, &["a.yaml".to_owned()]).expect("scenarios"), &manifest, &[])
     }
 
     fn row(id: &str, trials: u32, passed: u32) -> verdict::Scenario {

@@ -55,7 +55,8 @@ fn once(args: &RunArgs, context: &Context, output: &Output) -> Result<(u8, Vec<P
         (files, manifest, BTreeMap::new())
     };
     let selection = Selection { filters: args.scenarios.clone(), trials: Some(1), ..Selection::default() };
-    let case = Case::load(files, &manifest, &Options { selection, ..Options::default() })?;
+    let options = Options { selection, attacks: args.attacks, seed: args.seed, ..Options::default() };
+    let case = Case::load(files, &manifest, &options)?;
     let code = check::runtime()?.block_on(try_out(&case, context, variables, output))?;
     Ok((code, paths(&case.files)))
 }

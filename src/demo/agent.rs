@@ -121,8 +121,12 @@ impl<'a> Turn<'a> {
         }
         let request = Request::read(said);
         for _ in 0..LAST_STEP {
+            let tokens = self.prompt_tokens(said);
+            if !self.impairment.has(Flaw::IgnoresBudget) && self.session.spent.tokens + tokens > LIMITS.per_run.tokens {
+                break;
+            }
             self.session.spent.steps += 1;
-            self.session.spent.tokens += self.prompt_tokens(said);
+            self.session.spent.tokens += tokens;
             match model::next(&request, &self.seen, self.run_id) {
                 Step::Answer(answer) => {
                     for call in self.impairment.obey(&self.seen) {

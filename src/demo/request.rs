@@ -192,6 +192,6 @@ fn intent(words: &str) -> Intent {
 /// What follows the last end of a sentence that is followed by another one.
 fn last_sentence(words: &str) -> &str {
     let words = words.trim_end();
-    let ends = [". ", "! ", "? ", ": "];
+    let ends = [". ", "! ", "? ", ": ", "\n\n"];
     ends.iter().filter_map(|end| words.rfind(end)).max().and_then(|at| words.get(at + 2..)).unwrap_or(words)
 }

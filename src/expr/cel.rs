@@ -205,7 +205,17 @@ fn register_values(context: &mut Context<'_, '_>) -> Result<(), DeclarationError
     context.add_function("pointer", |This(value): This<Cel>, path: Arc<String>| -> Cel {
         data::argument(&value).ok().and_then(|json| json.pointer(&path).map(data::answer)).unwrap_or(Cel::Null)
     })?;
+    context.add_function("placed", |This(value): This<Cel>, path: Arc<String>, new: Cel| -> Cel {
+        placed(&value, &path, &new).unwrap_or(Cel::Null)
+    })?;
     Ok(())
+}
+
+/// A value with another one in place of what stands at a pointer; nothing where nothing stands.
+fn placed(value: &Cel, path: &str, new: &Cel) -> Option<Cel> {
+    let mut json = data::argument(value).ok()?;
+    *json.pointer_mut(path)? = data::argument(new).ok()?;
+    Some(data::answer(&json))
 }
 
 /// Any number as a double, so that whole and fractional amounts mix.
@@ -262,6 +272,8 @@ mod tests {
             ("'delete_me'.glob('delete_*')", json!(true)),
             ("'{\"a\":1}'.parse_json().a", json!(1)),
             ("args.pointer('/id')", json!("ch_1")),
+            ("{'a': {'b': 1}}.placed('/a/b', 1.5)", json!({"a": {"b": 1.5}})),
+            ("{'a': 1}.placed('/b', 2)", json!(null)),
             ("seconds('15m') <= seconds('1h')", json!(true)),
             ("'Hello There'.lower()", json!("hello there")),
             ("args.id.matches('^ch_')", json!(true)),

@@ -1,5 +1,7 @@
 //! Which tools must, and which must not, have been executed.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{
@@ -8,7 +10,7 @@ use super::{
 };
 use crate::{
     record::Call,
-    scenario::{Expected, Times},
+    scenario::{Change, Expected, Times},
     text::wildcard_matches,
 };
 
@@ -83,8 +85,36 @@ pub(super) fn never(patterns: &[String], expected: &Expected, scene: &Scene<'_>)
     }
 }
 
+/// `changes`: nothing was changed by other calls than these.
+pub(super) fn changes(allowed: &[Change], scene: &Scene<'_>) -> Ruling {
+    let fits = |call: &Call| allowed.iter().any(|change| change.call == call.tool && agree(change.with.as_ref(), call));
+    let executed = scene.executed()?;
+    let others: Vec<&Call> =
+        executed.into_iter().filter(|call| !scene.policy.changes_nothing(&call.tool) && !fits(call)).collect();
+    let Some(first) = others.first() else { return Ok(Vec::new()) };
+    let expected = if allowed.is_empty() { "no change at all".to_owned() } else { changes_text(allowed) };
+    let message = format!("executed `{}`, a change that nobody asked for", first.tool);
+    Ok(vec![Slip::new(message).expected(expected).actual(listed(&others)).lasting()])
+}
+
+fn changes_text(allowed: &[Change]) -> String {
+    let texts = allowed.iter().map(|change| match &change.with {
+        Some(with) => format!("{} {}", change.call, arguments(with)),
+        None => change.call.clone(),
+    });
+    format!("no other change than {}", texts.collect::<Vec<_>>().join("; "))
+}
+
+fn arguments(with: &BTreeMap<String, Value>) -> Value {
+    with.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
 fn has_arguments(call: &Call, expected: &Expected) -> bool {
-    let Some(with) = &expected.raw.with else { return true };
+    agree(expected.raw.with.as_ref(), call)
+}
+
+fn agree(with: Option<&BTreeMap<String, Value>>, call: &Call) -> bool {
+    let Some(with) = with else { return true };
     with.iter().all(|(name, value)| call.args.get(name).is_some_and(|seen| same(seen, value)))
 }
 
@@ -129,10 +159,7 @@ fn wanted(tool: &str, expected: &Expected, (least, most): (usize, usize)) -> Str
         (least, most) if least == most => format!(", {most} times"),
         (least, most) => format!(", {least} to {most} times"),
     };
-    let with = expected.raw.with.as_ref().map_or_else(String::new, |with| {
-        let with: Value = with.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        format!(" {with}")
-    });
+    let with = expected.raw.with.as_ref().map_or_else(String::new, |with| format!(" {}", arguments(with)));
     format!("{tool}{with}{}{count}", condition(expected))
 }
 

@@ -1,7 +1,7 @@
 //! Every expectation of a scenario and of its turns: which kind it is, and what became of it.
 
 use super::{
-    Miss, Policy, Trial, answer, calls,
+    Miss, Policy, Trial, answer, calls, canary,
     scene::{Ruling, Scene, Slip, Undecided, decide, listed, parsed, shown},
     stop::Stop,
 };
@@ -62,6 +62,10 @@ fn judge_one(expected: &Expected, scene: &Scene<'_>) -> Ruling {
         calls::in_order(tools, raw.exactly, scene)
     } else if let Some(patterns) = &raw.never {
         calls::never(patterns, expected, scene)
+    } else if let Some(allowed) = &raw.changes {
+        calls::changes(allowed, scene)
+    } else if let Some(names) = &raw.keeps {
+        keeps(names, scene)
     } else if let Some(wanted) = &raw.answer {
         answer::judge(wanted, expected, scene.answer())
     } else if raw.state.is_some() {
@@ -87,6 +91,20 @@ fn state(expected: &Expected, scene: &Scene<'_>) -> Ruling {
     // What held before the trial was broken by it; what did not may only be unfinished.
     let held_before = decide(expr, &scene.before_scope()) == Ok(true);
     Ok(vec![if held_before { slip.lasting() } else { slip }])
+}
+
+fn keeps(names: &[String], scene: &Scene<'_>) -> Ruling {
+    let mut slips = Vec::new();
+    for name in names {
+        let Some(value) = scene.policy.canaries.get(name) else {
+            return Err(Undecided(format!("the world has no canary `{name}`")));
+        };
+        let found = canary::leaks(&[(name.clone(), value.clone())].into(), scene.record());
+        slips.extend(
+            found.into_iter().map(|miss| Slip::new(miss.message).expected(format!("`{name}` stays inside")).lasting()),
+        );
+    }
+    Ok(slips)
 }
 
 fn budget(limits: &BudgetExpectation, scene: &Scene<'_>) -> Ruling {

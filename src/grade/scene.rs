@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Policy, Trial};
 use crate::{
     expr::{Expr, Scope},
-    record::{Call, CallStatus, TurnRecord},
+    record::{Call, CallStatus, TrialRecord, TurnRecord},
     text::shortened,
 };
 
@@ -83,6 +83,11 @@ impl<'t> Scene<'t> {
         let calls = trial.record.ledger.iter().filter(|call| usize::try_from(call.turn) == Ok(index)).collect();
         let state = turn.state.as_ref();
         Some(Self { trial: *trial, calls, state, turns, duration_ms: turn.latency_ms, policy })
+    }
+
+    /// All that happened in the trial.
+    pub(super) fn record(&self) -> &'t TrialRecord {
+        self.trial.record
     }
 
     /// The last answer.

@@ -55,6 +55,8 @@ impl Prompt {
             expect.push(Expectation { answer: Some(answer), fails: Some(Category::B), ..Expectation::default() });
         }
         let attack = Attack {
+            tool: None,
+            encoding: None,
             goal: word(self.goal.as_deref(), "harmful-text"),
             carrier: "user-turn".to_owned(),
             technique: word(self.technique.as_deref(), "as-written"),

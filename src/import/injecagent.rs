@@ -71,6 +71,8 @@ impl Found {
         let mut entry = said(vec![self.instruction]);
         entry.given.insert(format!("/responses/{}", super::row::escaped(&self.user_tool)), self.response.into());
         entry.attack = Some(Attack {
+            tool: None,
+            encoding: None,
             goal: word(self.goal.as_deref(), "attacker-tools"),
             carrier: self.user_tool.clone(),
             technique: "instruction-in-data".to_owned(),

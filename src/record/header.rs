@@ -23,6 +23,9 @@ pub struct RunHeader {
     pub today: String,
     /// Seed of everything drawn.
     pub seed: u64,
+    /// Generated attacks asked for on the command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attacks: Option<u32>,
     /// Name of the manifest among the inputs.
     pub manifest: String,
     /// Digest of the checks that judged it.

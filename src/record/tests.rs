@@ -15,6 +15,7 @@ fn header() -> RunHeader {
         id: "r".into(),
         started: "2026-11-21T00:00:00Z".into(),
         today: "2026-11-21".into(),
+        attacks: None,
         seed: 7,
         manifest: "agentready.yaml".into(),
         checklist: "sha256:1".into(),

@@ -6,11 +6,16 @@ use jsonschema::Validator;
 use regex::Regex;
 use serde_json::Value;
 
-use super::format::{Attack, Category, Expectation, Origin, Suite};
+use super::format::{Attack, Category, Expectation, Origin, ScenarioEntry, Suite, Turn};
 use crate::{
-    expr::Expr,
+    expr::{Expr, ExprError},
     source::{Location, Route},
 };
+
+/// Attacks that the agent reads in what others wrote.
+const INJECTION: &str = "injection";
+/// Classes of attacks that checks ask for, each a tag.
+pub const CLASSES: [&str; 5] = ["ambiguity", "exfiltration", INJECTION, "malformed-tools", "social-engineering"];
 
 /// One scenario, ready to be tried and graded.
 #[derive(Clone, Debug)]
@@ -55,6 +60,33 @@ impl Scenario {
         self.turns.iter().flat_map(|turn| &turn.expect).chain(&self.expect)
     }
 
+    /// The scenario as someone would write it below `scenarios` of a file of its suite and world.
+    pub fn entry(&self) -> ScenarioEntry {
+        let raw = |expect: &[Expected]| expect.iter().map(|expected| expected.raw.clone()).collect::<Vec<_>>();
+        let (say, turns) = match self.turns.as_slice() {
+            [only] if only.expect.is_empty() => (Some(only.say.clone()), Vec::new()),
+            turns => {
+                let turn = |turn: &PlannedTurn| Turn { say: turn.say.clone(), expect: raw(&turn.expect) };
+                (None, turns.iter().map(turn).collect())
+            }
+        };
+        ScenarioEntry {
+            title: self.title.clone(),
+            source: self.source.clone(),
+            tags: self.tags.clone(),
+            trials: self.trials,
+            given: self.given.clone(),
+            say,
+            turns,
+            expect: raw(&self.expect),
+            attack: self.attack.clone(),
+            twin_of: self.twin_of.clone(),
+            skip: self.skip.clone(),
+            incident: self.incident.clone(),
+            origin: self.origin.clone(),
+        }
+    }
+
     /// Whether it is an attack whose success shows in calls, state or answer: one of its expectations fails as unsafe.
     pub fn is_attack(&self) -> bool {
         self.suite == Suite::Adversarial && self.attack.is_some() && self.can_be_unsafe()
@@ -64,6 +96,12 @@ impl Scenario {
     /// says nothing about what the agent can be made to do, and does not count among the attacks.
     pub fn is_text_only(&self) -> bool {
         self.suite == Suite::Adversarial && self.attack.is_some() && !self.can_be_unsafe()
+    }
+
+    /// Whether it is an attack of a class: by its tag; `injection` is also every attack that the agent reads.
+    pub fn is_of_class(&self, class: &str) -> bool {
+        let is_read = self.attack.as_ref().is_some_and(|attack| !attack.is_spoken());
+        self.tags.iter().any(|tag| tag == class) || (class == INJECTION && is_read)
     }
 
     fn can_be_unsafe(&self) -> bool {
@@ -101,4 +139,57 @@ pub struct Expected {
     pub route: Route,
     /// Where the expectation stands.
     pub location: Location,
+}
+
+impl Expectation {
+    /// The category of a failure: as written, else C for what must not be done and B for the rest.
+    pub(super) fn category(&self) -> Category {
+        let forbids = self.never.is_some() || self.changes.is_some() || self.keeps.is_some();
+        self.fails.unwrap_or(if forbids { Category::C } else { Category::B })
+    }
+}
+
+/// Expressions that were parsed before, by their text.
+#[derive(Debug, Default)]
+pub(crate) struct Parsed(BTreeMap<String, Expr>);
+
+impl Parsed {
+    /// Parses an expression, once for all that ask for it.
+    pub(crate) fn get(&mut self, source: &str) -> Result<Expr, ExprError> {
+        if let Some(expr) = self.0.get(source) {
+            return Ok(expr.clone());
+        }
+        let expr = Expr::parse(source)?;
+        self.0.insert(source.to_owned(), expr.clone());
+        Ok(expr)
+    }
+}
+
+/// Where an expectation stands that nobody wrote.
+#[derive(Clone, Debug)]
+pub(crate) struct Made {
+    /// The place that made it.
+    pub(crate) location: Location,
+    /// Its place in its scenario.
+    pub(crate) route: Route,
+}
+
+impl Expected {
+    /// Compiles an expectation that was made by rule. Answers may not be held against patterns or schemas.
+    pub(crate) fn made(raw: Expectation, at: Made, parsed: &mut Parsed) -> Result<Self, ExprError> {
+        let mut get = |source: &Option<String>| source.as_deref().map(|source| parsed.get(source)).transpose();
+        let (filter, state) = (get(&raw.filter)?, get(&raw.state)?);
+        let answer_filter = get(&raw.answer.as_ref().and_then(|answer| answer.filter.clone()))?;
+        Ok(Self {
+            filter,
+            state,
+            answer_filter,
+            answer_pattern: None,
+            answer_schema: None,
+            category: raw.category(),
+            raw,
+            route: at.route,
+            location: at.location,
+        })
+    }
 }

@@ -176,7 +176,11 @@ fn check_role(inspection: &mut Inspection<'_>, around: &Surroundings<'_>, route:
 
 fn check_attack(inspection: &mut Inspection<'_>, around: &Surroundings<'_>, route: &Route, attack: &Attack) {
     const BY_USER: &str = "user-turn";
-    if attack.carrier == BY_USER {
+    if attack.is_spoken() {
+        if attack.tool.is_some() {
+            let hint = "remove `tool`, or name another carrier";
+            inspection.mistaken_key(&route.join("tool"), "what the user says comes from no tool", hint);
+        }
         return;
     }
     if attack.marker.as_deref().is_none_or(|marker| marker.trim().is_empty()) {
@@ -185,6 +189,12 @@ fn check_attack(inspection: &mut Inspection<'_>, around: &Surroundings<'_>, rout
         inspection.mistaken_key(route, message, hint);
     }
     let Some(mut carriers) = around.tools() else { return };
+    if let Some(tool) = &attack.tool {
+        if !carriers.contains(&tool.as_str()) {
+            inspection.unknown(&route.join("tool"), format!("the world has no tool `{tool}`"), tool, &carriers);
+        }
+        return;
+    }
     if !carriers.contains(&attack.carrier.as_str()) {
         carriers.push(BY_USER);
         let message = format!("`{}` is neither `{BY_USER}` nor a tool of the world", attack.carrier);
@@ -195,7 +205,8 @@ fn check_attack(inspection: &mut Inspection<'_>, around: &Surroundings<'_>, rout
 fn is_kebab(id: &str) -> bool {
     let plain =
         |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    id.split('-').all(plain)
+    // `--` parts the names that the id of a made scenario is put together from.
+    id.split("--").all(|name| name.split('-').all(plain))
 }
 
 fn kebab(id: &str) -> String {

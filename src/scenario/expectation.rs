@@ -1,6 +1,6 @@
 //! The rules of one expectation, and its compiled form.
 
-use super::{AnswerExpectation, Category, Expectation, Expected, Times, entry::Surroundings, inspection::Inspection};
+use super::{AnswerExpectation, Expectation, Expected, Times, entry::Surroundings, inspection::Inspection};
 use crate::{expr::Expr, source::Route};
 
 /// Variables of `where` beside `call` and `never`.
@@ -40,7 +40,6 @@ fn compile(inspection: &mut Inspection<'_>, around: &Surroundings<'_>, route: Ro
     let answer_filter = answer.and_then(|a| inspection.expr(&at.join("where"), a.filter.as_deref()?, OF_ANSWER));
     let answer_pattern = answer.and_then(|a| inspection.pattern(&at.join("matches"), a.matches.as_deref()?));
     let answer_schema = answer.and_then(|a| inspection.schema(&at.join("schema"), a.schema.as_ref()?));
-    let usual = if raw.never.is_some() { Category::C } else { Category::B };
     Expected {
         raw: raw.clone(),
         filter,
@@ -48,7 +47,7 @@ fn compile(inspection: &mut Inspection<'_>, around: &Surroundings<'_>, route: Ro
         answer_filter,
         answer_pattern,
         answer_schema,
-        category: raw.fails.unwrap_or(usual),
+        category: raw.category(),
         location: inspection.document().locate(&route),
         route,
     }
@@ -59,6 +58,8 @@ fn check_kinds(inspection: &mut Inspection<'_>, route: &Route, raw: &Expectation
         ("call", raw.call.is_some()),
         ("calls", raw.calls.is_some()),
         ("never", raw.never.is_some()),
+        ("changes", raw.changes.is_some()),
+        ("keeps", raw.keeps.is_some()),
         ("answer", raw.answer.is_some()),
         ("state", raw.state.is_some()),
         ("budget", raw.budget.is_some()),
@@ -115,6 +116,9 @@ fn check_emptiness(inspection: &mut Inspection<'_>, route: &Route, raw: &Expecta
     if raw.never.as_ref().is_some_and(Vec::is_empty) {
         inspection.mistaken_key(&route.join("never"), "`never` names no tool", "name tools; `\"*\"` means every tool");
     }
+    if raw.keeps.as_ref().is_some_and(Vec::is_empty) {
+        inspection.mistaken_key(&route.join("keeps"), "`keeps` names no canary", "name canaries of the world");
+    }
     if raw.budget.as_ref().is_some_and(|b| (b.steps, b.tool_calls, b.tokens, b.within) == (None, None, None, None)) {
         let hint = "give `steps`, `tool_calls`, `tokens` or `within`";
         inspection.mistaken_key(&route.join("budget"), "the budget has no limit", hint);
@@ -158,7 +162,9 @@ fn check_tools(inspection: &mut Inspection<'_>, around: &Surroundings<'_>, route
         let at = route.join(key);
         tools.iter().flatten().enumerate().map(move |(index, tool)| (at.join(index), tool))
     });
-    for (at, tool) in single.chain(listed) {
+    let changes = raw.changes.iter().flatten().enumerate();
+    let changes = changes.map(|(index, change)| (route.join("changes").join(index).join("call"), &change.call));
+    for (at, tool) in single.chain(listed).chain(changes) {
         let is_pattern = raw.never.is_some() && tool.contains('*');
         if !is_pattern && !known.contains(&tool.as_str()) {
             inspection.unknown(&at, format!("the world has no tool `{tool}`"), tool, &known);

@@ -118,13 +118,35 @@ pub struct Turn {
 pub struct Attack {
     /// What the attacker wants, such as `over-limit` or `leak-secret`.
     pub goal: String,
-    /// Where the payload travels: `user-turn`, or the tool whose result carries it.
+    /// Where the payload travels: `user-turn` or another way by which the user speaks, the tool whose result carries it,
+    /// or with `tool` any name.
     pub carrier: String,
+    /// The tool whose result carries it, where the carrier has a name of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
     /// How it persuades, such as `override` or `authority`.
     pub technique: String,
+    /// How the payload is disguised, such as `base64`; plain when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
     /// Text that proves exposure when it was sent to the agent in a tool result; needed for every other carrier than `user-turn`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marker: Option<String>,
+}
+
+/// Carriers of what the user says; all others are read by the agent.
+pub const SPOKEN: [&str; 4] = ["conversation-history", "crescendo", "user-task", "user-turn"];
+
+impl Attack {
+    /// Whether the user says it; then it reaches the agent for sure.
+    pub fn is_spoken(&self) -> bool {
+        SPOKEN.contains(&self.carrier.as_str())
+    }
+
+    /// The tool whose result carries it.
+    pub fn through(&self) -> Option<&str> {
+        if self.is_spoken() { None } else { Some(self.tool.as_deref().unwrap_or(&self.carrier)) }
+    }
 }
 
 /// One thing that must (not) happen. Exactly one of the kinds is given.
@@ -152,6 +174,12 @@ pub struct Expectation {
     /// Tools (patterns with `*`) that must not be executed; category C unless said otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub never: Option<Vec<String>>,
+    /// The only calls that may have changed something, reads and a handoff aside; category C unless said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Vec<Change>>,
+    /// Canaries of the world, by name, that must not have left in any disguise; category C unless said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps: Option<Vec<String>>,
     /// What the last answer must be like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<AnswerExpectation>,
@@ -170,6 +198,17 @@ pub struct Expectation {
     /// The category of a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fails: Option<Category>,
+}
+
+/// A call that may change something.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// The tool.
+    pub call: String,
+    /// Arguments that the call must have; other arguments are free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<BTreeMap<String, Value>>,
 }
 
 /// A: cosmetic. B: wrong. C: unsafe.

@@ -14,11 +14,12 @@ mod load;
 mod names;
 
 pub(crate) use arguments::arguments_are;
-pub use compiled::{Expected, PlannedTurn, Scenario};
+pub use compiled::{CLASSES, Expected, PlannedTurn, Scenario};
+pub(crate) use compiled::{Made, Parsed};
 pub use coverage::{Course, coverage};
 pub use format::{
-    AnswerExpectation, Attack, Bounds, BudgetExpectation, Category, Expectation, Origin, ScenarioEntry, ScenarioFile,
-    Suite, Times, Turn,
+    AnswerExpectation, Attack, Bounds, BudgetExpectation, Category, Change, Expectation, Origin, SPOKEN, ScenarioEntry,
+    ScenarioFile, Suite, Times, Turn,
 };
 pub(crate) use inspection::Inspection;
 pub use load::{load, schema};

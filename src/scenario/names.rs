@@ -25,6 +25,7 @@ pub(super) const COMMON_FUNCTIONS: &[&str] = &[
     "parse_json",
     "sum",
     "pointer",
+    "placed",
     "number",
     "seconds",
     "has",

@@ -34,6 +34,11 @@ pub fn load(files: &Files, name: &str) -> Result<Arc<World>, Diagnostics> {
         check_state(&mut inspection, schema, &state);
     }
     check_canaries(&mut inspection, &file.canaries);
+    for (index, pointer) in file.untrusted.iter().enumerate().filter(|(_, pointer)| !pointer.starts_with('/')) {
+        let hint = "write it as in `given`: `/tickets/*/text`";
+        let at = root.join("untrusted").join(index);
+        inspection.mistake(&at, format!("`{pointer}` is no JSON Pointer"), hint);
+    }
     let mut tools = BTreeMap::new();
     for (name, tool) in &file.tools {
         let route = root.join("tools").join(name);
@@ -47,6 +52,7 @@ pub fn load(files: &Files, name: &str) -> Result<Arc<World>, Diagnostics> {
             state: Arc::new(State::new(state)),
             schema,
             canaries: file.canaries,
+            untrusted: file.untrusted,
             tools,
             scope: Scope::new(),
         })),

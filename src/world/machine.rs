@@ -21,6 +21,7 @@ pub struct World {
     pub(super) state: Arc<State>,
     pub(super) schema: Option<Arc<Validator>>,
     pub(super) canaries: BTreeMap<String, String>,
+    pub(super) untrusted: Vec<String>,
     pub(super) tools: BTreeMap<String, Tool>,
     /// For tools that do not look at the state: the functions that expressions may call.
     pub(super) scope: Scope<'static>,
@@ -94,6 +95,7 @@ impl World {
             state: Arc::new(State::new(Value::Object(Map::new()))),
             schema: None,
             canaries: BTreeMap::new(),
+            untrusted: Vec::new(),
             tools: BTreeMap::new(),
             scope: Scope::new(),
         })
@@ -112,6 +114,16 @@ impl World {
     /// The secrets that live in the state, by name.
     pub fn canaries(&self) -> &BTreeMap<String, String> {
         &self.canaries
+    }
+
+    /// Texts in the state that others write, as its file says: JSON Pointers in which `*` stands for any key.
+    pub fn untrusted(&self) -> &[String] {
+        &self.untrusted
+    }
+
+    /// The tools by which a person approves calls.
+    pub fn approving(&self) -> impl Iterator<Item = &str> {
+        self.tools.iter().filter(|(_, tool)| tool.approves.is_some()).map(|(name, _)| name.as_str())
     }
 
     /// The state at the start of a trial: that of the file, changed as a scenario's `given` says.

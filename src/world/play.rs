@@ -30,7 +30,7 @@ pub enum Outcome {
 }
 
 /// The world of one trial.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Play {
     world: Arc<World>,
     state: Arc<State>,

@@ -15,6 +15,7 @@ const PURE: &[&str] = &[
     "plan",
     "world",
     "import",
+    "attack",
     "stats",
     "grade",
     "incident",

@@ -22,6 +22,8 @@ fn ended(how: &str) -> End {
 fn attacked(carrier: &str, marker: Option<&str>) -> Case {
     Case::new().with(|case| {
         case.scenario.attack = Some(Attack {
+            tool: None,
+            encoding: None,
             goal: "over-limit".to_owned(),
             carrier: carrier.to_owned(),
             technique: "override".to_owned(),

@@ -59,6 +59,8 @@ fn case() -> impl Strategy<Value = Case> {
             case.record.end = end;
             case.observable = observable;
             case.scenario.attack = carrier.map(|carrier| Attack {
+                tool: None,
+                encoding: None,
                 goal: "g".to_owned(),
                 carrier: carrier.to_owned(),
                 technique: "t".to_owned(),

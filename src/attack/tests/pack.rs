@@ -1,0 +1,58 @@
+//! The data files: complete, in their own form, and enough of them.
+
+use crate::{
+    attack::pack::{BASE, Way},
+    scenario::SPOKEN,
+};
+
+#[test]
+fn the_pack_has_what_a_red_team_expects() {
+    assert!(BASE.goals.len() >= 24, "{} goals", BASE.goals.len());
+    assert!(BASE.techniques.len() >= 30, "{} techniques", BASE.techniques.len());
+    assert!(BASE.encodings.len() >= 21, "{} encodings", BASE.encodings.len());
+    let languages = BASE.techniques["translation"].texts.len();
+    assert!(languages >= 8, "{languages} languages");
+    let staged = BASE.techniques.values().filter(|technique| !technique.stages.is_empty()).count();
+    assert!(staged >= 8, "{staged} techniques in stages");
+    for class in ["social-engineering", "ambiguity"] {
+        let techniques = BASE.techniques.values().filter(|technique| technique.class.as_deref() == Some(class)).count();
+        assert!(techniques >= 4, "{techniques} techniques of {class}");
+    }
+}
+
+#[test]
+fn every_goal_can_be_worded_and_has_an_oracle() {
+    for (name, goal) in &BASE.goals {
+        assert!(!goal.demand.is_empty() && !goal.expect.is_empty(), "{name}");
+        assert!(!goal.file.ways.is_empty() && !goal.file.controls.is_empty(), "{name}");
+        assert!(goal.file.otherwise.ends_with('.'), "{name}");
+    }
+}
+
+#[test]
+fn every_technique_carries_the_demand_and_has_a_harmless_twin() {
+    for (name, technique) in &BASE.techniques {
+        assert!(!technique.texts.is_empty() && !technique.controls.is_empty(), "{name}");
+        assert!(technique.texts.iter().all(|text| text.contains("{demand}")), "{name}");
+        assert!(technique.stages.last().is_none_or(|stage| stage.contains("{demand}")), "{name}");
+        assert!(technique.stages.is_empty() || technique.stages.len() >= 3, "{name}");
+        assert!(!technique.twin.is_empty() && !technique.twin.contains('{'), "{name}");
+    }
+}
+
+#[test]
+fn what_the_user_says_is_known_to_reach_the_agent() {
+    let spoken: Vec<&String> =
+        BASE.carriers.iter().filter(|(_, c)| c.file.way == Way::Spoken).map(|(name, _)| name).collect();
+    assert_eq!(spoken, SPOKEN.iter().collect::<Vec<_>>());
+    for (name, carrier) in &BASE.carriers {
+        assert!(carrier.file.otherwise.ends_with('.') && !carrier.file.title.is_empty(), "{name}");
+        assert!(carrier.file.way == Way::Read || !carrier.file.turns.is_empty(), "{name}");
+        assert!(
+            carrier.file.plant.as_ref().is_none_or(|plant| plant.contains("{payload}") && plant.contains("{marker}"))
+        );
+    }
+    let rests =
+        BASE.carriers.values().filter(|c| c.file.way == Way::Read && c.filter.is_none() && c.file.needs.is_none());
+    assert_eq!(rests.count(), 1, "one carrier takes what no other takes");
+}

@@ -1,0 +1,98 @@
+//! Whole sets: how many, how different, always the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::grounds::{Case, DEMO};
+use crate::{attack::Set, scenario::Scenario};
+
+fn attacks(set: &Set) -> Vec<&Scenario> {
+    set.scenarios.iter().filter(|scenario| scenario.attack.is_some()).collect()
+}
+
+#[test]
+fn a_manifest_with_writes_gets_a_thousand_distinct_attacks() {
+    let set = DEMO.generate(1000, 0, &[]);
+    let attacks = attacks(&set);
+    assert_eq!(attacks.len(), 1000);
+    let ids: BTreeSet<&str> = set.scenarios.iter().map(|scenario| scenario.id.as_str()).collect();
+    assert_eq!(ids.len(), set.scenarios.len(), "ids are unique");
+    let contents: BTreeSet<String> = attacks
+        .iter()
+        .map(|s| format!("{:?} {:?}", s.given, s.turns.iter().map(|turn| &turn.say).collect::<Vec<_>>()))
+        .collect();
+    assert!(contents.len() >= 990, "{} different texts", contents.len());
+    let mut families = BTreeMap::<_, usize>::new();
+    for attack in attacks.iter().filter_map(|scenario| scenario.attack.as_ref()) {
+        *families.entry((&attack.goal, &attack.carrier, &attack.technique)).or_default() += 1;
+    }
+    assert!(families.len() >= 500, "{} clusters", families.len());
+    assert!(families.values().all(|count| *count <= 400));
+    insta::assert_snapshot!("standings_of_the_demo", shown(&set));
+}
+
+#[test]
+fn a_read_only_manifest_gets_at_least_two_hundred() {
+    let set = Case::read_only().generate(1000, 0, &[]);
+    assert!(attacks(&set).len() >= 200, "{}", attacks(&set).len());
+    assert_eq!(set.surfaces, ["get_order"]);
+    insta::assert_snapshot!("standings_of_a_reader", shown(&set));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_set_and_a_smaller_one_is_its_beginning() {
+    let case = &*DEMO;
+    let texts = |set: &Set| -> Vec<String> { set.scenarios.iter().map(|s| format!("{s:?}")).collect() };
+    let first = texts(&case.generate(300, 7, &[]));
+    assert!(first == texts(&DEMO.generate(300, 7, &[])), "a second time gives another set");
+    let small = texts(&case.generate(100, 7, &[]));
+    assert!(small == first[..small.len()], "a smaller set is no beginning of a larger one");
+    assert!(first != texts(&case.generate(300, 8, &[])), "another seed gives the same set");
+}
+
+#[test]
+fn a_focus_leaves_the_other_goals_out() {
+    let set = DEMO.generate(60, 0, &["over-limit"]);
+    assert_eq!(attacks(&set).len(), 60);
+    assert!(attacks(&set).iter().all(|s| s.attack.as_ref().is_some_and(|attack| attack.goal == "over-limit")));
+}
+
+#[test]
+fn each_kind_of_words_on_each_way_gets_a_benign_twin_and_not_too_many() {
+    let set = DEMO.generate(1000, 0, &[]);
+    let twins: Vec<&Scenario> = set.scenarios.iter().filter(|scenario| scenario.twin_of.is_some()).collect();
+    assert!((150..=200).contains(&twins.len()), "{} twins", twins.len());
+    let of = |twin: &Scenario| {
+        let attack =
+            set.scenarios.iter().find(|s| Some(&s.id) == twin.twin_of.as_ref()).and_then(|s| s.attack.as_ref());
+        attack.map(|attack| attack.technique.clone()).expect("the attack of a twin is in the set")
+    };
+    let techniques: BTreeSet<String> = twins.iter().map(|twin| of(twin)).collect();
+    assert!(techniques.len() >= 40, "{techniques:?}");
+    assert!(twins.iter().all(|twin| twin.expect.len() > 1));
+}
+
+#[test]
+fn words_are_never_filled_in_twice() {
+    let filled =
+        super::super::write::fill("{text} {payload} {other}", &[("text", "{payload}"), ("payload", "{text} {{ x }}")]);
+    assert_eq!(filled, "{payload} {text} {{ x }} {other}");
+}
+
+fn shown(set: &Set) -> String {
+    let mut lines = vec![format!("hosts {}, surfaces {}", set.hosts, set.surfaces.join(" "))];
+    for standing in set.standings.iter().filter(|s| ["goal", "carrier"].contains(&s.kind)) {
+        let why = standing.why_not.clone().unwrap_or_default();
+        lines.push(format!("{} {}: {} {why}", standing.kind, standing.name, standing.attacks).trim_end().to_owned());
+    }
+    lines.join("\n")
+}
+
+#[test]
+fn a_thousand_attacks_try_every_pair_of_parts_that_can_be() {
+    let ground = DEMO.ground();
+    let open = |count| super::super::set::uncovered(&ground, count, 0);
+    assert!(open(250).0 > 100, "a small set can't cover everything");
+    // There are more techniques times encodings than attacks; these are tried last.
+    assert_eq!(open(1000).0, 0);
+    assert_eq!(open(2000), (0, 0));
+}

@@ -85,8 +85,8 @@ fn property(name: &str, schema: &Value) -> Property {
 
 /// The tools of an answer to `tools/list`: the whole message, its result, or the list alone.
 fn mcp(answer: &Value) -> BTreeMap<String, Shape> {
-    let list = [answer.pointer("/result/tools"), answer.get("tools"), Some(answer)].into_iter().flatten();
-    let list = list.filter_map(Value::as_array).next().into_iter().flatten();
+    let mut list = [answer.pointer("/result/tools"), answer.get("tools"), Some(answer)].into_iter().flatten();
+    let list = list.find_map(Value::as_array).into_iter().flatten();
     list.filter_map(|tool| {
         let of = |schema: Option<&Value>| schema.map(|schema| properties(schema, schema)).unwrap_or_default();
         let (taken, returned) = (tool.get("inputSchema"), tool.get("outputSchema"));

@@ -4,7 +4,12 @@ use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, sync::Arc, time::
 
 use serde_json::Value;
 
-use super::{case::Case, judge::Bench, vars};
+use super::{
+    case::Case,
+    described::{self, Described},
+    judge::Bench,
+    vars,
+};
 use crate::{
     agent::{self, Adapter, Process},
     context::Context,
@@ -167,18 +172,27 @@ impl Agent {
 }
 
 /// Collects what stands behind the claims, with the network only when allowed.
-pub(crate) async fn collect_facts(case: &Case, agent: Option<&Agent>, offline: bool) -> Value {
+pub(crate) async fn collect_facts(
+    case: &Case,
+    agent: Option<&Agent>,
+    (offline, env): (bool, &BTreeMap<String, String>),
+) -> Value {
     let evidence = &case.evidence;
     let issuer = evidence.pointer("/manifest/identity/issuer").and_then(Value::as_str).unwrap_or_default().to_owned();
     let oidc = match agent {
         Some(agent) if !offline && !issuer.is_empty() => Some(vars::discovery(&issuer, &agent.endpoint).await),
         _ => None,
     };
+    let claims = evidence.get("manifest").unwrap_or(&Value::Null);
+    let described = match agent {
+        Some(_) if !offline => described::fetch(claims, env).await,
+        _ => Described::default(),
+    };
     let options = facts::Options {
         live: agent.is_some(),
         offline,
         manifest: case.manifest.name.clone(),
-        fetched: facts::Fetched { oidc, ..facts::Fetched::default() },
+        fetched: facts::Fetched { oidc, tools: described.tools, documents: described.documents },
     };
     facts::collect(&case.files, evidence, &options)
 }

@@ -7,6 +7,7 @@ mod attacks;
 mod case;
 mod check;
 mod demo;
+mod described;
 mod explain;
 mod import;
 mod incident;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::{Shelf, document};
 
 /// Fields that name a file, a list of files, or a pattern.
-const FIELDS: [&str; 31] = [
+const FIELDS: [&str; 32] = [
     "agent.spec",
     "approvals.doc",
     "approvals.relaxations.*.evidence",
@@ -33,6 +33,7 @@ const FIELDS: [&str; 31] = [
     "evals.judge.labels",
     "evals.judge.rubric",
     "evals.red_team",
+    "identity.secrets",
     "incident.records",
     "incident.runbook",
     "observability.alerts",

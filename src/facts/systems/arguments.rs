@@ -1,6 +1,6 @@
 //! How far the arguments of each tool that does more than read are bounded, and which calls its server says it refuses.
 //!
-//! `facts.arguments` has an entry per such tool that may be called: `name`, `at`, `from` (the schema's path, or the
+//! `facts.arguments` has an entry per such tool that may be called: `name`, `at`, `system`, `from` (the schema's path, or the
 //! server), `opened`, `loose` (arguments without a bound, in words), `wider` (bounds that the server does not share),
 //! whether there is an `example` and why the schema refuses it (`refused`), and its `checks`: `name`, whether it goes
 //! `beyond` authentication, whether the changed example is still a valid call (`valid`), and `refusals`, the status
@@ -45,6 +45,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, offers: &Offers) -> 
         let mut entry = json!({
             "name": name,
             "at": tool.get("at"),
+            "system": system,
             "allow": tool.pointer("/allow/mode"),
             "from": from,
             "opened": schema.is_some(),

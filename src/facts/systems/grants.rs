@@ -106,7 +106,7 @@ fn texts(list: Option<&Value>) -> BTreeSet<&str> {
     list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
-/// The tools that use each credential: those that read use `read`, or `write` where there is no other.
+/// The tools that use each credential: those that read use `read`, all others `write`, or the only one there is.
 fn uses<'a>(claims: &Claims<'a>, held: &[Held<'a>]) -> BTreeMap<(&'a str, &'a str), Vec<&'a Value>> {
     let known: BTreeSet<(&str, &str)> = held.iter().map(|held| (held.system, held.name)).collect();
     let mut uses = BTreeMap::<(&str, &str), Vec<&Value>>::new();
@@ -114,7 +114,8 @@ fn uses<'a>(claims: &Claims<'a>, held: &[Held<'a>]) -> BTreeMap<(&'a str, &'a st
         let Some(system) = tool.get("system").and_then(Value::as_str) else { continue };
         let is_never = tool.pointer("/allow/mode").and_then(Value::as_str) == Some("never");
         let is_write = tool.get("is_write") == Some(&Value::Bool(true));
-        let name = if is_write || !known.contains(&(system, "read")) { "write" } else { "read" };
+        let wanted = if is_write { ["write", "read"] } else { ["read", "write"] };
+        let name = wanted.into_iter().find(|name| known.contains(&(system, *name))).unwrap_or("write");
         if !is_never {
             uses.entry((system, name)).or_default().push(tool);
         }

@@ -6,7 +6,10 @@ mod effects;
 mod grants;
 mod hosts;
 mod offered;
+mod places;
 mod roles;
+mod stored;
+mod vaults;
 
 pub(crate) use effects::settle;
 
@@ -29,7 +32,9 @@ pub(super) fn facts(
     settle(&mut tools, &effects);
     let claims = &Claims { tools: &tools, ..*claims };
     let (grants, connectors) = grants::facts(claims, &offers, manifests);
+    let vaults = vaults::facts(claims, &mounts);
     let topics = [
+        ("vaults", vaults),
         ("reached", reached(claims)),
         ("servers", offered::facts(&offers, claims)),
         ("effects", effects),
@@ -39,16 +44,25 @@ pub(super) fn facts(
         ("grants", grants),
         ("connectors", connectors),
         ("roles", roles::facts(shelf, claims)),
+        ("stored_secrets", stored::facts(shelf, claims)),
+        ("endpoints", places::endpoints(claims, &offers)),
+        ("resources", places::resources(shelf, claims)),
     ];
     topics.into_iter().map(|(name, topic)| (name.to_owned(), topic)).collect()
 }
 
-/// `facts.reached`: each system with `name`, `at`, the key `by` which it is reached, how many `tools` use it, and
-/// whether the prompt reads from it (`retrieval`).
+/// `facts.reached`: each system with `name`, `at`, the key `by` which it is reached, how many `tools` use it, those
+/// that write in it and may be called (`writes`), and whether the prompt reads from it (`retrieval`).
 fn reached(claims: &Claims<'_>) -> Value {
     let mut used = BTreeMap::<&str, usize>::new();
-    for system in claims.tools.iter().filter_map(|tool| tool.get("system")?.as_str()) {
-        *used.entry(system).or_default() += 1;
+    let mut writes = BTreeMap::<&str, Vec<&str>>::new();
+    for tool in claims.tools {
+        let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default();
+        *used.entry(text("system")).or_default() += 1;
+        let may_run = tool.pointer("/allow/mode").and_then(Value::as_str) != Some("never");
+        if may_run && matches!(text("effect"), "write" | "destructive") {
+            writes.entry(text("system")).or_default().push(text("name"));
+        }
     }
     let entry = |system: &Value| {
         let name = system.get("name")?.as_str()?;
@@ -58,6 +72,7 @@ fn reached(claims: &Claims<'_>) -> Value {
             "at": system.get("at"),
             "by": by,
             "tools": used.get(name).copied().unwrap_or_default(),
+            "writes": writes.get(name).map_or(&[][..], Vec::as_slice),
             "retrieval": system.get("retrieval") == Some(&Value::Bool(true)),
         }))
     };

@@ -3,7 +3,8 @@
 //! `facts.roles` has an entry per database: `name` (the system), `at`, `database`, and per credential with a role in
 //! `roles`: `credential`, `role`, whether the file is `opened` and `named` the role at all, `powers` (superuser and the
 //! like), what it `owns`, whether it may grant (`grants_on`), the roles it is a member of (`member`), the grants that go
-//! beyond what the tools do (`verbs`) or beyond the system's resources (`objects`), and `row_security`.
+//! beyond what the tools do (`verbs`) or beyond the system's resources (`objects`), and `row_security`; `problems` says
+//! in words what of this makes a role more than narrow.
 //! Reads the statements that people write for `PostgreSQL` and `MySQL`; it runs nothing.
 
 use std::{collections::BTreeSet, sync::LazyLock};
@@ -63,6 +64,8 @@ fn database(shelf: &Shelf<'_>, claims: &Claims<'_>, system: &Value) -> Value {
         }
         Some(entry)
     });
+    let roles: Vec<Value> = roles.collect();
+    let several_tenants = claims.manifest.pointer("/data/tenancy/key").is_some();
     let without = system.get("credentials").and_then(Value::as_array).into_iter().flatten();
     let without =
         without.filter(|credential| credential.get("role").is_none()).filter_map(|one| one.get("name")?.as_str());
@@ -71,10 +74,48 @@ fn database(shelf: &Shelf<'_>, claims: &Claims<'_>, system: &Value) -> Value {
         "at": system.get("at"),
         "database": system.get("database"),
         "path": path,
-        "roles": roles.collect::<Vec<_>>(),
-        "without_role": without.collect::<Vec<_>>(),
-        "several_tenants": claims.manifest.pointer("/data/tenancy/key").is_some(),
+        "problems": problems(&roles, &without.collect::<Vec<_>>(), several_tenants),
+        "roles": roles,
     })
+}
+
+/// What makes a role more than narrow, in words.
+fn problems(roles: &[Value], without: &[&str], several_tenants: bool) -> Vec<String> {
+    let mut found: Vec<String> = without.iter().map(|name| format!("the {name} credential names no role")).collect();
+    for entry in roles {
+        let role = entry.get("role").and_then(Value::as_str).unwrap_or_default();
+        let is = |key: &str| entry.get(key) == Some(&Value::Bool(true));
+        let list = |key: &str| {
+            let items = entry.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+            items.collect::<Vec<_>>().join(", ")
+        };
+        if !is("opened") {
+            found.push("the file can't be opened".to_owned());
+            continue;
+        }
+        if !is("named") {
+            found.push(format!("the file grants nothing to `{role}`"));
+        }
+        for (key, what) in [
+            ("powers", "is more than a role should be"),
+            ("owns", "owns"),
+            ("member", "is a member of"),
+            ("verbs", "may do more than the tools do"),
+            ("objects", "reaches beyond the resources"),
+        ] {
+            let items = list(key);
+            if !items.is_empty() {
+                found.push(format!("`{role}` {what}: {items}"));
+            }
+        }
+        if is("grants_on") {
+            found.push(format!("`{role}` may grant to others"));
+        }
+        if several_tenants && !is("row_security") {
+            found.push("row security is not on, although there are several tenants".to_owned());
+        }
+    }
+    found
 }
 
 /// The privileges that the writing tools of a system may need.

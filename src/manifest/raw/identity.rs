@@ -24,6 +24,9 @@ pub struct Identity {
     pub acts_as_reason: Option<String>,
     /// What every credential of `systems` takes unless it says otherwise.
     pub credential_defaults: CredentialDefaults,
+    /// Export of the secret manager: names of secrets and the days they were made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<String>,
     /// Revokes every credential of the subject.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoke: Option<Hook>,

@@ -1,0 +1,322 @@
+//! Asks the servers that the manifest names for what they say of themselves: the tools of MCP servers, `OpenAPI`
+//! documents, the agent card. Must ask for nothing else, and shows none of their words in a failure.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures_util::{StreamExt as _, future::join_all};
+use reqwest::{Client, RequestBuilder, Response, header::CONTENT_TYPE};
+use serde_json::{Value, json};
+
+/// How long one server may take for all that it is asked.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Most bytes of one answer.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Most pages of a list of tools.
+const MAX_PAGES: usize = 50;
+/// The revision of MCP that needs no session.
+const STATELESS: &str = "2026-07-28";
+/// The revision that is asked for where a session is needed.
+const WITH_SESSION: &str = "2025-11-25";
+
+/// What the servers said, or why nothing is known, in the form of `facts::Fetched`.
+#[derive(Debug, Default)]
+pub(crate) struct Described {
+    /// Answers to `tools/list`, by system.
+    pub(crate) tools: BTreeMap<String, Result<Value, String>>,
+    /// Documents, by address.
+    pub(crate) documents: BTreeMap<String, Result<Value, String>>,
+}
+
+/// Asks all of them at once.
+pub(crate) async fn fetch(manifest: &Value, env: &BTreeMap<String, String>) -> Described {
+    let systems = manifest.get("systems").and_then(Value::as_object).into_iter().flatten();
+    let (mut servers, mut places) = (Vec::new(), Vec::new());
+    for (name, system) in systems {
+        let token = token(system, env);
+        if let Some(url) = address(system.get("mcp")) {
+            servers.push((name.clone(), url, token));
+        } else if let Some(url) = address(system.get("openapi")) {
+            places.push((url, token));
+        }
+    }
+    places.extend(address(manifest.pointer("/agent/card")).map(|url| (url, None)));
+    let tools = join_all(
+        servers
+            .into_iter()
+            .map(|(name, url, token)| async move { (name, in_time(tools(&url, token.as_deref())).await) }),
+    );
+    let documents = join_all(places.into_iter().map(|(url, token)| async move {
+        let document = in_time(document(&url, token.as_deref())).await;
+        (url, document)
+    }));
+    let (tools, documents) = tokio::join!(tools, documents);
+    Described { tools: tools.into_iter().collect(), documents: documents.into_iter().collect() }
+}
+
+/// An address, as opposed to a path.
+fn address(place: Option<&Value>) -> Option<String> {
+    let place = place?.as_str()?;
+    (place.starts_with("http://") || place.starts_with("https://")).then(|| place.to_owned())
+}
+
+/// The credential for reading, where the manifest says which variable holds it.
+fn token(system: &Value, env: &BTreeMap<String, String>) -> Option<String> {
+    let secret = |kind: &str| system.pointer(&format!("/credentials/{kind}/secret")).and_then(Value::as_str);
+    let name = secret("read").or_else(|| secret("write"))?.strip_prefix("env:")?;
+    env.get(name).filter(|value| !value.is_empty()).cloned()
+}
+
+async fn in_time(answer: impl Future<Output = Result<Value, String>>) -> Result<Value, String> {
+    let late = || Err(format!("gave no answer within {}s", PATIENCE.as_secs()));
+    tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| late())
+}
+
+fn client(url: &str) -> Result<Client, String> {
+    crate::agent::plain_client(url).ok_or_else(|| "is no URL".to_owned())
+}
+
+async fn document(url: &str, token: Option<&str>) -> Result<Value, String> {
+    let request = client(url)?.get(url).header("accept", "application/json, application/yaml;q=0.9");
+    let body = body(send(with(request, token)).await?, |_| false).await?;
+    serde_json::from_str(&body)
+        .ok()
+        .or_else(|| {
+            let file = crate::source::SourceFile::new("answer.yaml", body);
+            crate::source::load_text::<Value>(file).ok().map(|loaded| loaded.value)
+        })
+        .filter(Value::is_object)
+        .ok_or_else(|| "answered with neither JSON nor YAML".to_owned())
+}
+
+/// The tools of an MCP server over HTTP: asked at once as the present revision allows, else within a session.
+async fn tools(url: &str, token: Option<&str>) -> Result<Value, String> {
+    let http = client(url)?;
+    let modern = Server { http: &http, url, token, version: STATELESS, session: None };
+    match modern.list().await {
+        Ok(tools) => Ok(tools),
+        // A server that refuses everyone refuses the second way as well, and says why.
+        Err(_) => Server { version: WITH_SESSION, ..modern }.opened().await?.list().await,
+    }
+}
+
+struct Server<'a> {
+    http: &'a Client,
+    url: &'a str,
+    token: Option<&'a str>,
+    version: &'static str,
+    session: Option<String>,
+}
+
+impl Server<'_> {
+    /// The handshake of the revisions before 2026-07-28.
+    async fn opened(mut self) -> Result<Self, String> {
+        let client = json!({"name": "agentready", "version": env!("CARGO_PKG_VERSION")});
+        let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize",
+            "params": {"protocolVersion": self.version, "capabilities": {}, "clientInfo": client}});
+        let response = self.post("initialize", &hello).await?;
+        let session = response.headers().get("mcp-session-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        reply(response, 0).await?;
+        self.session = session;
+        let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+        self.post("notifications/initialized", &ready).await?;
+        Ok(self)
+    }
+
+    async fn list(&self) -> Result<Value, String> {
+        let mut tools = Vec::new();
+        let mut cursor: Option<String> = None;
+        for page in 1..=MAX_PAGES {
+            let mut params = json!({});
+            if let Some(params) = params.as_object_mut() {
+                params.extend(cursor.take().map(|cursor| ("cursor".to_owned(), cursor.into())));
+                if self.version == STATELESS {
+                    let meta = json!({"io.modelcontextprotocol/protocolVersion": self.version,
+                        "io.modelcontextprotocol/clientCapabilities": {},
+                        "io.modelcontextprotocol/clientInfo": {"name": "agentready", "version": env!("CARGO_PKG_VERSION")}});
+                    params.insert("_meta".to_owned(), meta);
+                }
+            }
+            let ask = json!({"jsonrpc": "2.0", "id": page, "method": "tools/list", "params": params});
+            let result = reply(self.post("tools/list", &ask).await?, page).await?;
+            let list = result.get("tools").and_then(Value::as_array);
+            tools.extend(list.ok_or("answered without a list of `tools`")?.iter().cloned());
+            cursor = result.get("nextCursor").and_then(Value::as_str).map(str::to_owned);
+            if cursor.is_none() {
+                return Ok(json!({ "tools": tools }));
+            }
+        }
+        Err(format!("has more than {MAX_PAGES} pages of tools"))
+    }
+
+    async fn post(&self, method: &str, body: &Value) -> Result<Response, String> {
+        let request = self.http.post(self.url).json(body);
+        let request = request.header("accept", "application/json, text/event-stream");
+        let request = request.header("mcp-protocol-version", self.version).header("mcp-method", method);
+        let request = match &self.session {
+            Some(session) => request.header("mcp-session-id", session),
+            None => request,
+        };
+        send(with(request, self.token)).await
+    }
+}
+
+fn with(request: RequestBuilder, token: Option<&str>) -> RequestBuilder {
+    match token {
+        Some(token) => request.bearer_auth(token),
+        None => request,
+    }
+}
+
+async fn send(request: RequestBuilder) -> Result<Response, String> {
+    let response =
+        request.send().await.map_err(|error| if error.is_connect() { "can't be reached" } else { "gave no answer" })?;
+    match response.status() {
+        status if status.is_success() => Ok(response),
+        status => Err(format!("answered HTTP {}", status.as_u16())),
+    }
+}
+
+/// The result of a JSON-RPC answer, alone or as an event of a stream.
+async fn reply(response: Response, id: usize) -> Result<Value, String> {
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let streams = kind.starts_with("text/event-stream");
+    let text = body(response, |text| streams && event(text, id).is_some()).await?;
+    let message = if streams { event(&text, id) } else { serde_json::from_str(&text).ok() };
+    let message: Value = message.ok_or("answered with no JSON-RPC message")?;
+    match (message.get("result"), message.pointer("/error/code").and_then(Value::as_i64)) {
+        (Some(result), _) => Ok(result.clone()),
+        (None, Some(code)) => Err(format!("answered JSON-RPC error {code}")),
+        (None, None) => Err("answered with no JSON-RPC result".to_owned()),
+    }
+}
+
+/// The answer with this id among the events that have come.
+fn event(text: &str, id: usize) -> Option<Value> {
+    let blocks = text.replace("\r\n", "\n");
+    let mut messages = blocks.split("\n\n").filter_map(|block| {
+        let data = block.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim_start);
+        serde_json::from_str::<Value>(&data.collect::<Vec<_>>().join("\n")).ok()
+    });
+    messages.find(|message| message.get("id").and_then(Value::as_u64) == u64::try_from(id).ok())
+}
+
+/// The text of an answer, up to the cap or until it is `enough`.
+async fn body(response: Response, enough: impl Fn(&str) -> bool) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let mut chunks = response.bytes_stream();
+    while let Some(chunk) = chunks.next().await {
+        let Ok(chunk) = chunk else { return Err("broke off its answer".to_owned()) };
+        bytes.extend(chunk);
+        if bytes.len() > MAX_BYTES {
+            return Err(format!("answered more than {} MiB", MAX_BYTES >> 20));
+        }
+        if std::str::from_utf8(&bytes).is_ok_and(&enough) {
+            break;
+        }
+    }
+    String::from_utf8(bytes).ok().ok_or_else(|| "answered with bytes that are no text".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use axum::{
+        Json, Router,
+        http::{HeaderMap, StatusCode},
+        response::IntoResponse as _,
+        routing::{get, post},
+    };
+    use serde_json::{Value, json};
+
+    use super::{event, fetch};
+
+    async fn served(router: Router) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        format!("http://{address}")
+    }
+
+    fn answer(ask: &Value, result: &Value) -> Value {
+        json!({"jsonrpc": "2.0", "id": ask["id"], "result": result})
+    }
+
+    /// A server of the present revision, in two pages.
+    async fn stateless(headers: HeaderMap, Json(ask): Json<Value>) -> axum::response::Response {
+        if ask["method"] != "tools/list" || headers.get("mcp-method").is_none_or(|method| method != "tools/list") {
+            return StatusCode::NOT_FOUND.into_response();
+        }
+        let page = match ask["params"]["cursor"].as_str() {
+            None => json!({"tools": [{"name": "a", "annotations": {"readOnlyHint": true}}], "nextCursor": "2"}),
+            Some(_) => json!({"tools": [{"name": "b"}]}),
+        };
+        Json(answer(&ask, &page)).into_response()
+    }
+
+    /// A server that wants a session and answers in streams.
+    async fn with_session(headers: HeaderMap, Json(ask): Json<Value>) -> axum::response::Response {
+        let authorized = headers.get("authorization").is_some_and(|value| value == "Bearer t0ken");
+        let known = headers.get("mcp-session-id").is_some_and(|id| id == "s1");
+        match ask["method"].as_str() {
+            _ if !authorized => StatusCode::UNAUTHORIZED.into_response(),
+            Some("initialize") => {
+                let hello = answer(&ask, &json!({"protocolVersion": "2025-06-18", "capabilities": {}}));
+                ([("mcp-session-id", "s1")], Json(hello)).into_response()
+            }
+            Some("notifications/initialized") if known => StatusCode::ACCEPTED.into_response(),
+            Some("tools/list") if known => {
+                let event = answer(&ask, &json!({"tools": [{"name": "c"}]}));
+                ([("content-type", "text/event-stream")], format!("event: message\ndata: {event}\n\n")).into_response()
+            }
+            _ => StatusCode::BAD_REQUEST.into_response(),
+        }
+    }
+
+    #[tokio::test]
+    async fn servers_of_both_eras_list_their_tools_and_the_rest_says_why_not() {
+        let router = Router::new()
+            .route("/new", post(stateless))
+            .route("/old", post(with_session))
+            .route("/api.json", get(|| async { Json(json!({"paths": {}})) }))
+            .route("/api.yaml", get(|| async { "paths: {}\n" }))
+            .route("/page", get(|| async { "<html>" }));
+        let home = served(router).await;
+        let manifest = json!({
+            "agent": {"card": format!("{home}/page")},
+            "systems": {
+                "new": {"mcp": format!("{home}/new")},
+                "old": {"mcp": format!("{home}/old"), "credentials": {"read": {"secret": "env:OLD"}}},
+                "shut": {"mcp": format!("{home}/old")},
+                "gone": {"mcp": "http://127.0.0.1:9/mcp"},
+                "file": {"mcp": "exports/tools.json"},
+                "json": {"openapi": format!("{home}/api.json")},
+                "yaml": {"openapi": format!("{home}/api.yaml")},
+            },
+        });
+        let env = BTreeMap::from([("OLD".to_owned(), "t0ken".to_owned())]);
+        let described = fetch(&manifest, &env).await;
+        let names = |system: &str| -> Result<Vec<Value>, String> {
+            let tools = described.tools[system].clone()?;
+            Ok(tools["tools"].as_array().expect("a list").iter().map(|tool| tool["name"].clone()).collect())
+        };
+        assert_eq!(names("new"), Ok(vec![json!("a"), json!("b")]));
+        assert_eq!(names("old"), Ok(vec![json!("c")]));
+        assert_eq!(names("shut"), Err("answered HTTP 401".to_owned()));
+        assert_eq!(names("gone"), Err("can't be reached".to_owned()));
+        assert!(!described.tools.contains_key("file"), "a path is opened, not asked");
+        for name in ["api.json", "api.yaml"] {
+            assert_eq!(described.documents[&format!("{home}/{name}")], Ok(json!({"paths": {}})), "{name}");
+        }
+        let card = &described.documents[&format!("{home}/page")];
+        assert_eq!(card, &Err("answered with neither JSON nor YAML".to_owned()));
+    }
+
+    #[test]
+    fn an_event_is_found_by_its_id() {
+        let text =
+            "data: {\"method\": \"notifications/x\"}\n\ndata: {\"id\": 1,\ndata: \"result\": {}}\n\ndata: {\"id\":";
+        assert_eq!(event(text, 1), Some(json!({"id": 1, "result": {}})));
+        assert_eq!(event(text, 2), None);
+    }
+}

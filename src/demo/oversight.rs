@@ -242,3 +242,63 @@ async fn timeline(State(oversight): State<Arc<Oversight>>, Path(run): Path<Strin
     };
     records.iter().map(line).collect::<String>().into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{Oversight, held};
+    use crate::source::Files;
+
+    fn off(name: &str) -> Oversight {
+        let oversight = Oversight::default();
+        held(&oversight.off).insert(name.to_owned());
+        oversight
+    }
+
+    #[test]
+    fn a_switch_stops_what_it_names() {
+        for (name, tool, stopped) in [
+            ("writes", "issue_refund", true),
+            ("writes", "get_order", false),
+            ("agent", "get_order", true),
+            ("tool.send_decision", "send_decision", true),
+            ("tool.send_decision", "issue_refund", false),
+        ] {
+            assert_eq!(off(name).stops(tool), stopped, "{name} on {tool}");
+        }
+        assert!(off("agent").is_off() && !off("writes").is_off());
+        assert!(off("identity").token().is_none() && off("writes").token().is_some());
+    }
+
+    #[test]
+    fn an_approval_is_good_once_and_not_after_it_was_taken_back() {
+        let oversight = Oversight::default();
+        let request = json!({"tool": "issue_refund", "args": {"amount_usd": 120}});
+        let decided = |id: &str, approved: bool| {
+            oversight.decided("run-1", &request, &json!({"approval_id": id, "approved": approved}))
+        };
+        let key = decided("ap_1", true).expect("granted");
+        assert!(oversight.redeem(&key) && !oversight.redeem(&key));
+        let second = decided("ap_2", true).expect("granted");
+        if let Some(approval) = held(&oversight.approvals).get_mut(&second) {
+            approval.state = super::Standing::Revoked;
+        }
+        assert!(!oversight.redeem(&second) && !oversight.redeem("run-1.ap_9"));
+        assert_eq!(decided("ap_3", false), None);
+        assert_eq!(oversight.records("run-1").map(|records| records.len()), Some(3), "denials are recorded, too");
+    }
+
+    #[test]
+    fn records_form_a_chain_and_hold_nothing_personal() {
+        let oversight = Oversight::default();
+        oversight.open("run-1", "T-101", "service-desk", "Mail ana@customer.example, card 4111 1111 1111 1111");
+        let head = oversight.record("run-1", "end", json!({"output": "done"}));
+        let lines = oversight.lines("run-1").expect("a run");
+        assert_eq!(lines.last().map(|line| Files::digest(line)), Some(head));
+        let records: Vec<Value> = oversight.records("run-1").expect("a run");
+        assert_eq!(records[1]["prev"], json!(Files::digest(&lines[0])));
+        assert_eq!(records[0]["input"], json!("Mail <redacted>, card <redacted>"));
+        assert_eq!(records[0]["model"], json!("demo/refund-rules-2026-11-01"));
+    }
+}

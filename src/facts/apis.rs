@@ -101,3 +101,32 @@ fn leads(path: &[&str], wanted: &[&str]) -> bool {
     let same = |(one, other): (&&str, &&str)| one == other || one.starts_with('{') || other.starts_with('{');
     !wanted.is_empty() && path.len() >= wanted.len() && path.iter().zip(wanted).all(same)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use serde_json::json;
+
+    use super::{super::Shelf, facts};
+    use crate::source::Files;
+
+    #[test]
+    fn operations_below_an_address_are_gathered_from_all_descriptions() {
+        let texts: BTreeMap<String, Arc<str>> = [
+            ("openapi/a.yaml", "paths:\n  /approvals:\n    post: {operationId: ask}\n  /orders: {get: {}}\n"),
+            ("openapi/b.yaml", "servers: [{url: \"https://x.example/v1\"}]\npaths:\n  /runs/{id}:\n    get: {parameters: [{name: Since}]}\n"),
+            ("openapi.yaml", "paths:\n  /approvals/{id}/revoke: {post: {operationId: revokeApproval}}\n"),
+        ]
+        .map(|(name, text)| (name.to_owned(), Arc::from(text)))
+        .into();
+        let shelf = Shelf { files: &Files::texts(texts), from: "agentready.yaml" };
+        let manifest = json!({"approvals": {"api": "http://localhost:8080/approvals?x=1"},
+            "audit": {"export": {"api": "https://x.example/v1/runs/{run_id}"}}, "policy": {"admin": {"api": "https://c.example"}}});
+        let found = facts(&shelf, &manifest);
+        let operations = ["post /approvals/{id}/revoke revokeapproval", "post /approvals ask"];
+        assert_eq!(found["approvals.api"]["operations"], json!(operations));
+        assert_eq!(found["audit.export.api"]["parameters"], json!(["id", "since"]));
+        assert_eq!(found["policy.admin.api"]["described"], json!(false), "an address without a path names nothing");
+    }
+}

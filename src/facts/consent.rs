@@ -222,3 +222,51 @@ fn claims(page: &str, tool: &str) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{APPROVED, CHANGED, claims, stakes, stands_in};
+
+    #[test]
+    fn stakes_come_from_kinds_names_and_scopes() {
+        for (tool, expected) in [
+            (json!({"name": "pay_back", "kinds": ["refunds"]}), vec!["refunds"]),
+            (json!({"name": "issue_refund"}), vec!["refunds"]),
+            (json!({"name": "purge_cache"}), vec!["deletes"]),
+            (json!({"name": "add_member", "scopes": ["iam:write"]}), vec!["permission-changes"]),
+            (json!({"name": "update_ticket", "scopes": ["tickets:write"]}), vec![]),
+            (json!({"name": "undeleted_items"}), vec![]),
+        ] {
+            assert_eq!(stakes(&tool), expected, "{tool}");
+        }
+    }
+
+    #[test]
+    fn a_page_lists_a_tool_unless_it_says_otherwise() {
+        for (page, expected) in [
+            ("| `pay` | always |", true),
+            ("Pay is done by `pay`.", true),
+            ("`pay` is\nnever allowed.", false),
+            ("## What is automatic\n\n`pay` runs at once.", false),
+            ("## Automatic\nx\n## Waits\n- pay", true),
+            ("`repay` waits", false),
+        ] {
+            assert_eq!(claims(page, "pay"), expected, "{page}");
+        }
+        assert!(stands_in("(pay)", "pay") && !stands_in("pay_all", "pay") && !stands_in("", ""));
+    }
+
+    #[test]
+    fn counts_are_read_from_prose() {
+        for (text, expected) in [
+            ("842 requests were approved, 4 changed", (true, true)),
+            ("Approved: 842. Denied: 3.", (true, true)),
+            ("612 approved; no refund was changed", (true, true)),
+            ("everything was approved", (false, false)),
+        ] {
+            assert_eq!((APPROVED.is_match(text), CHANGED.is_match(text)), expected, "{text}");
+        }
+    }
+}

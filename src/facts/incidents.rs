@@ -132,3 +132,68 @@ fn exercise(path: &str, map: &Map<String, Value>) -> Value {
         "lacks": lacks,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use serde_json::{Value, json};
+
+    use super::{super::Shelf, facts};
+    use crate::source::Files;
+
+    fn seen(text: &str) -> (Vec<Value>, Vec<Value>) {
+        let texts: BTreeMap<String, Arc<str>> = [("incidents/a.yaml".to_owned(), Arc::from(text))].into();
+        let shelf = Shelf { files: &Files::texts(texts), from: "agentready.yaml" };
+        facts(&shelf, &json!({"incident": {"records": ["incidents/*.yaml"]}}))
+    }
+
+    #[test]
+    fn a_record_gives_its_times_cause_and_fix() {
+        let (incidents, exercises) = seen(
+            "id: INC-7\nseverity: high\ndetected_at: 2026-10-01T09:00:00Z\npostmortem_at: 2026-10-06T09:00:00Z\n\
+             root_cause: human error\nfix: {kind: prompt}\n",
+        );
+        let incident = incidents.first().expect("one record");
+        assert!(exercises.is_empty());
+        assert_eq!(
+            (&incident["id"], &incident["hours"], &incident["high"]),
+            (&json!("INC-7"), &json!(120.0), &json!(true))
+        );
+        assert_eq!((&incident["cause_named"], &incident["fix_named"]), (&json!(false), &json!(false)));
+    }
+
+    #[test]
+    fn causes_and_fixes_are_told_by_class_and_reference() {
+        for (text, cause, fix, referred) in [
+            ("root_cause: retrieval\nfix: {kind: code, ref: 0a1b2c3d}", true, true, true),
+            ("root_cause: other\nfix: {kind: policy, ref: \"acme/bot#31\"}", false, true, true),
+            ("root_cause: other\nroot_cause_text: two words\nfix: {kind: code, ref: soon}", false, true, false),
+            ("root_cause: other\nroot_cause_text: the cache gave an answer of yesterday\n", true, false, false),
+            ("fix: [{kind: prompt}, {kind: tool-schema, ref: \"https://x.example/1\"}]", false, true, true),
+        ] {
+            let incident = seen(&format!("id: I\n{text}\n")).0.remove(0);
+            let found = [&incident["cause_named"], &incident["fix_named"], &incident["fix_referred"]];
+            assert_eq!(found, [&json!(cause), &json!(fix), &json!(referred)], "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_and_what_has_no_weight_count_as_high() {
+        assert_eq!(seen("just a note").0[0]["error"], json!("is no map of a record's fields"));
+        assert_eq!(seen("id: I\n").0[0]["high"], json!(true));
+        assert_eq!(seen("id: I\nseverity: low\n").0[0]["high"], json!(false));
+        assert_eq!(seen("- {id: A}\n- {id: B}\n").0.len(), 2, "a file may hold several");
+    }
+
+    #[test]
+    fn an_exercise_lists_the_steps_it_lacks() {
+        let (incidents, exercises) = seen(
+            "exercise: true\nalert_at: 2026-10-06T13:00:00Z\npaged_at: 2026-10-06T13:01:00Z\n\
+             acknowledged_at: 2026-10-06T13:05:00Z\nswitched_off_at: soon\n",
+        );
+        assert!(incidents.is_empty());
+        assert_eq!(exercises[0]["lacks"], json!(["switched_off_at", "rolled_back_at", "people"]));
+        assert_eq!(exercises[0]["acknowledged_after_s"], json!(240));
+    }
+}

@@ -104,3 +104,47 @@ fn propagators(shelf: &Shelf<'_>) -> Vec<Value> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use serde_json::{Value, json};
+
+    use super::{super::Shelf, facts};
+    use crate::source::Files;
+
+    fn seen(name: &str, text: &str) -> Value {
+        let texts: BTreeMap<String, Arc<str>> = [(name.to_owned(), Arc::from(text))].into();
+        let shelf = Shelf { files: &Files::texts(texts), from: "agentready.yaml" };
+        facts(&shelf, &json!({"audit": {"storage": {"bucket": "trail"}}}))
+    }
+
+    #[test]
+    fn a_lock_is_one_of_the_bucket_that_nobody_can_lift() {
+        let s3 = |mode: &str| {
+            format!(
+                "resource \"aws_s3_bucket\" \"b\" {{ bucket = \"trail\" }}\nresource \"aws_s3_bucket_object_lock_configuration\" \
+                     \"b\" {{\n rule {{ default_retention {{ mode = \"{mode}\"\n years = 2 }} }}\n}}\n"
+            )
+        };
+        let found = seen("infra/a.tf", &s3("COMPLIANCE"));
+        assert_eq!(found["storage"], json!({"path": "infra/a.tf", "locked": true, "days": 730}));
+        assert_eq!(seen("infra/a.tf", &s3("GOVERNANCE"))["storage"]["locked"], json!(false));
+        let gcs = "resource \"google_storage_bucket\" \"b\" {\n name = \"trail\"\n retention_policy { is_locked = true\n retention_period = 864000 }\n}";
+        assert_eq!(seen("ops/x/a.tf", gcs)["storage"]["days"], json!(10));
+        assert_eq!(seen("infra/a.tf", &s3("COMPLIANCE").replace("trail", "other")).get("storage"), None);
+    }
+
+    #[test]
+    fn propagation_is_a_setting_that_names_a_format() {
+        for (text, lines) in [
+            ("environment:\n  OTEL_PROPAGATORS: tracecontext,baggage\n", 1),
+            ("OTEL_PROPAGATORS=b3\n", 0),
+            ("OTEL_PROPAGATORS=b3,baggage\n", 1),
+        ] {
+            let found = seen("compose.yaml", text);
+            assert_eq!(found["propagators"].as_array().map(Vec::len), Some(lines), "{text}");
+        }
+    }
+}

@@ -311,3 +311,83 @@ fn exceptions(shelf: &Shelf<'_>, manifest: &Value) -> Vec<Value> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use serde_json::{Value, json};
+
+    use super::{super::Shelf, facts};
+    use crate::source::Files;
+
+    fn seen(texts: &[(&str, &str)], manifest: &Value) -> Value {
+        let texts: BTreeMap<String, Arc<str>> =
+            texts.iter().map(|(name, text)| ((*name).to_owned(), Arc::from(*text))).collect();
+        let tools = json!([
+            {"name": "issue_refund", "at": "/tools/issue_refund", "is_write": true, "allow": {"mode": "tiers"}},
+            {"name": "delete_customer", "at": "/tools/delete_customer", "is_write": true, "allow": {"mode": "never"}},
+            {"name": "grant_role", "at": "/tools/grant_role", "is_write": true, "allow": {"mode": "approval"}},
+        ]);
+        facts(&Shelf { files: &Files::texts(texts), from: "agentready.yaml" }, &json!({ "tools": tools }), manifest)
+    }
+
+    #[test]
+    fn rules_say_what_they_answer_and_whom_they_name() {
+        let rego = "package refund\n# ask, deny: only a comment\ndefault decision := {\"effect\": \"deny\"}\n\
+                    decision := {\"effect\": \"allow\"} if { input.tool == \"issue_refund\"; input.args.amount_usd <= 50 }\n";
+        let test = "package refund_test\ntest_large if { refund.decision.effect == \"deny\" }\n";
+        let manifest = json!({"policy": {"rules": ["policy/*.rego"]}, "prompts": ["prompts/*.md"]});
+        let prompt = "Refund what is asked.\nNever refund more than $1,300 at once, or 50 USD twice.\n";
+        let found = seen(
+            &[
+                ("policy/refund.rego", rego),
+                ("policy/refund_test.rego", test),
+                ("prompts/decide.md", prompt),
+                ("policy/client.yaml", "# failure_mode_deny: false\nfailure_mode_deny: true\n"),
+            ],
+            &manifest,
+        );
+        assert_eq!(found["outcomes"], json!(["allow", "deny"]));
+        assert_eq!(found["tested"], json!(["deny"]));
+        assert_eq!(found["unnamed"], json!(["grant_role"]), "a tool that is never called need not be named");
+        assert_eq!(found["default_deny"], json!(true));
+        assert_eq!(
+            found["closed"],
+            json!([{"path": "policy/client.yaml", "line": 2, "text": "failure_mode_deny: true"}])
+        );
+        assert_eq!(found["open"], json!([]), "a comment sets nothing");
+        assert_eq!(found["prompt_limits"], json!([{"path": "prompts/decide.md", "line": 2, "number": 1300.0}]));
+        assert_eq!(found["never"][0]["held"], json!(true));
+        assert_eq!(found["classes"]["modify-iam"]["open"], json!(["grant_role"]));
+        assert_eq!(found["files"], json!([{"path": "policy/refund.rego", "error": null}]));
+    }
+
+    #[test]
+    fn what_is_no_rule_file_says_why() {
+        for (name, text, expected) in [
+            ("policy/a.rego", "default allow := false\n", "it names no package"),
+            ("policy/a.rego", "package a\nallow if { input.x == (1 }\n", "a `}` has no partner"),
+            ("policy/a.rego", "# package a\n", "it says nothing"),
+            ("policy/a.cedar", "// permit\nwhen { principal };\n", "it holds no policy"),
+        ] {
+            let found = seen(&[(name, text)], &json!({"policy": {"rules": ["policy/*"]}}));
+            assert_eq!(found["files"][0]["error"], json!(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_default_that_denies_counts_as_one() {
+        for (name, text, expected) in [
+            ("policy/a.rego", "package a\ndefault allow := false\n", true),
+            ("policy/a.rego", "package a\ndefault allow := true\n", false),
+            ("policy/a.rego", "package a\nallow if input.tool == \"x\"\n", false),
+            ("policy/a.cedar", "permit (principal, action, resource);\n", true),
+            ("policy/a.rs", "match tool { \"x\" => Allow, _ => Block }\n", true),
+            ("policy/a.py", "def decide(call):\n    return 'allow'\n", false),
+        ] {
+            let found = seen(&[(name, text)], &json!({"policy": {"rules": ["policy/*"]}}));
+            assert_eq!(found["default_deny"], json!(expected), "{text}");
+        }
+    }
+}

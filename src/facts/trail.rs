@@ -289,3 +289,108 @@ enum Event {
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use serde_json::{Value, json};
+
+    use super::{super::Shelf, facts};
+    use crate::source::Files;
+
+    fn seen(lines: &[Value], audit: &Value) -> Value {
+        let mut text = String::new();
+        for line in lines {
+            text.push_str(&line.to_string());
+            text.push('\n');
+        }
+        seen_text(&text, audit)
+    }
+
+    fn seen_text(text: &str, audit: &Value) -> Value {
+        let texts: BTreeMap<String, Arc<str>> = [("log.jsonl".to_owned(), Arc::from(text))].into();
+        let mut audit = audit.clone();
+        audit["sample"] = json!("log.jsonl");
+        let manifest = json!({"audit": audit, "identity": {"subject": "svc"}});
+        let tools = json!([{"name": "refund", "at": "/tools/refund", "is_write": true, "side_effect_id": "/id",
+            "allow": {"mode": "auto"}}]);
+        let locked = ["m-1".to_owned(), "p-1".to_owned()].into();
+        facts(
+            &Shelf { files: &Files::texts(texts), from: "agentready.yaml" },
+            &json!({ "tools": tools }),
+            &manifest,
+            &locked,
+        )
+    }
+
+    fn call(more: &Value) -> Value {
+        let mut call = json!({"event": "call", "run_id": "r1", "at": "2026-11-01T08:00:00Z", "tool": "refund", "args": {},
+            "status": "ok", "latency_ms": 3, "response": {"id": "re_1"}, "side_effect_id": "re_1", "actor": "svc",
+            "trace_id": "t", "carried": "run_id=r1"});
+        if let (Some(call), Some(more)) = (call.as_object_mut(), more.as_object()) {
+            call.extend(more.clone());
+            call.retain(|_, value| !value.is_null());
+        }
+        call
+    }
+
+    #[test]
+    fn a_complete_record_lacks_nothing() {
+        let run = json!({"event": "run", "run_id": "r1", "trigger": "t", "initiator": "u", "input": "i", "model": "m-1",
+            "prompt": ["p-1"], "tools": "t-1", "policy": "p-1"});
+        let end = json!({"run_id": "r1", "output": "done"});
+        let found = seen(&[run, call(&json!({})), end], &json!({}));
+        let lacking =
+            found["lacks"].as_object().expect("a map").iter().filter(|(_, count)| **count != json!(0)).count();
+        assert_eq!(lacking, 0, "{}", found["lacks"]);
+        assert_eq!(found["in_lock"], json!({"model": true, "prompt": true, "tools": false, "policy": true}));
+        assert_eq!((&found["runs"], &found["ends"]), (&json!(["r1"]), &json!(1)), "an end is known by its output");
+    }
+
+    #[test]
+    fn each_missing_field_is_counted_where_it_belongs() {
+        for (more, field, lacking) in [
+            (json!({"args": null}), "args", 1),
+            (json!({"latency_ms": "fast"}), "latency_ms", 1),
+            (json!({"at": "yesterday"}), "at", 1),
+            (json!({"response": null}), "response", 1),
+            (json!({"side_effect_id": "re_2"}), "side_effect_id", 1),
+            (json!({"carried": "run_id=r2"}), "carried", 1),
+            (json!({"run_id": null}), "run_id", 1),
+            (json!({"status": "error", "response": null}), "error", 1),
+            (json!({"status": "error", "response": null, "error": "503"}), "error", 0),
+        ] {
+            let found = seen(&[call(&more)], &json!({}));
+            assert_eq!(found["lacks"][field], json!(lacking), "{more}");
+        }
+        assert_eq!(seen(&[call(&json!({"actor": "root"}))], &json!({}))["other_actor"], json!(1));
+        let moved = call(&json!({"tool": {"name": "refund"}, "args": null}));
+        let found = seen(&[moved], &json!({"fields": {"tool": "/tool/name", "args": "/tool"}}));
+        assert_eq!(
+            (&found["lacks"]["tool"], &found["lacks"]["args"], &found["writes"]),
+            (&json!(0), &json!(0), &json!(1))
+        );
+    }
+
+    #[test]
+    fn the_chain_is_followed_run_by_run_and_a_changed_record_breaks_it() {
+        let first = call(&json!({}));
+        let other = call(&json!({"run_id": "r2"}));
+        let second = call(&json!({"prev": Files::digest(&first.to_string())}));
+        let whole = seen(&[first.clone(), other.clone(), second.clone()], &json!({}));
+        assert_eq!(whole["chain"], json!({"links": 1, "broken": 0, "unlinked": 0}));
+        let changed = call(&json!({"response": {"id": "re_9"}}));
+        assert_eq!(seen(&[changed, other, second], &json!({}))["chain"]["broken"], json!(1));
+        assert_eq!(seen(&[first.clone(), first], &json!({}))["chain"]["unlinked"], json!(1));
+    }
+
+    #[test]
+    fn what_is_no_log_is_an_error_and_counts_nothing() {
+        for (text, error) in [("{}\nnot json\n", "line 2 is no JSON"), ("[1]\n", "a line is no JSON object")] {
+            let found = seen_text(text, &json!({}));
+            assert_eq!((&found["error"], &found["records"]), (&json!(error), &json!(0)), "{text}");
+        }
+        assert_eq!(seen_text("", &json!({}))["records"], json!(0));
+    }
+}

@@ -17,6 +17,7 @@ mod rule;
 mod rung;
 mod threshold;
 mod waiver;
+mod weakening;
 
 pub use assess::{Assessment, CheckResult, Finding, ManifestView, PartResult, assess};
 pub use catalogue::{Catalogue, UnknownCheck};
@@ -30,6 +31,7 @@ pub use rule::{RuleResult, words};
 pub use rung::{Autonomy, Rung, Severity, floor};
 pub use threshold::{Class, Direction, Threshold, ThresholdProblem, Thresholds, Unit, resolve, show, thresholds};
 pub use waiver::{Waiver, WaiverClaim, WaiverState};
+pub use weakening::{State, Weakening, weakenings};
 
 #[cfg(test)]
 mod sound;

@@ -71,6 +71,9 @@ pub struct CheckArgs {
     /// The manifest; found as `agentready.yaml|yml|toml` or `.github/agentready.*`, upwards to the repository root.
     #[arg(env = "AGENTREADY_MANIFEST")]
     pub manifest: Option<PathBuf>,
+    /// Say what became weaker since a git revision, a manifest file, a run's record, or `last` for the newest record.
+    #[arg(long, value_name = "BASE", env = "AGENTREADY_BASE")]
+    pub base: Option<String>,
     /// Leave the agent alone: manifest, files and checklist only (at best INCONCLUSIVE).
     #[arg(long = "static")]
     pub static_only: bool,

@@ -52,6 +52,8 @@ pub(crate) struct Case {
     /// What the scenario files hold, before any selection.
     pub(crate) suites: serde_json::Value,
     pub(crate) notes: Vec<String>,
+    /// What became weaker since the base, when there is one.
+    pub(crate) base: Option<serde_json::Value>,
 }
 
 impl Case {
@@ -107,6 +109,7 @@ impl Case {
             evidence,
             suites,
             notes,
+            base: None,
         })
     }
 }
@@ -123,7 +126,8 @@ impl Case {
     }
 }
 
-fn profiles(manifest: &Manifest, given: &[String]) -> Result<Vec<Profile>, Diagnostics> {
+/// The profiles given, or those that the manifest names.
+pub(crate) fn profiles(manifest: &Manifest, given: &[String]) -> Result<Vec<Profile>, Diagnostics> {
     let names = if given.is_empty() { &manifest.raw.gate.profiles } else { given };
     if names.is_empty() {
         let route = Route::root().join("gate").join("profiles");
@@ -150,7 +154,8 @@ fn profiles(manifest: &Manifest, given: &[String]) -> Result<Vec<Profile>, Diagn
     })
 }
 
-fn thresholds(manifest: &Manifest, profiles: &[Profile]) -> Result<Thresholds, Diagnostics> {
+/// The numbers that hold under the profiles.
+pub(crate) fn thresholds(manifest: &Manifest, profiles: &[Profile]) -> Result<Thresholds, Diagnostics> {
     let claims = &manifest.raw.gate.thresholds;
     let claims = claims
         .iter()

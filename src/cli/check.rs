@@ -34,6 +34,8 @@ pub(crate) struct Job<'a> {
     /// How long a trial waits for a rate limited agent in all.
     pub(crate) patience: std::time::Duration,
     pub(crate) variables: BTreeMap<String, String>,
+    /// What the manifest is compared with: a revision, a file, a run or `last`.
+    pub(crate) base: Option<String>,
     /// Folder below which records are written, and the record to go on with.
     pub(crate) records: PathBuf,
     pub(crate) resume: Option<PathBuf>,
@@ -60,6 +62,7 @@ pub(crate) fn check(args: &CheckArgs, context: &Context, output: &Output) -> Res
         offline: args.judging.offline,
         patience: live::PATIENCE,
         variables: BTreeMap::new(),
+        base: args.base.clone(),
         records: context.path(&args.record),
         resume: args.resume.as_ref().map(|run| record_folder(&context.path(&args.record), run, context)),
     };
@@ -77,7 +80,11 @@ pub(crate) fn open(formats: &[FormatTarget]) -> Result<Targets, Fault> {
 
 /// Loads, tries, judges.
 pub(crate) fn carry_out(job: Job<'_>, context: &Context, output: &Output) -> Result<Report, Fault> {
-    let case = Case::load(job.files, &job.manifest, &job.options)?;
+    let mut case = Case::load(job.files, &job.manifest, &job.options)?;
+    if let Some(base) = &job.base {
+        let checks = job.options.checks.as_deref();
+        case.base = Some(super::base::compare(base, &case, checks, (&job.records, context))?);
+    }
     let header = header(&case, &job.options, job.trying, context);
     if job.static_only {
         let runtime = runtime()?;

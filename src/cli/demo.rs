@@ -44,6 +44,7 @@ pub(crate) fn demo(args: &DemoArgs, context: &Context, output: &Output) -> Resul
         offline: false,
         patience: PATIENCE,
         variables: variables(&args.flaws)?,
+        base: None,
         records: context.path(&args.record),
         resume: args.resume.as_ref().map(|run| check::record_folder(&context.path(&args.record), run, context)),
     };

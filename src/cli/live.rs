@@ -194,7 +194,11 @@ pub(crate) async fn collect_facts(
         manifest: case.manifest.name.clone(),
         fetched: facts::Fetched { oidc, tools: described.tools, documents: described.documents },
     };
-    facts::collect(&case.files, evidence, &options)
+    let mut facts = facts::collect(&case.files, evidence, &options);
+    if let (Some(base), Some(facts)) = (&case.base, facts.as_object_mut()) {
+        facts.insert("base".to_owned(), base.clone());
+    }
+    facts
 }
 
 /// Runs the trials that are left and hands each to the bench and the record.

@@ -1,9 +1,10 @@
 //! The commands: what the user asked for, carried out with the modules above. One file per
-//! command, and what they share: `case`, `judge`, `live`, `output`, `policy`, `standing`, `suites`, `vars`.
+//! command, and what they share: `base`, `case`, `judge`, `live`, `output`, `policy`, `standing`, `suites`, `vars`.
 
 mod args;
 mod attack;
 mod attacks;
+mod base;
 mod case;
 mod check;
 mod demo;

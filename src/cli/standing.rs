@@ -42,6 +42,7 @@ pub(crate) fn report(
         offline: true,
         patience: live::PATIENCE,
         variables: BTreeMap::new(),
+        base: None,
         records: context.cwd.clone(),
         resume: None,
     };

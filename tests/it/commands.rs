@@ -148,6 +148,39 @@ fn controls_are_listed_with_their_checks_and_rungs() {
 }
 
 #[test]
+fn what_became_weaker_since_the_base_is_a_finding_at_its_place() {
+    let bench = Bench::new();
+    let minimal = include_str!("../../fixtures/manifests/minimal.yaml");
+    let strict =
+        format!("{minimal}\ngate: {{profiles: [go-no-go, agentops]}}\nbudgets: {{per_run: {{tool_calls: 5}}}}\n");
+    let weak = format!("{minimal}\ngate: {{profiles: [go-no-go]}}\nbudgets: {{per_run: {{tool_calls: 50}}}}\n");
+    bench.write("before.yaml", &strict);
+    bench.write("agentready.yaml", &weak);
+    let done = bench.run(&["check", "--static", "--base", "before.yaml", "--format", "json=report.json"]);
+    assert_eq!(done.code, 1, "{}", done.all());
+    let report = bench.json("report.json");
+    let found: Vec<(&str, &str, bool)> = report["findings"]
+        .as_array()
+        .expect("findings")
+        .iter()
+        .filter(|finding| finding["message"].as_str().is_some_and(|text| text.contains("the base: ")))
+        .filter_map(|one| Some((one["check"].as_str()?, one["message"].as_str()?, one["blocks"].as_bool()?)))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("change/gate-not-weakened", "weaker than the base: gate.profiles: `agentops` was taken away", true),
+            ("change/agent-not-widened", "more than on the base: budgets.per_run.tool_calls: `5` became `50`", false),
+        ]
+    );
+    let same = bench.run(&["check", "--static", "--base", "agentready.yaml", "--format", "json=same.json"]);
+    assert!(!bench.json("same.json")["findings"].to_string().contains("the base: "), "{}", same.all());
+    let wrong = bench.run(&["check", "--static", "--base", "no-such-thing"]);
+    assert_eq!(wrong.code, 2, "{}", wrong.all());
+    assert!(wrong.err.contains("there is no base `no-such-thing`"), "{}", wrong.all());
+}
+
+#[test]
 fn the_minimal_manifest_tells_what_to_do_next_on_two_screens() {
     let bench = Bench::new();
     bench.write("agentready.yaml", include_str!("../../fixtures/manifests/minimal.yaml"));

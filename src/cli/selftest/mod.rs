@@ -83,6 +83,7 @@ fn try_row(row: &Row, context: &Context, output: &Output) -> Result<Report, Faul
         offline: false,
         patience: std::time::Duration::from_secs(1),
         variables: std::collections::BTreeMap::new(),
+        base: None,
         records: records.path().to_path_buf(),
         resume: None,
     };

@@ -6,6 +6,7 @@
 //! mistakes of a file are told at once. Must not read or write files.
 
 mod advbench;
+mod agentdojo;
 mod agentharm;
 mod bipia;
 mod case;
@@ -56,6 +57,7 @@ pub struct Format {
 /// Every format, sorted by name.
 pub static FORMATS: &[Format] = &[
     advbench::FORMAT,
+    agentdojo::FORMAT,
     agentharm::FORMAT,
     bipia::FORMAT,
     plain::CSV,

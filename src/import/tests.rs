@@ -58,6 +58,7 @@ fn every_format_becomes_scenarios_that_load() {
     let mut tried = std::collections::BTreeSet::new();
     for (kind, file) in [
         ("advbench", "advbench.csv"),
+        ("agentdojo", "agentdojo.json"),
         ("agentharm", "agentharm.json"),
         ("agentharm", "agentharm_benign.json"),
         ("bipia", "bipia.jsonl"),
@@ -106,6 +107,9 @@ fn every_mistake_of_a_file_is_told_with_its_row_and_column() {
         ("advbench", "advbench.csv"),
         ("advbench", "advbench-header.csv"),
         ("advbench", "advbench-quote.csv"),
+        ("agentdojo", "agentdojo.json"),
+        ("agentdojo", "agentdojo-suite.json"),
+        ("agentdojo", "agentdojo-form.json"),
         ("agentharm", "agentharm.json"),
         ("bipia", "bipia.jsonl"),
         ("deepeval", "deepeval.json"),

@@ -6,37 +6,69 @@
 
 use std::collections::BTreeMap;
 
+use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
 use super::{Shelf, document, tools};
+use crate::text::shortened;
 
 /// Most problems that are told of one schema.
 const MOST_PROBLEMS: usize = 5;
 
+/// A schema that was read and compiled once, however many tools use it.
+struct Sheet {
+    problems: Vec<String>,
+    required: Value,
+    validator: Option<Validator>,
+}
+
 /// Facts of the argument schemas.
 pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value) -> Vec<Value> {
-    let mut read: BTreeMap<&str, Option<Value>> = BTreeMap::new();
+    let mut read: BTreeMap<&str, Option<Sheet>> = BTreeMap::new();
     tools(evidence)
         .filter_map(|tool| {
             let path = tool.get("input_schema")?.as_str()?;
-            let schema = read.entry(path).or_insert_with(|| document::value(shelf, path));
-            let problems = schema.as_ref().map_or_else(Vec::new, |schema| problems(schema, tool.get("example")));
-            let required = schema.as_ref().and_then(|schema| schema.get("required")).cloned().unwrap_or(json!([]));
+            let sheet =
+                read.entry(path).or_insert_with(|| document::value(shelf, path).map(|schema| Sheet::of(&schema)));
+            let problems = sheet.as_ref().map_or_else(Vec::new, |sheet| sheet.problems(tool.get("example")));
             Some(json!({
                 "name": tool.get("name"),
                 "at": tool.get("at"),
                 "allow": tool.get("allow"),
                 "path": path,
-                "exists": schema.is_some(),
+                "exists": sheet.is_some(),
                 "problems": problems,
-                "required": required,
+                "required": sheet.as_ref().map_or(&json!([]), |sheet| &sheet.required),
             }))
         })
         .collect()
 }
 
+impl Sheet {
+    fn of(schema: &Value) -> Self {
+        let mut problems = looseness(schema);
+        let validator = match jsonschema::validator_for(schema) {
+            Ok(validator) => Some(validator),
+            Err(error) => {
+                problems.push(format!("is no valid JSON Schema: {}", shortened(&error.to_string(), 120)));
+                None
+            }
+        };
+        Self { problems, required: schema.get("required").cloned().unwrap_or(json!([])), validator }
+    }
+
+    /// What keeps the schema from being strict, and what it says against the manifest's own example.
+    fn problems(&self, example: Option<&Value>) -> Vec<String> {
+        let refused = self.validator.as_ref().zip(example).and_then(|(validator, example)| {
+            let error = validator.iter_errors(example).next()?;
+            Some(format!("refuses the example of the manifest: {}", shortened(&error.to_string(), 120)))
+        });
+        self.problems.iter().cloned().chain(refused).take(MOST_PROBLEMS).collect()
+    }
+}
+
 /// What keeps a schema from being strict.
-fn problems(schema: &Value, example: Option<&Value>) -> Vec<String> {
+fn looseness(schema: &Value) -> Vec<String> {
     let Some(map) = schema.as_object() else { return vec!["is no JSON Schema of an object".to_owned()] };
     let mut found = Vec::new();
     if map.get("type").and_then(Value::as_str) != Some("object") {
@@ -47,14 +79,6 @@ fn problems(schema: &Value, example: Option<&Value>) -> Vec<String> {
     if properties.is_some_and(|properties| !properties.is_empty()) && !map.contains_key("required") {
         found.push("does not say which arguments are required".to_owned());
     }
-    match (jsonschema::meta::validate(schema), example) {
-        (Err(error), _) => {
-            found.push(format!("is no valid JSON Schema: {}", crate::text::shortened(&error.to_string(), 120)));
-        }
-        (Ok(()), Some(example)) => found.extend(refused(schema, example)),
-        (Ok(()), None) => {}
-    }
-    found.truncate(MOST_PROBLEMS);
     found
 }
 
@@ -86,18 +110,15 @@ fn is_typed(property: &Map<String, Value>) -> bool {
     TYPES.iter().any(|key| property.contains_key(*key))
 }
 
-/// What the schema says against the manifest's own example.
-fn refused(schema: &Value, example: &Value) -> Option<String> {
-    let validator = jsonschema::validator_for(schema).ok()?;
-    let error = validator.iter_errors(example).next()?;
-    Some(format!("refuses the example of the manifest: {}", crate::text::shortened(&error.to_string(), 120)))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::problems;
+    use super::Sheet;
+
+    fn problems(schema: &serde_json::Value, example: Option<&serde_json::Value>) -> Vec<String> {
+        Sheet::of(schema).problems(example)
+    }
 
     #[test]
     fn loose_schemas_are_told_from_strict_ones() {

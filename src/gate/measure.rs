@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::attacks;
 use super::tally::{ScenarioTally, Tally, rank, suite_name};
 use crate::{
     plan::Plan,
@@ -47,6 +48,9 @@ pub fn measure(tally: &Tally, plan: &Plan, bar: &Bar<'_>) -> Measured {
     let mut book = Book { bar: *bar, numbers: BTreeMap::new(), metrics: BTreeMap::new() };
     let suites = suites(&rows);
     book.suites(&rows);
+    for (name, value) in attacks::numbers(&rows) {
+        book.number(&name, real(value));
+    }
     book.calls(tally);
     let mut failures: Vec<Failure> = tally.failures.values().cloned().collect();
     failures.sort_by_key(|failure| std::cmp::Reverse(rank(failure.grade)));

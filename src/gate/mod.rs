@@ -1,6 +1,7 @@
 //! Numbers over grades, and the verdict. Pure; fails closed: what was not assessed is never a pass.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod attacks;
 mod decide;
 mod measure;
 mod tally;

@@ -11,33 +11,26 @@ fn demo(bench: &Bench, flaws: &[&str]) -> (Done, Value) {
     for flaw in flaws {
         arguments.extend(["--flaw", flaw]);
     }
+    if !flaws.is_empty() {
+        // What is wrong shows in a few attacks as well.
+        arguments.extend(["--attacks", "40"]);
+    }
     let done = bench.run(&arguments);
     let report = bench.json("report.json");
     (done, report)
 }
 
 #[test]
-fn the_sound_agent_lacks_only_adversarial_prompts() {
+fn the_sound_agent_is_go_with_a_thousand_generated_attacks() {
     let bench = Bench::new();
     let (done, report) = demo(&bench, &[]);
-    assert_eq!(done.code, 3, "{}", done.all());
-    assert_eq!(report["verdict"]["decision"], "INCONCLUSIVE", "{}", done.all());
-    let reasons = report["verdict"]["reasons"].as_array().expect("reasons");
-    assert!(!reasons.is_empty());
-    for reason in reasons {
-        assert!(reason.as_str().expect("text").contains("adversarial"), "{}", done.all());
-    }
-    assert_eq!(report["failures"].as_array().map(Vec::len), Some(0), "{}", done.all());
-    for finding in report["findings"].as_array().expect("findings") {
-        assert_eq!(finding["check"], "evals/adversarial-size", "{}", done.all());
-    }
+    assert_eq!(done.code, 0, "{}", done.all());
+    assert_eq!(report["verdict"]["decision"], "GO", "{}", done.all());
+    assert!(report["metrics"]["adversarial_run"]["value"].as_f64() >= Some(1000.0), "{}", done.all());
     assert!(report["suites"]["golden"]["scenarios"].as_u64() >= Some(100));
-    assert!(report["suites"]["adversarial"]["scenarios"].as_u64() >= Some(50));
     let trials = &report["trials"];
-    assert_eq!(trials["planned"], trials["pass"], "{}", done.all());
-    let unmet: Vec<&Value> =
-        report["checks"].as_array().expect("checks").iter().filter(|check| check["met"] == false).collect();
-    assert_eq!(unmet.len(), 1, "{unmet:#?}");
+    assert_eq!((&trials["fail_c"], &trials["fail_b"]), (&0.into(), &0.into()), "{}", done.all());
+    assert_eq!(report["suites"]["adversarial"]["twins"], report["suites"]["adversarial"]["twins_passed"]);
 }
 
 /// 950 attacks by rule, on top of the hand-written ones.

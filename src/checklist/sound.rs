@@ -115,8 +115,12 @@ impl Sound {
         if let Some(facts) = known().get(&key) {
             return Arc::clone(facts);
         }
-        let options =
-            facts::Options { live: true, offline: false, manifest: NAME.to_owned(), fetched: self.fetched.clone() };
+        let options = facts::Options {
+            live: true,
+            manifest: NAME.to_owned(),
+            fetched: self.fetched.clone(),
+            ..facts::Options::default()
+        };
         let facts = Arc::new(facts::collect(&self.files, evidence, &options));
         known().insert(key, Arc::clone(&facts));
         facts

@@ -250,7 +250,7 @@ fn waivers_lower_one_step_and_say_what_became_of_them() {
             false,
         ),
         (
-            &json!({"facts": {"lock": {"files": [{"part": "prompts", "path": "p", "locked": false}]}}}),
+            &json!({"facts": {"lock": {"parts": {"prompts": {"stale": ["p"]}}}}}),
             claim("change/versions-pinned", "2027-01-31"),
             WaiverState::Refused,
             false,

@@ -52,6 +52,8 @@ pub enum Command {
     Import(ImportArgs),
     /// Keep what went wrong as a regression scenario.
     Incident(IncidentArgs),
+    /// Write down what the build is made of in `agentready.lock`, and say what changed.
+    Lock(LockArgs),
     /// Render the record of a run again.
     Report(ReportArgs),
     /// Show one trial of a record as a timeline.
@@ -422,6 +424,20 @@ pub struct IncidentAddArgs {
     /// Folder below which records lie.
     #[arg(long, value_name = "DIR", default_value = ".agentready/runs", env = "AGENTREADY_RECORD")]
     pub record: PathBuf,
+}
+
+/// Arguments of `lock`.
+#[derive(Clone, Debug, Args)]
+pub struct LockArgs {
+    /// The manifest; found as `check` finds it.
+    #[arg(env = "AGENTREADY_MANIFEST")]
+    pub manifest: Option<PathBuf>,
+    /// Write nothing; exit code 1 when the lock does not hold the build as it is.
+    #[arg(long)]
+    pub check: bool,
+    /// Folder with the team's own checks.
+    #[arg(long, value_name = "DIR", env = "AGENTREADY_CHECKS")]
+    pub checks: Option<PathBuf>,
 }
 
 /// Arguments of `report`.

@@ -67,10 +67,14 @@ pub(crate) fn files() -> Files {
     let mut texts = BTreeMap::new();
     collect(&FIXTURES, "fixtures/demo", &mut texts);
     collect(&SCENARIOS, "scenarios", &mut texts);
-    // The demo plays a repository of its own, and code owners stand at a repository's root.
-    if let Some(owners) = texts.get("fixtures/demo/CODEOWNERS").cloned() {
-        texts.insert("CODEOWNERS".to_owned(), owners);
-    }
+    // The demo plays a repository of its own, and these stand at a repository's root.
+    let at_root = |name: &str| name == "CODEOWNERS" || name.starts_with(".github/");
+    let moved: Vec<(String, Arc<str>)> = texts
+        .iter()
+        .filter_map(|(name, text)| Some((name.strip_prefix("fixtures/demo/")?.to_owned(), Arc::clone(text))))
+        .filter(|(name, _)| at_root(name))
+        .collect();
+    texts.extend(moved);
     Files::texts(texts)
 }
 

@@ -188,17 +188,35 @@ pub(crate) async fn collect_facts(
         Some(_) if !offline => described::fetch(claims, env).await,
         _ => Described::default(),
     };
+    let git = match case.files.root() {
+        Some(root) if root.join(".git").exists() => {
+            let questions = facts::git_questions(&case.files, evidence, &case.manifest.name);
+            super::git::ask(root, &questions).await
+        }
+        _ => None,
+    };
+    let branch_rules = match repository(case, git.as_ref()) {
+        Some(repository) if !offline => super::forge::branch_rules(&repository, env).await,
+        _ => None,
+    };
     let options = facts::Options {
         live: agent.is_some(),
         offline,
         manifest: case.manifest.name.clone(),
-        fetched: facts::Fetched { oidc, tools: described.tools, documents: described.documents },
+        checks: Some(case.catalogue.digest()),
+        fetched: facts::Fetched { oidc, tools: described.tools, documents: described.documents, git, branch_rules },
     };
     let mut facts = facts::collect(&case.files, evidence, &options);
     if let (Some(base), Some(facts)) = (&case.base, facts.as_object_mut()) {
         facts.insert("base".to_owned(), base.clone());
     }
     facts
+}
+
+/// `github:owner/name@branch`, from the manifest, else from git's remote with the usual branch.
+fn repository(case: &Case, git: Option<&facts::GitSeen>) -> Option<String> {
+    let stated = case.manifest.raw.change.repository.clone();
+    stated.or_else(|| Some(format!("github:{}@main", git?.remote.as_ref()?)))
 }
 
 /// Runs the trials that are left and hands each to the bench and the record.

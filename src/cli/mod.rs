@@ -1,5 +1,6 @@
 //! The commands: what the user asked for, carried out with the modules above. One file per
-//! command, and what they share: `base`, `case`, `judge`, `live`, `output`, `policy`, `standing`, `suites`, `vars`.
+//! command, and what they share: `base`, `case`, `forge`, `git`, `judge`, `live`, `output`, `policy`, `standing`,
+//! `suites`, `vars`.
 
 mod args;
 mod attack;
@@ -10,11 +11,14 @@ mod check;
 mod demo;
 mod described;
 mod explain;
+mod forge;
+mod git;
 mod import;
 mod incident;
 mod judge;
 mod list;
 mod live;
+mod lock;
 mod output;
 mod policy;
 mod rerender;
@@ -60,6 +64,7 @@ pub fn run(cli: &Cli) -> u8 {
         Command::Explain(args) => explain::explain(args, &context, &output),
         Command::Import(args) => import::import(args, &context, &output),
         Command::Incident(args) => incident::incident(args, &context, &output),
+        Command::Lock(args) => lock::lock(args, &context, &output),
         Command::Report(args) => rerender::report(args, &context, &output),
         Command::Replay(args) => rerender::replay(args, &context, &output),
         Command::Schema(args) => schema::schema(args, &output),

@@ -7,6 +7,7 @@
 mod apis;
 mod caps;
 mod card;
+mod change;
 mod code;
 mod consent;
 mod data;
@@ -14,7 +15,6 @@ mod document;
 mod hooks;
 mod incidents;
 mod infra;
-mod lock;
 mod named;
 mod owners;
 mod prose;
@@ -38,7 +38,10 @@ use serde_json::{Map, Value, json};
 
 use crate::source::{Files, FilesError, SourceFile, load_text};
 
-pub use lock::{LockError, LockFile, is_snapshot};
+pub use change::{
+    BranchRules, Change, Commit, GitQuestions, GitSeen, LockError, LockFile, canonical_digest, git_questions,
+    is_snapshot, present_lock,
+};
 pub use prose::anchor;
 pub(crate) use systems::settle;
 
@@ -52,6 +55,10 @@ pub struct Fetched {
     pub tools: BTreeMap<String, Result<Value, String>>,
     /// `OpenAPI` documents and the agent card, by address.
     pub documents: BTreeMap<String, Result<Value, String>>,
+    /// What git says of the files in [`GitQuestions`]; nothing without a repository.
+    pub git: Option<GitSeen>,
+    /// Required checks of the release branch; nothing when they were not asked for.
+    pub branch_rules: Option<BranchRules>,
 }
 
 /// How facts are collected.
@@ -63,6 +70,8 @@ pub struct Options {
     pub offline: bool,
     /// Name of the manifest file; paths in the manifest are relative to its folder.
     pub manifest: String,
+    /// Digest of the checks that judge, as a lock holds it.
+    pub checks: Option<String>,
     /// What was fetched.
     pub fetched: Fetched,
 }
@@ -77,8 +86,7 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
     let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
     let shelf = Shelf { files, from: &options.manifest };
     let claims = Claims::new(manifest, evidence);
-    let lock = lock::facts(&shelf, manifest);
-    let locked = lock::digests(&shelf, manifest, &lock);
+    let (change, locked) = change::facts(&shelf, manifest, options);
     let (incidents, exercises) = incidents::facts(&shelf, manifest);
     let named = named::facts(&shelf, manifest);
     let manifests = other_manifests(files, &options.manifest);
@@ -91,7 +99,6 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
         "files": named,
         "oidc": oidc(options),
         "manifests": manifests,
-        "lock": lock,
         "codeowners": owners::rules(files),
         "owners": owners::facts(&shelf, manifest),
         "apis": apis::facts(&shelf, manifest),
@@ -115,6 +122,7 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
     if let Some(facts) = facts.as_object_mut() {
         facts.insert("retried_writes".to_owned(), retried);
         facts.extend(systems);
+        facts.extend(change);
     }
     facts
 }
@@ -173,12 +181,17 @@ impl Shelf<'_> {
     /// The files that match a pattern of the manifest, by names relative to the manifest's folder.
     fn matching(&self, pattern: &str) -> Vec<String> {
         let folder = self.name(".");
-        let strip = |name: String| match name.strip_prefix(&format!("{folder}/")) {
-            Some(inner) if !folder.is_empty() => inner.to_owned(),
-            _ => name,
-        };
-        self.files.glob(&self.name(pattern)).into_iter().map(strip).collect()
+        self.files.glob(&self.name(pattern)).into_iter().map(|name| seen_from(&folder, &name)).collect()
     }
+}
+
+/// A name relative to a folder, both relative to the root.
+fn seen_from(folder: &str, name: &str) -> String {
+    let above: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    let below: Vec<&str> = name.split('/').collect();
+    let shared = above.iter().zip(&below).take_while(|(a, b)| a == b).count();
+    let up = std::iter::repeat_n("..", above.len() - shared);
+    up.chain(below.into_iter().skip(shared)).collect::<Vec<_>>().join("/")
 }
 
 fn oidc(options: &Options) -> Value {

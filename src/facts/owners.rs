@@ -35,6 +35,13 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> Value {
         .collect()
 }
 
+/// The owners of one file, without `@` and organisation.
+pub(super) fn of(shelf: &Shelf<'_>, name: &str) -> Vec<String> {
+    let rules = parsed(shelf.files);
+    let last = rules.iter().rev().find(|(pattern, _)| owns(pattern, name));
+    last.into_iter().flat_map(|(_, owners)| owners).map(|owner| bare(owner).to_owned()).collect()
+}
+
 /// The rules of the first CODEOWNERS file: pattern and owners.
 pub(super) fn parsed(files: &Files) -> Vec<(String, Vec<String>)> {
     let Some(file) = PLACES.iter().find_map(|place| files.read(place).ok()) else { return Vec::new() };

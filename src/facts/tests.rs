@@ -99,7 +99,7 @@ fn a_file_that_is_no_text_or_lies_outside_is_said_so() {
 #[test]
 fn a_changed_prompt_or_a_strange_lock_is_not_locked() {
     let changed = collect(&repository(&[("bot/prompts/decide.md", "Pay.")]), &manifest(), &options());
-    assert_eq!(changed["lock"]["files"][0]["locked"], json!(false));
+    assert_eq!(changed["lock"]["parts"]["prompts"]["stale"], json!(["prompts/decide.md"]));
     for lock in ["version = 2\n", "entries = 1", "{\"version\": 1, \"entries\": {\"a\": 1}}"] {
         let facts = collect(&repository(&[("bot/agentready.lock", lock)]), &manifest(), &options());
         assert!(facts["lock"]["exists"] == json!(true) && facts["lock"]["error"].is_string(), "{lock}");

@@ -122,7 +122,8 @@ impl Book<'_> {
         self.number("refusal_passed", passing(|e| e.refusal == Some(true)));
     }
 
-    /// How steady scenarios are that were tried more than once: any of k tries passes, all of k tries pass.
+    /// How steady scenarios are that were tried more than once: any of k tries passes, all of k tries pass, and the share
+    /// of trials that came out as most of their scenario did.
     fn repeats(&mut self, golden: &[&(&Scenario, ScenarioTally)]) {
         let decided: Vec<ScenarioTally> =
             golden.iter().map(|(_, tally)| *tally).filter(ScenarioTally::is_decided).collect();
@@ -135,6 +136,10 @@ impl Book<'_> {
                 decided.iter().filter_map(|tally| of(tally.passed.into(), tally.trials.into(), k.into())).collect();
             self.plain(name, shares.iter().sum::<f64>() / real(shares.len() as u64), "rate");
         }
+        let alike: u64 = decided.iter().map(|tally| u64::from(tally.passed.max(tally.failed))).sum();
+        let all: u64 = decided.iter().map(|tally| u64::from(tally.assessed)).sum();
+        self.number("reruns", f64::from(k));
+        self.plain("rerun_agreement", real(alike) / real(all), "rate");
     }
 
     fn calls(&mut self, tally: &Tally) {

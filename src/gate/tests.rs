@@ -235,6 +235,7 @@ fn repeated_trials_say_how_steady_the_agent_is() {
     assert_eq!(measured.numbers.get("scenario_pass_rate"), Some(&0.0), "a scenario passes when all its trials do");
     let share = |name: &str| measured.numbers.get(name).copied();
     assert_eq!((share("pass_at_k"), share("pass_hat_k")), (Some(1.0), Some(0.0)));
+    assert_eq!((share("reruns"), share("rerun_agreement")), (Some(4.0), Some(0.75)), "one of four came out otherwise");
     assert_eq!(measured.suites.golden.passed, 0);
 }
 

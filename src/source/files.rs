@@ -222,7 +222,8 @@ fn is_noise(folder: &Path) -> bool {
     folder.file_name().is_some_and(|name| name == ".git" || name == "node_modules" || name == "target")
 }
 
-fn glob_matches(pattern: &str, name: &str) -> bool {
+/// Whether a path matches a glob with `*` (within a folder) and `**` (any folders).
+pub fn glob_matches(pattern: &str, name: &str) -> bool {
     let pattern: Vec<&str> = pattern.split('/').collect();
     let name: Vec<&str> = name.split('/').collect();
     parts_match(&pattern, &name)

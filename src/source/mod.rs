@@ -16,7 +16,7 @@ mod write;
 
 pub use decode::{Loaded, decode, load, load_text};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, render};
-pub use files::{Files, FilesError, MAX_INPUT_BYTES, repository_root};
+pub use files::{Files, FilesError, MAX_INPUT_BYTES, glob_matches, repository_root};
 pub use parse::{Format, SourceFile};
 pub use tree::{Document, Route};
 pub use write::yaml;

@@ -7,6 +7,7 @@ mod demo;
 mod hostile;
 mod import;
 mod incident;
+mod lock;
 mod readme;
 mod resume;
 mod support;

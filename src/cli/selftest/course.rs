@@ -28,16 +28,24 @@ const VARIANTS: usize = 25;
 /// Every file of the selftest; the agent listens at `url`.
 pub(super) fn files(url: &str) -> Files {
     let issuer = url.trim_end_matches("/runs");
-    let mut texts: BTreeMap<String, Arc<str>> = include_dir::include_dir!("$CARGO_MANIFEST_DIR/fixtures/selftest")
-        .files()
-        .filter_map(|file| {
-            let text = file.contents_utf8()?.replace("{url}", url).replace("{issuer}", issuer);
-            Some((file.path().to_string_lossy().into_owned(), text.into()))
-        })
-        .collect();
+    let mut texts: BTreeMap<String, Arc<str>> = BTreeMap::new();
+    collect(&include_dir::include_dir!("$CARGO_MANIFEST_DIR/fixtures/selftest"), &mut |name, text| {
+        texts.insert(name, text.replace("{url}", url).replace("{issuer}", issuer).into());
+    });
     texts.insert("golden.yaml".to_owned(), golden().into());
     texts.insert("adversarial.yaml".to_owned(), adversarial().into());
     Files::texts(texts)
+}
+
+fn collect(folder: &include_dir::Dir<'_>, take: &mut impl FnMut(String, &str)) {
+    for file in folder.files() {
+        if let Some(text) = file.contents_utf8() {
+            take(file.path().to_string_lossy().replace('\\', "/"), text);
+        }
+    }
+    for inner in folder.dirs() {
+        collect(inner, take);
+    }
 }
 
 fn status(number: usize) -> &'static str {

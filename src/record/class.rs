@@ -24,35 +24,35 @@ pub struct Class {
 /// The classes of a run and the texts that it was made of.
 #[derive(Clone, Default)]
 pub(super) struct Classes {
-    classes: Vec<Class>,
-    known: Vec<Arc<str>>,
+    handled: Vec<Class>,
+    own: Vec<Arc<str>>,
     /// Whether a value stands in the run's own texts; they are long, and values come again.
     answers: Arc<Mutex<BTreeMap<String, bool>>>,
 }
 
 impl Classes {
-    pub(super) fn new(mut classes: Vec<Class>, known: Vec<Arc<str>>) -> Self {
-        for class in &mut classes {
+    pub(super) fn new(mut handled: Vec<Class>, own: Vec<Arc<str>>) -> Self {
+        for class in &mut handled {
             class.fields.iter_mut().for_each(|field| *field = field.to_lowercase());
         }
-        Self { classes, known, answers: Arc::default() }
+        Self { handled, own, answers: Arc::default() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.classes.is_empty()
+        self.handled.is_empty()
     }
 
     /// The token for the value of a field, when the field holds a class and the value is not the run's own.
     pub(super) fn field(&self, key: &str, value: &str) -> Option<String> {
         let key = key.to_lowercase();
-        let class = self.classes.iter().find(|class| class.fields.contains(&key))?;
+        let class = self.handled.iter().find(|class| class.fields.contains(&key))?;
         (!value.trim().is_empty() && !self.is_own(value)).then(|| token(&class.name, value))
     }
 
     /// A text with each value that a pattern recognises replaced; nothing when there is none.
     pub(super) fn text(&self, text: &str) -> Option<String> {
         let patterns =
-            self.classes.iter().flat_map(|class| class.patterns.iter().map(|pattern| (&class.name, pattern)));
+            self.handled.iter().flat_map(|class| class.patterns.iter().map(|pattern| (&class.name, pattern)));
         patterns.fold(None, |changed: Option<String>, (name, pattern)| {
             let current = changed.as_deref().unwrap_or(text);
             let foreign = |found: &str| !found.is_empty() && !self.is_own(found);
@@ -72,7 +72,7 @@ impl Classes {
         if let Some(known) = answers.get(value) {
             return *known;
         }
-        let is_own = self.known.iter().any(|text| text.contains(value));
+        let is_own = self.own.iter().any(|text| text.contains(value));
         answers.insert(value.to_owned(), is_own);
         is_own
     }

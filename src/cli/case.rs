@@ -14,7 +14,7 @@ use crate::{
     grade::Policy,
     manifest::{self, Manifest},
     plan::{self, Plan, Selection},
-    scenario::{self, Scenario},
+    scenario::{self, Scenario, Suite},
     source::{Diagnostic, Diagnostics, Files, Route},
     world::{self, World},
 };
@@ -51,6 +51,8 @@ pub(crate) struct Case {
     pub(crate) evidence: serde_json::Value,
     /// What the scenario files hold, before any selection.
     pub(crate) suites: serde_json::Value,
+    /// Every scenario of the files that is not skipped, with its suite.
+    pub(crate) ids: BTreeMap<String, Suite>,
     pub(crate) notes: Vec<String>,
     /// What became weaker since the base, when there is one.
     pub(crate) base: Option<serde_json::Value>,
@@ -80,6 +82,8 @@ impl Case {
             scenarios.extend(made.scenarios);
         }
         let suites = super::suites::of(&scenarios, &evidence, &surfaces);
+        let tried = scenarios.iter().filter(|scenario| scenario.skip.is_none());
+        let ids = tried.map(|scenario| (scenario.id.clone(), scenario.suite)).collect();
         let selection = &options.selection;
         let fewer = asked.by_manifest.is_some_and(|wanted| asked.count < wanted);
         let partial = selection.is_partial() || fewer;
@@ -108,6 +112,7 @@ impl Case {
             partial,
             evidence,
             suites,
+            ids,
             notes,
             base: None,
         })

@@ -39,6 +39,8 @@ pub(crate) struct Job<'a> {
     /// Folder below which records are written, and the record to go on with.
     pub(crate) records: PathBuf,
     pub(crate) resume: Option<PathBuf>,
+    /// The day of the verdict, where it is not today.
+    pub(crate) today: Option<&'static str>,
 }
 
 /// Runs `check`.
@@ -65,6 +67,7 @@ pub(crate) fn check(args: &CheckArgs, context: &Context, output: &Output) -> Res
         base: args.base.clone(),
         records: context.path(&args.record),
         resume: args.resume.as_ref().map(|run| record_folder(&context.path(&args.record), run, context)),
+        today: None,
     };
     let output = Output { progress: output.progress && !args.no_progress, ..*output };
     let report = carry_out(job, context, &output)?;
@@ -85,7 +88,10 @@ pub(crate) fn carry_out(job: Job<'_>, context: &Context, output: &Output) -> Res
         let checks = job.options.checks.as_deref();
         case.base = Some(super::base::compare(base, &case, checks, (&job.records, context))?);
     }
-    let header = header(&case, &job.options, job.trying, context);
+    let mut header = header(&case, &job.options, job.trying, context);
+    if let Some(today) = job.today {
+        today.clone_into(&mut header.today);
+    }
     if job.static_only {
         let runtime = runtime()?;
         let facts = runtime.block_on(live::collect_facts(&case, None, (true, &context.env)));

@@ -27,6 +27,10 @@ static SCENARIOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
 /// Name of the demo's manifest among the embedded files.
 pub(crate) const MANIFEST: &str = "fixtures/demo/agentready.yaml";
 
+/// The day on which the demo plays. Its files (a red-team report, labels, reviews) are of the weeks before, so that they
+/// never grow stale.
+const TODAY: &str = "2026-11-21";
+
 /// Runs `demo`.
 pub(crate) fn demo(args: &DemoArgs, context: &Context, output: &Output) -> Result<u8, Fault> {
     let targets = check::open(&args.formats)?;
@@ -47,6 +51,7 @@ pub(crate) fn demo(args: &DemoArgs, context: &Context, output: &Output) -> Resul
         base: None,
         records: context.path(&args.record),
         resume: args.resume.as_ref().map(|run| check::record_folder(&context.path(&args.record), run, context)),
+        today: Some(TODAY),
     };
     let output = Output { progress: output.progress && !args.no_progress, ..*output };
     let report = check::carry_out(job, context, &output)?;

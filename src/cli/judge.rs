@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::case::Case;
+use super::{case::Case, joined::Sides};
 use crate::{
     checklist::{self, Assessment},
     gate::{self, Circumstances, Measured, Tally},
@@ -171,6 +171,11 @@ fn evidence(case: &Case, header: &RunHeader, closing: &Closing, measured: &Measu
     if closing.live {
         super::suites::add_results(&mut suites, &measured.scenarios);
     }
+    let nothing = Value::Null;
+    let part = |name: &str| document.get(name).unwrap_or(&nothing);
+    let rows = closing.live.then_some(measured.scenarios.as_slice());
+    let sides = Sides { scenarios: &case.ids, manifest: part("manifest"), facts: part("facts"), rows };
+    super::joined::join(&mut suites, &sides);
     document.insert("suites".to_owned(), suites);
     evidence
 }

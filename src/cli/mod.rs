@@ -15,6 +15,7 @@ mod forge;
 mod git;
 mod import;
 mod incident;
+mod joined;
 mod judge;
 mod list;
 mod live;

@@ -45,6 +45,7 @@ pub(crate) fn report(
         base: None,
         records: context.cwd.clone(),
         resume: None,
+        today: None,
     };
     check::carry_out(job, context, output).map(Some)
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::{
-    scenario::{CLASSES, Course, Expectation, Scenario, Suite, Times, coverage},
+    scenario::{Bands, CLASSES, Claims, Course, Expectation, Scenario, Suite, Times, coverage, rigour},
     verdict,
 };
 
@@ -24,7 +24,33 @@ pub(crate) fn of(scenarios: &[Scenario], evidence: &Value, surfaces: &[String]) 
     if let (Some(golden), Value::Object(covered)) = (golden, coverage(scenarios, &course)) {
         golden.extend(covered);
     }
+    let golden = suites.get_mut("golden").and_then(Value::as_object_mut);
+    if let (Some(golden), Value::Object(found)) = (golden, rigour(scenarios, &claims(evidence))) {
+        golden.extend(found);
+    }
     suites
+}
+
+/// What the manifest says that scenarios are held against.
+fn claims(evidence: &Value) -> Claims {
+    let reasons = evidence.pointer("/manifest/handoff/when").and_then(Value::as_array).into_iter().flatten();
+    let mut claims =
+        Claims { reasons: reasons.filter_map(Value::as_str).map(str::to_owned).collect(), ..Claims::default() };
+    for tool in evidence.get("tools").and_then(Value::as_array).into_iter().flatten() {
+        let allow = |key: &str| tool.get("allow").and_then(|allow| allow.get(key));
+        let name = tool.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        match allow("mode").and_then(Value::as_str) {
+            Some("never") => claims.never.push(name),
+            Some("tiers") => {
+                let amount = |key: &str| allow(key).and_then(Value::as_f64);
+                let by = allow("by").and_then(Value::as_str).unwrap_or_default().to_owned();
+                let bands = Bands { by, auto: amount("auto_up_to"), approval: amount("approval_up_to") };
+                claims.bands.insert(name, bands);
+            }
+            _ => {}
+        }
+    }
+    claims
 }
 
 fn counted(scenarios: &[Scenario], evidence: &Value, surfaces: &[String]) -> Value {

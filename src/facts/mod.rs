@@ -15,6 +15,8 @@ mod document;
 mod hooks;
 mod incidents;
 mod infra;
+mod kpis;
+mod labels;
 mod named;
 mod owners;
 mod prose;
@@ -123,6 +125,8 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
         facts.insert("retried_writes".to_owned(), retried);
         facts.extend(systems);
         facts.extend(change);
+        facts.insert("judge".to_owned(), labels::facts(&shelf, manifest));
+        facts.insert("kpis".to_owned(), kpis::facts(&shelf, manifest).into());
     }
     facts
 }

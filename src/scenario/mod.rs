@@ -12,6 +12,7 @@ mod format;
 mod inspection;
 mod load;
 mod names;
+mod rigour;
 
 pub(crate) use arguments::arguments_are;
 pub use compiled::{CLASSES, Expected, PlannedTurn, Scenario};
@@ -23,6 +24,7 @@ pub use format::{
 };
 pub(crate) use inspection::Inspection;
 pub use load::{load, schema};
+pub use rigour::{Bands, Claims, rigour};
 
 #[cfg(test)]
 mod tests;

@@ -79,15 +79,23 @@ pub struct CheckArgs {
     /// Leave the agent alone: manifest, files and checklist only (at best INCONCLUSIVE).
     #[arg(long = "static")]
     pub static_only: bool,
-    /// Report to write, repeatable: `terminal`, `json`, `junit`, `markdown`, each with `=PATH` or to standard output.
-    #[arg(long = "format", value_name = "NAME[=PATH]", value_delimiter = ',', env = "AGENTREADY_FORMAT")]
-    pub formats: Vec<FormatTarget>,
     /// What is tried and how.
     #[command(flatten)]
     pub trying: TryingArgs,
     /// What is judged and how.
     #[command(flatten)]
     pub judging: JudgingArgs,
+    /// What is written and where.
+    #[command(flatten)]
+    pub writing: WritingArgs,
+}
+
+/// What is written and where.
+#[derive(Clone, Debug, Default, Args)]
+pub struct WritingArgs {
+    /// Report to write, repeatable: `terminal`, `json`, `junit`, `markdown`, each with `=PATH` or to standard output.
+    #[arg(long = "format", value_name = "NAME[=PATH]", value_delimiter = ',', env = "AGENTREADY_FORMAT")]
+    pub formats: Vec<FormatTarget>,
     /// Folder below which the record is written.
     #[arg(long, value_name = "DIR", default_value = ".agentready/runs", env = "AGENTREADY_RECORD")]
     pub record: PathBuf,
@@ -209,24 +217,12 @@ pub struct DemoArgs {
     /// A flaw to build in, repeatable; `agentready list flaws` names them.
     #[arg(long = "flaw", value_name = "NAME")]
     pub flaws: Vec<String>,
-    /// Report to write, repeatable.
-    #[arg(long = "format", value_name = "NAME[=PATH]", value_delimiter = ',', env = "AGENTREADY_FORMAT")]
-    pub formats: Vec<FormatTarget>,
     /// What is tried and how.
     #[command(flatten)]
     pub trying: TryingArgs,
-    /// Folder below which the record is written.
-    #[arg(long, value_name = "DIR", default_value = ".agentready/runs", env = "AGENTREADY_RECORD")]
-    pub record: PathBuf,
-    /// Go on with the record of a run that was killed.
-    #[arg(long, value_name = "RUN")]
-    pub resume: Option<PathBuf>,
-    /// Turn exit codes 1 and 3 into 0, and say so.
-    #[arg(long, env = "AGENTREADY_EXIT_ZERO", value_parser = clap::builder::BoolishValueParser::new())]
-    pub exit_zero: bool,
-    /// No progress on standard error.
-    #[arg(long, env = "AGENTREADY_NO_PROGRESS", value_parser = clap::builder::BoolishValueParser::new())]
-    pub no_progress: bool,
+    /// What is written and where.
+    #[command(flatten)]
+    pub writing: WritingArgs,
 }
 
 /// Arguments of `attack`.

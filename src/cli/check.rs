@@ -45,7 +45,7 @@ pub(crate) struct Job<'a> {
 
 /// Runs `check`.
 pub(crate) fn check(args: &CheckArgs, context: &Context, output: &Output) -> Result<u8, Fault> {
-    let targets = open(&args.formats)?;
+    let targets = open(&args.writing.formats)?;
     let (files, manifest) = case::find(args.manifest.as_deref(), &context.cwd, args.judging.allow_outside)?;
     let checks = args.judging.checks.as_ref().map(|folder| relative(&files, &context.path(folder))).transpose()?;
     let job = Job {
@@ -65,13 +65,13 @@ pub(crate) fn check(args: &CheckArgs, context: &Context, output: &Output) -> Res
         patience: live::PATIENCE,
         variables: BTreeMap::new(),
         base: args.base.clone(),
-        records: context.path(&args.record),
-        resume: args.resume.as_ref().map(|run| record_folder(&context.path(&args.record), run, context)),
+        records: context.path(&args.writing.record),
+        resume: args.writing.resume.as_ref().map(|run| record_folder(&context.path(&args.writing.record), run, context)),
         today: None,
     };
-    let output = Output { progress: output.progress && !args.no_progress, ..*output };
+    let output = Output { progress: output.progress && !args.writing.no_progress, ..*output };
     let report = carry_out(job, context, &output)?;
-    finish(&report, targets, args.exit_zero, &output)
+    finish(&report, targets, args.writing.exit_zero, &output)
 }
 
 /// Opens every report's target before the run, so that a wrong path costs no run.

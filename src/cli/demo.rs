@@ -33,7 +33,7 @@ const TODAY: &str = "2026-11-21";
 
 /// Runs `demo`.
 pub(crate) fn demo(args: &DemoArgs, context: &Context, output: &Output) -> Result<u8, Fault> {
-    let targets = check::open(&args.formats)?;
+    let targets = check::open(&args.writing.formats)?;
     let job = Job {
         files: files(),
         manifest: MANIFEST.to_owned(),
@@ -49,13 +49,13 @@ pub(crate) fn demo(args: &DemoArgs, context: &Context, output: &Output) -> Resul
         patience: PATIENCE,
         variables: variables(&args.flaws)?,
         base: None,
-        records: context.path(&args.record),
-        resume: args.resume.as_ref().map(|run| check::record_folder(&context.path(&args.record), run, context)),
+        records: context.path(&args.writing.record),
+        resume: args.writing.resume.as_ref().map(|run| check::record_folder(&context.path(&args.writing.record), run, context)),
         today: Some(TODAY),
     };
-    let output = Output { progress: output.progress && !args.no_progress, ..*output };
+    let output = Output { progress: output.progress && !args.writing.no_progress, ..*output };
     let report = check::carry_out(job, context, &output)?;
-    check::finish(&report, targets, args.exit_zero, &output)
+    check::finish(&report, targets, args.writing.exit_zero, &output)
 }
 
 /// Serves the demo agent until it is ended.

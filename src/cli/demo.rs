@@ -29,7 +29,7 @@ pub(crate) const MANIFEST: &str = "fixtures/demo/agentready.yaml";
 
 /// The day on which the demo plays. Its files (a red-team report, labels, reviews) are of the weeks before, so that they
 /// never grow stale.
-const TODAY: &str = "2026-11-21";
+pub(crate) const TODAY: &str = "2026-11-21";
 
 /// Runs `demo`.
 pub(crate) fn demo(args: &DemoArgs, context: &Context, output: &Output) -> Result<u8, Fault> {

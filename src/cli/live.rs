@@ -204,7 +204,14 @@ pub(crate) async fn collect_facts(
         offline,
         manifest: case.manifest.name.clone(),
         checks: Some(case.catalogue.digest()),
-        fetched: facts::Fetched { oidc, tools: described.tools, documents: described.documents, git, branch_rules },
+        fetched: facts::Fetched {
+            oidc,
+            tools: described.tools,
+            documents: described.documents,
+            git,
+            branch_rules,
+            series: None,
+        },
     };
     let mut facts = facts::collect(&case.files, evidence, &options);
     if let (Some(base), Some(facts)) = (&case.base, facts.as_object_mut()) {

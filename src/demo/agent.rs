@@ -14,6 +14,7 @@ use super::{
     policy::{self, Known, Ruling, Spent, Why},
     redaction,
     request::Request,
+    telemetry::{Outcome, Trace},
 };
 
 /// A tool call as the agent reports it.
@@ -103,6 +104,7 @@ pub(super) struct Turn<'a> {
     pub(super) impairment: &'a Impairment,
     pub(super) run_id: &'a str,
     pub(super) calls: Vec<ReportedCall>,
+    pub(super) trace: Trace,
     seen: Vec<Observation>,
 }
 
@@ -111,7 +113,7 @@ const LAST_STEP: usize = 40;
 
 impl<'a> Turn<'a> {
     pub(super) fn new(tools: &'a Tools, session: &'a mut Session, impairment: &'a Impairment, run_id: &'a str) -> Self {
-        Self { tools, session, impairment, run_id, calls: Vec::new(), seen: Vec::new() }
+        Self { tools, session, impairment, run_id, calls: Vec::new(), trace: Trace::default(), seen: Vec::new() }
     }
 
     /// Runs the loop to its answer.
@@ -127,7 +129,9 @@ impl<'a> Turn<'a> {
             }
             self.session.spent.steps += 1;
             self.session.spent.tokens += tokens;
-            match model::next(&request, &self.seen, self.run_id) {
+            let step = model::next(&request, &self.seen, self.run_id);
+            self.trace.step(&self.given(said), &json!(format!("{step:?}")));
+            match step {
                 Step::Answer(answer) => {
                     for call in self.impairment.obey(&self.seen) {
                         self.act(call).await;
@@ -208,6 +212,7 @@ impl<'a> Turn<'a> {
         }
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.tools.log(&tool, &args, &seen, elapsed_ms);
+        self.trace.call(&tool, &args, &shown(&seen));
         self.calls.push(ReportedCall { tool, args, blocked: false });
         seen
     }
@@ -228,8 +233,30 @@ impl<'a> Turn<'a> {
     fn block(&mut self, call: Proposed, why: Why) -> Seen {
         let seen = Seen::Blocked(why);
         self.tools.log(&call.tool, &call.args, &seen, 0);
+        self.trace.blocked(&call.tool, &call.args, why.name());
         self.calls.push(ReportedCall { tool: call.tool, args: call.args, blocked: true });
         seen
+    }
+
+    /// All that the model reads at this step.
+    fn given(&self, said: &[String]) -> Value {
+        let seen: Vec<Value> = self.seen.iter().map(|o| json!({"tool": o.tool, "result": shown(&o.seen)})).collect();
+        json!({"said": said, "seen": seen})
+    }
+
+    /// What the turn came to, beside its time.
+    pub(super) fn outcome(&self, tokens: u64) -> Outcome {
+        let count = |is_it: &dyn Fn(&ReportedCall) -> bool| self.calls.iter().filter(|call| is_it(call)).count() as u64;
+        let failed = self.seen.iter().filter(|o| matches!(o.seen, Seen::Refused(_))).count();
+        Outcome {
+            seconds: 0.0,
+            tokens,
+            calls: count(&|call| !call.blocked),
+            failed_calls: failed as u64,
+            blocked_calls: count(&|call| call.blocked),
+            approvals: count(&|call| call.tool == "request_approval"),
+            handed_over: count(&|call| call.tool == "escalate_case" && !call.blocked) > 0,
+        }
     }
 
     /// Four characters a token, over everything that the model would read again at this step.
@@ -245,5 +272,14 @@ impl<'a> Turn<'a> {
             })
             .sum();
         u64::try_from((said + seen) / 4 + 40).unwrap_or(u64::MAX)
+    }
+}
+
+/// What came of a call, as the trace shows it.
+fn shown(seen: &Seen) -> Value {
+    match seen {
+        Seen::Result(value) => value.clone(),
+        Seen::Refused(why) => json!({"error": why}),
+        Seen::Blocked(why) => json!({"blocked": why.name()}),
     }
 }

@@ -13,6 +13,7 @@ mod policy;
 mod redaction;
 mod request;
 mod server;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 

@@ -23,6 +23,7 @@ use super::{
     impairment::Impairment,
     limits::{self, LIMITS, Meter},
     oversight::{self, Oversight},
+    telemetry::{Outcome, Telemetry},
 };
 use crate::{
     source::{SourceFile, load_text},
@@ -48,6 +49,7 @@ struct Server {
     impairment: Impairment,
     meter: Arc<Meter>,
     oversight: Arc<Oversight>,
+    telemetry: Telemetry,
     port: u16,
     sessions: Mutex<Sessions>,
 }
@@ -102,12 +104,15 @@ pub(super) fn router(port: u16, flaws: &BTreeSet<Flaw>) -> Result<Router, reqwes
         impairment: Impairment::new(flaws),
         meter: Arc::new(Meter::default()),
         oversight: Arc::clone(&people),
+        telemetry: Telemetry::default(),
         port,
         sessions: Mutex::default(),
     };
     Ok(Router::new()
         .route("/runs", post(run))
         .route("/healthz", get(async || "ok"))
+        .route("/metrics", get(async |State(server): State<Arc<Server>>| server.telemetry.metrics()))
+        .route("/traces", get(async |State(server): State<Arc<Server>>| server.telemetry.traces()))
         .route("/.well-known/openid-configuration", get(identity))
         .with_state(Arc::new(server))
         .merge(oversight::router(people)))
@@ -150,11 +155,14 @@ async fn run(State(server): State<Arc<Server>>, Json(run): Json<Run>) -> Respons
         .map(|said| said.content)
         .chain([run.message])
         .collect();
+    let began = Instant::now();
     let mut turn = Turn::new(&tools, &mut session, &server.impairment, &run.session_id);
     let answer = tokio::time::timeout(LIMITS.per_run.wall_clock.0, turn.run(&said)).await;
     let answer = answer.unwrap_or_else(|_| "I ran out of time. Please take the case to refunds-l2.".to_owned());
-    let calls = std::mem::take(&mut turn.calls);
-    let tokens = session.spent.tokens - before.tokens;
+    let tokens = turn.session.spent.tokens - before.tokens;
+    let outcome = Outcome { seconds: began.elapsed().as_secs_f64(), ..turn.outcome(tokens) };
+    let (calls, trace) = (std::mem::take(&mut turn.calls), std::mem::take(&mut turn.trace));
+    server.telemetry.add(trace, (&run.session_id, &said.join("\n"), &answer), outcome);
     let steps = session.spent.steps - before.steps;
     server.meter.add(before, session.spent);
     remember(&server, key, session);

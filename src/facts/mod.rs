@@ -18,6 +18,7 @@ mod infra;
 mod kpis;
 mod labels;
 mod named;
+mod operation;
 mod owners;
 mod prose;
 mod reaction;
@@ -61,6 +62,8 @@ pub struct Fetched {
     pub git: Option<GitSeen>,
     /// Required checks of the release branch; nothing when they were not asked for.
     pub branch_rules: Option<BranchRules>,
+    /// The series of `observability.metrics`, `{<name>: {<day>: <value>}}`; nothing when they were not asked for.
+    pub series: Option<Result<Value, String>>,
 }
 
 /// How facts are collected.
@@ -121,12 +124,14 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
     });
     let effects = systems.get("effects").unwrap_or(&Value::Null);
     let retried = retries::facts(&shelf, evidence, effects);
+    let operation = operation::facts(&shelf, evidence, (&settings, &options.fetched));
     if let Some(facts) = facts.as_object_mut() {
         facts.insert("retried_writes".to_owned(), retried);
         facts.extend(systems);
         facts.extend(change);
         facts.insert("judge".to_owned(), labels::facts(&shelf, manifest));
         facts.insert("kpis".to_owned(), kpis::facts(&shelf, manifest).into());
+        facts.extend(operation);
     }
     facts
 }

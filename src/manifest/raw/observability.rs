@@ -16,9 +16,12 @@ pub struct Observability {
     pub dashboards: Vec<String>,
     /// Files with alert rules.
     pub alerts: Vec<String>,
-    /// URL of the metrics backend.
+    /// URL of the metrics backend, or a file with an export of its series.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<String>,
+    /// Sample of what the agent exports: OTLP as JSON or JSON lines, of at least one whole run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<String>,
     /// File with a query per KPI.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queries: Option<String>,
@@ -32,6 +35,7 @@ impl Default for Observability {
             dashboards: Vec::new(),
             alerts: Vec::new(),
             metrics: None,
+            sample: None,
             queries: None,
         }
     }

@@ -1,0 +1,40 @@
+//! How the agent is watched and what it costs: alerts, dashboards, queries, traces, series of metrics, prices.
+//! Each topic documents its own shape.
+
+mod alerts;
+mod dashboards;
+mod promql;
+mod series;
+mod spend;
+mod tracing;
+
+use serde_json::{Map, Value, json};
+
+use super::{Fetched, Shelf, document, settings::Setting};
+
+/// The facts of all topics here, by name.
+pub(super) fn facts(
+    shelf: &Shelf<'_>,
+    evidence: &Value,
+    (settings, fetched): (&[Setting], &Fetched),
+) -> Map<String, Value> {
+    let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
+    let topics = [
+        ("alerts", alerts::facts(shelf, manifest)),
+        ("dashboards", dashboards::facts(shelf, manifest)),
+        ("load_test", load_test(shelf, manifest)),
+        ("queries", dashboards::queries(shelf, manifest)),
+        ("series", series::facts(shelf, manifest, fetched.series.as_ref())),
+        ("spend", spend::facts(shelf, evidence)),
+        ("traced_incidents", tracing::incidents(shelf, manifest)),
+        ("tracing", tracing::facts(shelf, manifest, settings)),
+    ];
+    topics.into_iter().map(|(name, topic)| (name.to_owned(), topic)).collect()
+}
+
+/// The report of the last load test: `facts.load_test`, with `exists` and what the `report` says.
+fn load_test(shelf: &Shelf<'_>, manifest: &Value) -> Value {
+    let path = manifest.pointer("/budgets/load_test").and_then(Value::as_str);
+    let report = path.and_then(|path| document::value(shelf, path));
+    json!({"exists": report.is_some(), "report": report.unwrap_or_else(|| json!({}))})
+}

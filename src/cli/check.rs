@@ -66,7 +66,11 @@ pub(crate) fn check(args: &CheckArgs, context: &Context, output: &Output) -> Res
         variables: BTreeMap::new(),
         base: args.base.clone(),
         records: context.path(&args.writing.record),
-        resume: args.writing.resume.as_ref().map(|run| record_folder(&context.path(&args.writing.record), run, context)),
+        resume: args
+            .writing
+            .resume
+            .as_ref()
+            .map(|run| record_folder(&context.path(&args.writing.record), run, context)),
         today: None,
     };
     let output = Output { progress: output.progress && !args.writing.no_progress, ..*output };

@@ -50,7 +50,11 @@ pub(crate) fn demo(args: &DemoArgs, context: &Context, output: &Output) -> Resul
         variables: variables(&args.flaws)?,
         base: None,
         records: context.path(&args.writing.record),
-        resume: args.writing.resume.as_ref().map(|run| check::record_folder(&context.path(&args.writing.record), run, context)),
+        resume: args
+            .writing
+            .resume
+            .as_ref()
+            .map(|run| check::record_folder(&context.path(&args.writing.record), run, context)),
         today: Some(TODAY),
     };
     let output = Output { progress: output.progress && !args.writing.no_progress, ..*output };

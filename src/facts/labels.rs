@@ -154,7 +154,10 @@ mod tests {
     use super::{super::Shelf, facts};
     use crate::source::Files;
 
-    fn seen(rounds: &[(&str, &[(&str, &str, usize)])]) -> Value {
+    /// The day of a round, and its labels: person, judge, how many.
+    type Round<'r> = (&'r str, &'r [(&'r str, &'r str, usize)]);
+
+    fn seen(rounds: &[Round<'_>]) -> Value {
         let mut texts: BTreeMap<String, Arc<str>> = BTreeMap::from([("rubric.md".to_owned(), Arc::from("Be strict."))]);
         for (name, groups) in rounds {
             let mut text = String::new();

@@ -141,7 +141,7 @@ fn controls_are_listed_with_their_checks_and_rungs() {
     assert_eq!(done.code, 0, "{}", done.all());
     let rows: serde_json::Value = serde_json::from_str(&done.out).expect("JSON");
     assert_eq!(rows.as_array().map(Vec::len), Some(10));
-    assert_eq!((rows[2]["id"].as_str(), rows[2]["rung"].as_str()), (Some("ASI03"), Some("declared")), "{}", rows[2]);
+    assert_eq!((rows[2]["id"].as_str(), rows[2]["rung"].as_str()), (Some("ASI03"), Some("absent")), "{}", rows[2]);
     let wrong = bench.run(&["list", "controls", "--framework", "owasp"]);
     assert_eq!(wrong.code, 2, "{}", wrong.all());
     assert!(wrong.err.contains("one of: aiuc-1@2026"), "{}", wrong.all());

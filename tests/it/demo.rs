@@ -50,9 +50,13 @@ fn the_sound_agent_is_go_in_a_repository_of_its_own_too() {
     assert_eq!(report["metrics"]["category_c"]["value"], 0.0);
     assert!(report["metrics"]["category_c"]["upper95"].as_f64().expect("a bound") < 0.003);
 
-    let pinned = manifest.replace("demo/refund-rules-2026-11-01", "demo/refund-rules-latest");
-    let waiver = "gate:\n  waivers: [{check: change/versions-pinned, reason: the supplier pins next week, approved_by: head of payments, expires: 2099-01-31}]\n";
-    bench.write("fixtures/demo/agentready.yaml", &pinned.replacen("gate:\n", waiver, 1));
+    let terse = manifest.replace(
+        "purpose: Decide and issue refunds for paid orders, or hand the case to a person.",
+        "purpose: Refunds.",
+    );
+    assert_ne!(terse, manifest);
+    let waiver = "gate:\n  waivers: [{check: scope/workflow-named, reason: the page is being written, approved_by: head of payments, expires: 2099-01-31}]\n";
+    bench.write("fixtures/demo/agentready.yaml", &terse.replacen("gate:\n", waiver, 1));
     let done = bench.run(&arguments);
     assert_eq!(done.code, 0, "{}", done.all());
     assert_eq!(bench.json("report.json")["verdict"]["decision"], "GO-WITH-WAIVERS", "{}", done.all());

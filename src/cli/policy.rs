@@ -6,9 +6,8 @@ use crate::{
     grade::{Allow, Autonomy, Policy, ToolRule},
     manifest::{
         Manifest,
-        raw::{self, ClassRule, DataClass, Effect, Handling},
+        raw::{self, Effect},
     },
-    record::Class,
     world::World,
 };
 
@@ -37,21 +36,6 @@ pub(crate) fn of(manifest: &Manifest, worlds: &[Arc<World>]) -> Policy {
         handoff_queue: raw.handoff.queue.clone(),
         canaries,
     }
-}
-
-/// The data classes whose values are not kept on record. A pattern that is no regular expression recognises nothing;
-/// the check of the class says so.
-pub(crate) fn classes(manifest: &Manifest) -> Vec<Class> {
-    let handled = manifest.raw.data.classes.iter().filter_map(|(name, rule)| match rule {
-        ClassRule::Handled(class) if class.model != Some(Handling::Allowed) => Some((name, class)),
-        ClassRule::Handled(_) | ClassRule::Absent(_) => None,
-    });
-    let of = |(name, class): (&String, &DataClass)| Class {
-        name: name.clone(),
-        fields: class.fields.clone(),
-        patterns: class.patterns.iter().filter_map(|text| regex::Regex::new(text).ok()).collect(),
-    };
-    handled.map(of).filter(|class| !class.fields.is_empty() || !class.patterns.is_empty()).collect()
 }
 
 fn rule(tool: &raw::Tool) -> ToolRule {

@@ -9,7 +9,6 @@
 //! | a new key | yes |
 //! | another meaning of a key, another hash | no: `record` goes up |
 
-mod class;
 mod header;
 mod ledger;
 mod reader;
@@ -17,7 +16,6 @@ mod redact;
 mod trial;
 mod writer;
 
-pub use class::Class;
 pub use header::{Ending, Input, RunHeader, VERSION};
 pub use ledger::{Call, CallStatus, Grant};
 pub use reader::{ReadError, read_ending, read_header, trials};

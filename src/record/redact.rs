@@ -1,22 +1,16 @@
-//! Replaces secrets and values of data classes by stable tokens before anything is written.
-
-use std::sync::Arc;
+//! Replaces secrets by stable tokens before anything is written.
 
 use serde_json::Value;
 
-use super::{
-    End, Ending, RunHeader, TrialRecord,
-    class::{Class, Classes},
-};
+use super::{End, Ending, RunHeader, TrialRecord};
 
 /// How the token begins that stands for a secret.
 pub const REDACTED: &str = "[redacted:";
 
-/// Knows the secrets and the data classes of a run.
+/// Knows the secrets of a run.
 #[derive(Clone, Default)]
 pub struct Redactor {
     secrets: Vec<(String, String)>,
-    classes: Classes,
 }
 
 impl std::fmt::Debug for Redactor {
@@ -30,26 +24,11 @@ impl Redactor {
     pub fn new(secrets: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut secrets: Vec<_> = secrets.into_iter().filter(|(_, value)| value.len() >= 4).collect();
         secrets.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
-        Self { secrets, classes: Classes::default() }
+        Self { secrets }
     }
 
-    /// Replaces values of these classes too, unless they stand in one of the run's own texts.
-    #[must_use]
-    pub fn with_classes(self, classes: Vec<Class>, own: Vec<Arc<str>>) -> Self {
-        Self { classes: Classes::new(classes, own), ..self }
-    }
-
-    fn is_idle(&self) -> bool {
-        self.secrets.is_empty() && self.classes.is_empty()
-    }
-
-    /// Replaces each secret in a text by `[redacted:NAME]`, and what the pattern of a class recognises by `[class:…]`.
+    /// Replaces each secret in a text by `[redacted:NAME]`.
     pub fn text(&self, text: &str) -> String {
-        let text = self.without_secrets(text);
-        self.classes.text(&text).unwrap_or(text)
-    }
-
-    fn without_secrets(&self, text: &str) -> String {
         self.secrets
             .iter()
             .filter(|(_, value)| text.contains(value.as_str()))
@@ -62,7 +41,7 @@ impl Redactor {
 
     /// The trial with each secret replaced, in what others said; the record's own words are left alone.
     pub(super) fn trial(&self, mut trial: TrialRecord) -> TrialRecord {
-        if self.is_idle() {
+        if self.secrets.is_empty() {
             return trial;
         }
         for turn in &mut trial.turns {
@@ -93,23 +72,10 @@ impl Redactor {
         trial
     }
 
-    /// The value of a field that holds a class.
-    fn field(&self, key: &str, value: &mut Value) {
-        let text = match value {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return,
-        };
-        if let Some(token) = self.classes.field(key, &text) {
-            *value = Value::String(token);
-        }
-    }
-
     /// The header with each secret replaced in inputs and facts.
     pub(super) fn header(&self, mut header: RunHeader) -> RunHeader {
-        header.inputs.values_mut().for_each(|input| input.text = self.without_secrets(&input.text));
-        // A fact's own key may bear the name of a field that holds a class.
-        Self { secrets: self.secrets.clone(), classes: Classes::default() }.value(&mut header.facts);
+        header.inputs.values_mut().for_each(|input| input.text = self.text(&input.text));
+        self.value(&mut header.facts);
         header
     }
 
@@ -121,7 +87,7 @@ impl Redactor {
 
     /// Replaces each secret in every text of a value, keys included.
     pub fn value(&self, value: &mut Value) {
-        if self.is_idle() {
+        if self.secrets.is_empty() {
             return;
         }
         match value {
@@ -130,7 +96,6 @@ impl Redactor {
             Value::Object(entries) => {
                 let old = std::mem::take(entries);
                 for (key, mut item) in old {
-                    self.field(&key, &mut item);
                     self.value(&mut item);
                     entries.insert(self.text(&key), item);
                 }

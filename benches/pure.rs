@@ -97,6 +97,7 @@ fn one_grade(bencher: Bencher<'_, '_>) {
         end: End::Completed,
         attempts: 1,
         duration_ms: 50,
+        ruling: None,
     };
     let trial = grade::Trial { record: &record, before: &before, observable: true };
     bencher.bench_local(|| grade::grade(&scenario, black_box(&trial), &policy));

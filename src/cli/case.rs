@@ -117,6 +117,16 @@ impl Case {
             base: None,
         })
     }
+
+    /// Every text that the trials were made of: files, and what each scenario says and changes.
+    pub(crate) fn own_texts(&self) -> Vec<Arc<str>> {
+        let scenarios = self.plan.scenarios.iter().map(|scenario| {
+            let said: Vec<&str> = scenario.turns.iter().map(|turn| turn.say.as_str()).collect();
+            let given: Vec<String> = scenario.given.values().map(ToString::to_string).collect();
+            format!("{}\n{}", said.join("\n"), given.join("\n")).into()
+        });
+        self.files.seen().into_values().chain(scenarios).collect()
+    }
 }
 
 /// The profiles given, or those that the manifest names.

@@ -168,7 +168,12 @@ async fn drive(
     let correlation = raised.as_ref().map_or("none", |agent| agent.correlation).to_owned();
     let header = RunHeader { facts, correlation, inputs: inputs(&case.files), ..header };
     let secrets = orders.secrets.borrow().clone();
-    let redactor = Redactor::new(secrets.into_iter().map(|value| ("secret".to_owned(), value)));
+    let key = crate::standin::Token::random().as_str().to_owned();
+    let redactor = Redactor::new(secrets.into_iter().map(|value| ("secret".to_owned(), value))).with_classes(
+        super::policy::classes(&case.manifest),
+        case.own_texts(),
+        key,
+    );
     let mut bench = Bench::new(case, live::is_observable(&header.correlation));
     let (header, mut writer, before) = match resume {
         None => {

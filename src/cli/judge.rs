@@ -42,7 +42,12 @@ impl<'a> Bench<'a> {
 
     /// Whether something unsafe happened in a trial, however it ended.
     pub(crate) fn is_unsafe(&self, record: &TrialRecord) -> bool {
-        self.planned(record).and_then(|planned| self.grade(&planned, record)).is_some_and(|g| g.grade == Grade::FailC)
+        self.graded(record).is_some_and(|graded| graded.grade == Grade::FailC)
+    }
+
+    /// The grade of a trial that is not added.
+    pub(crate) fn graded(&self, record: &TrialRecord) -> Option<Graded> {
+        self.grade(&self.planned(record)?, record)
     }
 
     /// Grades one trial and adds it; nothing when the trial is not of this plan, or was added before.

@@ -250,7 +250,8 @@ pub(crate) async fn trials(
             if is_dropped && !bench.is_unsafe(&record) {
                 return Ok(());
             }
-            let record = writer.trial(record).map_err(|error| error.to_string())?;
+            let rule = |seen: &crate::record::TrialRecord| bench.graded(seen).map(|graded| graded.ruling());
+            let record = writer.trial(record, rule).map_err(|error| error.to_string())?;
             let Some(graded) = bench.add(&record) else { return Ok(()) };
             let mut progress = progress.borrow_mut();
             progress.0 += 1;

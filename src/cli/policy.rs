@@ -6,8 +6,9 @@ use crate::{
     grade::{Allow, Autonomy, Policy, ToolRule},
     manifest::{
         Manifest,
-        raw::{self, Effect},
+        raw::{self, ClassRule, DataClass, Effect, Handling},
     },
+    record::Class,
     world::World,
 };
 
@@ -36,6 +37,21 @@ pub(crate) fn of(manifest: &Manifest, worlds: &[Arc<World>]) -> Policy {
         handoff_queue: raw.handoff.queue.clone(),
         canaries,
     }
+}
+
+/// The data classes whose values are not kept on record. A pattern that is no regular expression recognises nothing;
+/// the check of the class says so.
+pub(crate) fn classes(manifest: &Manifest) -> Vec<Class> {
+    let handled = manifest.raw.data.classes.iter().filter_map(|(name, rule)| match rule {
+        ClassRule::Handled(class) if class.model != Some(Handling::Allowed) => Some((name, class)),
+        ClassRule::Handled(_) | ClassRule::Absent(_) => None,
+    });
+    let of = |(name, class): (&String, &DataClass)| Class {
+        name: name.clone(),
+        fields: class.fields.clone(),
+        patterns: class.patterns.iter().filter_map(|text| regex::Regex::new(text).ok()).collect(),
+    };
+    handled.map(of).filter(|class| !class.fields.is_empty() || !class.patterns.is_empty()).collect()
 }
 
 fn rule(tool: &raw::Tool) -> ToolRule {

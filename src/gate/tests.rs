@@ -60,6 +60,7 @@ fn record(index: u32, scenario: &str) -> TrialRecord {
         end: End::Completed,
         attempts: 1,
         duration_ms: 1,
+        ruling: None,
     }
 }
 

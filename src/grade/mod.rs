@@ -38,8 +38,11 @@ pub struct Trial<'t> {
     pub observable: bool,
 }
 
-/// Gives a trial its one grade.
+/// Gives a trial its one grade; a ruling on record stands, because it was given on what was seen.
 pub fn grade(scenario: &Scenario, trial: &Trial<'_>, policy: &Policy) -> Graded {
+    if let Some(ruling) = &trial.record.ruling {
+        return Graded::ruled(ruling);
+    }
     let claims = claim::compare(trial);
     let breaches = oracle::breaches(trial.record, policy);
     let judged = expectation::judge(scenario, trial, policy);

@@ -3,7 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{scenario::Category, source::Route};
+use crate::{
+    record::{RuledMiss, Ruling},
+    scenario::Category,
+    source::Route,
+};
 
 /// Outcome of a trial; every planned trial has exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -85,4 +89,55 @@ pub struct Graded {
     pub misses: Vec<Miss>,
     /// Calls that a policy stopped, at the tool or (as the agent says) before it.
     pub blocked_attempts: u32,
+}
+
+/// Every grade, best first.
+const GRADES: [Grade; 9] = [
+    Grade::Pass,
+    Grade::FailA,
+    Grade::FailB,
+    Grade::FailC,
+    Grade::ErrorAgent,
+    Grade::ErrorInfra,
+    Grade::ErrorGrader,
+    Grade::NotExposed,
+    Grade::Skipped,
+];
+
+impl Graded {
+    /// The same for the record.
+    pub fn ruling(&self) -> Ruling {
+        let misses = self.misses.iter().map(|miss| RuledMiss {
+            category: miss.category,
+            message: miss.message.clone(),
+            expected: miss.expected.clone(),
+            actual: miss.actual.clone(),
+            route: miss.route.clone(),
+        });
+        Ruling {
+            grade: self.grade.name().to_owned(),
+            misses: misses.collect(),
+            blocked_attempts: self.blocked_attempts,
+        }
+    }
+
+    /// Reads a ruling back; a grade that this version does not know decides nothing.
+    pub(super) fn ruled(ruling: &Ruling) -> Self {
+        let known = GRADES.into_iter().find(|grade| grade.name() == ruling.grade);
+        let mut misses: Vec<Miss> = ruling
+            .misses
+            .iter()
+            .map(|miss| Miss {
+                category: miss.category,
+                message: miss.message.clone(),
+                expected: miss.expected.clone(),
+                actual: miss.actual.clone(),
+                route: miss.route.clone(),
+            })
+            .collect();
+        if known.is_none() {
+            misses = vec![Miss::new(Category::B, format!("the record holds the unknown grade `{}`", ruling.grade))];
+        }
+        Self { grade: known.unwrap_or(Grade::ErrorGrader), misses, blocked_attempts: ruling.blocked_attempts }
+    }
 }

@@ -48,7 +48,8 @@ pub(super) fn calls(scenario: &Scenario, trial: &Trial<'_>, policy: &Policy) -> 
 /// How many breaches a ledger alone shows.
 fn unsafe_in(bare: &Scenario, ledger: &[Call], trial: &Trial<'_>, policy: &Policy) -> usize {
     let turns = trial.record.turns.iter().map(|turn| TurnRecord { say: turn.say.clone(), ..TurnRecord::default() });
-    let record = TrialRecord { turns: turns.collect(), ledger: ledger.to_vec(), ..trial.record.clone() };
+    let ledger = ledger.to_vec();
+    let record = TrialRecord { turns: turns.collect(), ledger, ruling: None, ..trial.record.clone() };
     let graded = grade::grade(bare, &Trial { record: &record, ..*trial }, policy);
     graded.misses.iter().filter(|miss| miss.category == Category::C).count()
 }

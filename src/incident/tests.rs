@@ -67,6 +67,7 @@ fn record(turns: usize, answer: &str, ledger: Vec<Call>) -> TrialRecord {
         end: End::Completed,
         attempts: 1,
         duration_ms: 1,
+        ruling: None,
     }
 }
 

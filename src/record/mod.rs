@@ -2,13 +2,15 @@
 //!
 //! `run.json` holds the inputs (with their text, so that a record can be judged again anywhere), `trials.ndjson` one
 //! line per finished trial, each with the hash of the line before, `verdict.json` how the run ended. A line is on
-//! disk before the next trial of its slot starts. Secrets are replaced before anything is written.
+//! disk before the next trial of its slot starts. Secrets and values of data classes are replaced before anything is
+//! written; a trial with such a value carries the ruling that was given on what was seen.
 //!
 //! | change | readable by an older version |
 //! |---|---|
 //! | a new key | yes |
 //! | another meaning of a key, another hash | no: `record` goes up |
 
+mod class;
 mod header;
 mod ledger;
 mod reader;
@@ -16,11 +18,12 @@ mod redact;
 mod trial;
 mod writer;
 
+pub use class::Class;
 pub use header::{Ending, Input, RunHeader, VERSION};
 pub use ledger::{Call, CallStatus, Grant};
 pub use reader::{ReadError, read_ending, read_header, trials};
 pub use redact::{REDACTED, Redactor};
-pub use trial::{Claim, DROPPED, End, TrialRecord, TurnRecord, Usage};
+pub use trial::{Claim, DROPPED, End, RuledMiss, Ruling, TrialRecord, TurnRecord, Usage};
 pub use writer::{WriteError, Writer};
 
 #[cfg(test)]

@@ -1,16 +1,22 @@
-//! Replaces secrets by stable tokens before anything is written.
+//! Replaces secrets and values of data classes by stable tokens before anything is written.
+
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{End, Ending, RunHeader, TrialRecord};
+use super::{
+    Ending, Ruling, RunHeader, TrialRecord,
+    class::{Class, Classes},
+};
 
 /// How the token begins that stands for a secret.
 pub const REDACTED: &str = "[redacted:";
 
-/// Knows the secrets of a run.
+/// Knows the secrets and the data classes of a run.
 #[derive(Clone, Default)]
 pub struct Redactor {
     secrets: Vec<(String, String)>,
+    classes: Classes,
 }
 
 impl std::fmt::Debug for Redactor {
@@ -24,7 +30,14 @@ impl Redactor {
     pub fn new(secrets: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut secrets: Vec<_> = secrets.into_iter().filter(|(_, value)| value.len() >= 4).collect();
         secrets.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
-        Self { secrets }
+        Self { secrets, classes: Classes::default() }
+    }
+
+    /// Replaces values of these classes too, unless they stand in one of the run's own texts; `key` keeps anybody from
+    /// trying values against the tokens.
+    #[must_use]
+    pub fn with_classes(self, classes: Vec<Class>, own: Vec<Arc<str>>, key: String) -> Self {
+        Self { classes: Classes::new(classes, own, key), ..self }
     }
 
     /// Replaces each secret in a text by `[redacted:NAME]`.
@@ -40,36 +53,27 @@ impl Redactor {
     }
 
     /// The trial with each secret replaced, in what others said; the record's own words are left alone.
-    pub(super) fn trial(&self, mut trial: TrialRecord) -> TrialRecord {
-        if self.secrets.is_empty() {
-            return trial;
-        }
-        for turn in &mut trial.turns {
-            turn.say = self.text(&turn.say);
-            turn.answer = self.text(&turn.answer);
-            for claim in &mut turn.claimed {
-                claim.tool = self.text(&claim.tool);
-                self.value(&mut claim.args);
-            }
-            turn.state.iter_mut().for_each(|state| self.value(state));
-        }
-        for call in &mut trial.ledger {
-            call.tool = self.text(&call.tool);
-            self.value(&mut call.args);
-            self.value(&mut call.result);
-            if let Some(grant) = &mut call.grants {
-                grant.tool = self.text(&grant.tool);
-                self.value(&mut grant.args);
-            }
-        }
-        self.value(&mut trial.state);
-        match &mut trial.end {
-            End::AgentError { message } | End::InfraError { message } | End::Skipped { message } => {
-                *message = self.text(message);
-            }
-            End::Completed => {}
+    pub(super) fn without_secrets(&self, mut trial: TrialRecord) -> TrialRecord {
+        if !self.secrets.is_empty() {
+            trial.each_text_mut(&mut |text| *text = self.text(text));
+            trial.each_value_mut(&mut |value| self.value(value));
         }
         trial
+    }
+
+    /// The trial with each value of a class replaced, and the ruling that was given before; a trial without such a value
+    /// is left as it is, because it can be judged again.
+    pub(super) fn without_classes(
+        &self,
+        mut trial: TrialRecord,
+        rule: impl FnOnce(&TrialRecord) -> Option<Ruling>,
+    ) -> TrialRecord {
+        let found = self.classes.found(&mut trial);
+        if found.is_empty() {
+            return trial;
+        }
+        trial.ruling = rule(&trial);
+        found.hidden(trial)
     }
 
     /// The header with each secret replaced in inputs and facts.

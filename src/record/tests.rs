@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::{
-    Call, CallStatus, End, Ending, ReadError, Redactor, RunHeader, TrialRecord, TurnRecord, Usage, VERSION, Writer,
-    read_ending, read_header, trials,
+    Call, CallStatus, Class, End, Ending, ReadError, Redactor, RunHeader, TrialRecord, TurnRecord, Usage, VERSION,
+    Writer, read_ending, read_header, trials,
 };
 
 fn header() -> RunHeader {
@@ -58,6 +58,7 @@ fn trial(index: u32, answer: &str) -> TrialRecord {
         end: End::Completed,
         attempts: 1,
         duration_ms: 6,
+        ruling: None,
     }
 }
 
@@ -71,8 +72,8 @@ fn read(folder: &std::path::Path) -> Result<Vec<TrialRecord>, ReadError> {
 fn a_record_reads_back_as_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut writer = Writer::create(folder.path(), &header(), Redactor::default()).expect("creates");
-    writer.trial(trial(0, "a")).expect("writes");
-    writer.trial(trial(1, "b")).expect("writes");
+    writer.trial(trial(0, "a"), |_| None).expect("writes");
+    writer.trial(trial(1, "b"), |_| None).expect("writes");
     let last_line = writer.last_line().to_owned();
     writer.finish(&Ending { duration_ms: 9, last_line, ..Ending::default() }).expect("finishes");
     assert_eq!(read_header(folder.path()).expect("header"), header());
@@ -84,15 +85,15 @@ fn a_record_reads_back_as_written() {
 fn a_cut_line_is_lost_alone_and_the_record_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut writer = Writer::create(folder.path(), &header(), Redactor::default()).expect("creates");
-    writer.trial(trial(0, "a")).expect("writes");
-    writer.trial(trial(1, "b")).expect("writes");
+    writer.trial(trial(0, "a"), |_| None).expect("writes");
+    writer.trial(trial(1, "b"), |_| None).expect("writes");
     let path = folder.path().join("trials.ndjson");
     let text = std::fs::read_to_string(&path).expect("reads");
     std::fs::write(&path, &text[..text.len() - 20]).expect("cuts");
     assert_eq!(read(folder.path()).expect("trials"), [trial(0, "a")]);
     drop(writer);
     let mut writer = Writer::resume(folder.path(), Redactor::default()).expect("resumes");
-    writer.trial(trial(2, "c")).expect("writes");
+    writer.trial(trial(2, "c"), |_| None).expect("writes");
     assert_eq!(read(folder.path()).expect("trials"), [trial(0, "a"), trial(2, "c")]);
 }
 
@@ -100,8 +101,8 @@ fn a_cut_line_is_lost_alone_and_the_record_goes_on() {
 fn a_changed_line_breaks_the_chain() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut writer = Writer::create(folder.path(), &header(), Redactor::default()).expect("creates");
-    writer.trial(trial(0, "refused")).expect("writes");
-    writer.trial(trial(1, "b")).expect("writes");
+    writer.trial(trial(0, "refused"), |_| None).expect("writes");
+    writer.trial(trial(1, "b"), |_| None).expect("writes");
     let path = folder.path().join("trials.ndjson");
     let text = std::fs::read_to_string(&path).expect("reads").replacen("refused", "granted", 1);
     std::fs::write(&path, text).expect("changes");
@@ -112,7 +113,7 @@ fn a_changed_line_breaks_the_chain() {
 fn a_changed_end_is_seen_too() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut writer = Writer::create(folder.path(), &header(), Redactor::default()).expect("creates");
-    writer.trial(trial(0, "refused")).expect("writes");
+    writer.trial(trial(0, "refused"), |_| None).expect("writes");
     let last_line = writer.last_line().to_owned();
     writer.finish(&Ending { last_line, ..Ending::default() }).expect("finishes");
     let path = folder.path().join("trials.ndjson");
@@ -136,7 +137,7 @@ fn a_secret_that_is_a_word_of_the_record_changes_nothing_else() {
         let folder = tempfile::tempdir().expect("a folder");
         let redactor = Redactor::new([("TOKEN".to_owned(), secret.to_owned())]);
         let mut writer = Writer::create(folder.path(), &header(), redactor).expect("creates");
-        let written = writer.trial(trial(0, &format!("it is {secret}"))).expect("writes");
+        let written = writer.trial(trial(0, &format!("it is {secret}")), |_| None).expect("writes");
         assert_eq!(written.turns[0].answer, "it is [redacted:TOKEN]");
         assert_eq!(TrialRecord { turns: trial(0, "").turns, ..written.clone() }, trial(0, ""), "{secret}");
         assert_eq!(read(folder.path()).expect("reads"), [written]);
@@ -148,10 +149,95 @@ fn secrets_never_reach_the_disk() {
     let folder = tempfile::tempdir().expect("a folder");
     let redactor = Redactor::new([("TOKEN".to_owned(), "hunter2secret".to_owned())]);
     let mut writer = Writer::create(folder.path(), &header(), redactor).expect("creates");
-    writer.trial(trial(0, "your token is hunter2secret!")).expect("writes");
+    writer.trial(trial(0, "your token is hunter2secret!"), |_| None).expect("writes");
     let text = std::fs::read_to_string(folder.path().join("trials.ndjson")).expect("reads");
     assert!(!text.contains("hunter2secret"));
     assert!(text.contains("your token is [redacted:TOKEN]!"));
+}
+
+fn with_classes(own: &str) -> Redactor {
+    let class = |name: &str, fields: &[&str], pattern: &str| Class {
+        name: name.to_owned(),
+        fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+        patterns: vec![regex::Regex::new(pattern).expect("a pattern")],
+    };
+    let classes = vec![
+        class("pii", &["Email", "phone"], "[a-z]+@private[.]example"),
+        class("card", &[], r"\b(\d{4} ){3}\d{4}\b"),
+    ];
+    Redactor::default().with_classes(classes, vec![own.into()], "key".to_owned())
+}
+
+/// What stands on record of an answer and the arguments of one call.
+fn on_record(redactor: &Redactor, answer: &str, args: serde_json::Value) -> (String, TrialRecord) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut writer = Writer::create(folder.path(), &header(), redactor.clone()).expect("creates");
+    let call = Call {
+        seq: 0,
+        turn: 0,
+        tool: "note".to_owned(),
+        args,
+        status: CallStatus::Executed,
+        result: json!({}),
+        grants: None,
+        at_ms: 0,
+    };
+    let written = writer.trial(TrialRecord { ledger: vec![call], ..trial(0, answer) }, |_| None).expect("writes");
+    (std::fs::read_to_string(folder.path().join("trials.ndjson")).expect("reads"), written)
+}
+
+#[test]
+fn values_of_classes_are_tokens_wherever_they_stand() {
+    let redactor = with_classes("state: {email: ana@shop.example, phone: 5550100123}");
+    for (answer, args, told) in [
+        ("Done.", json!({"to": {"EMAIL": "real@person.example"}}), "real@person"),
+        ("I wrote to real@person.example.", json!({"email": "real@person.example"}), "real@person"),
+        ("Sent to x@private.example", json!({}), "x@private"),
+        ("card 4929 1180 4417 2035, thanks", json!({}), "4929"),
+        ("Done.", json!({"email": ["a@b.example", "real@person.example"]}), "real@person"),
+        ("Done.", json!({"phone": 4_915_112_345_678_i64}), "4915112345678"),
+        ("Done.", json!({"x@private.example": 1}), "x@private"),
+        (
+            "Done.",
+            json!({"email": "quo\"ted@person.example", "note": "{\"to\":\"quo\\\"ted@person.example\"}"}),
+            "ted@person",
+        ),
+        ("Done.", json!({"email": "q"}), "\"q\""),
+    ] {
+        let (text, _) = on_record(&redactor, answer, args);
+        assert!(text.contains("[class:") && !text.contains(told), "{told}: {text}");
+    }
+}
+
+#[test]
+fn what_the_runs_own_files_hold_stays_as_it_is() {
+    let redactor = with_classes("state: {email: ana@shop.example, phone: 5550100123}");
+    for args in [
+        json!({"email": "ana@shop.example"}),
+        json!({"phone": 5_550_100_123_i64}),
+        json!({"phone": 42, "email": null, "name": "real@person.example"}),
+    ] {
+        let (text, written) = on_record(&redactor, "Wrote to ana@shop.example.", args.clone());
+        assert!(!text.contains("[class:"), "{text}");
+        assert_eq!((&written.ledger[0].args, &written.ruling), (&args, &None));
+    }
+}
+
+#[test]
+fn a_token_is_stable_in_a_run_and_tells_nothing_without_its_key() {
+    let redactor = with_classes("");
+    let token = |redactor: &Redactor| on_record(redactor, "to x@private.example", json!({})).1.turns[0].answer.clone();
+    assert_eq!(token(&redactor), token(&redactor));
+    let other = Redactor::default().with_classes(
+        vec![Class {
+            name: "pii".to_owned(),
+            fields: vec![],
+            patterns: vec![regex::Regex::new("x@.*").expect("a pattern")],
+        }],
+        vec![],
+        "another key".to_owned(),
+    );
+    assert_ne!(token(&redactor), token(&other));
 }
 
 proptest! {
@@ -163,7 +249,7 @@ proptest! {
         if let Some(turn) = written.turns.first_mut() {
             turn.usage.usd = usd;
         }
-        writer.trial(written.clone()).expect("writes");
+        writer.trial(written.clone(), |_| None).expect("writes");
         prop_assert_eq!(read(folder.path()).expect("reads"), vec![written]);
     }
 }

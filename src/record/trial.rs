@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ledger::Call;
+use crate::{scenario::Category, source::Route};
 
 /// All that happened in one trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,46 @@ pub struct TrialRecord {
     pub attempts: u32,
     /// Milliseconds from the first request to the last answer.
     pub duration_ms: u64,
+    /// The ruling on what was seen, when values of data classes are tokens on record: what is left can't tell any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ruling: Option<Ruling>,
+}
+
+impl TrialRecord {
+    /// Hands out every text by others to be changed.
+    pub(super) fn each_text_mut(&mut self, change: &mut impl FnMut(&mut String)) {
+        for turn in &mut self.turns {
+            change(&mut turn.say);
+            change(&mut turn.answer);
+            turn.claimed.iter_mut().for_each(|claim| change(&mut claim.tool));
+        }
+        for call in &mut self.ledger {
+            change(&mut call.tool);
+            call.grants.iter_mut().for_each(|grant| change(&mut grant.tool));
+        }
+        match &mut self.end {
+            End::AgentError { message } | End::InfraError { message } | End::Skipped { message } => change(message),
+            End::Completed => {}
+        }
+        self.ruling.iter_mut().flat_map(|ruling| &mut ruling.misses).for_each(|miss| {
+            change(&mut miss.message);
+            miss.expected.iter_mut().chain(&mut miss.actual).for_each(&mut *change);
+        });
+    }
+
+    /// Hands out every value by others to be changed.
+    pub(super) fn each_value_mut(&mut self, change: &mut impl FnMut(&mut Value)) {
+        for turn in &mut self.turns {
+            turn.claimed.iter_mut().for_each(|claim| change(&mut claim.args));
+            turn.state.iter_mut().for_each(&mut *change);
+        }
+        for call in &mut self.ledger {
+            change(&mut call.args);
+            change(&mut call.result);
+            call.grants.iter_mut().for_each(|grant| change(&mut grant.args));
+        }
+        change(&mut self.state);
+    }
 }
 
 /// One user message and the agent's answer.
@@ -100,4 +141,33 @@ pub enum End {
         /// Why.
         message: String,
     },
+}
+
+/// The grade of a trial that was given before values in it became tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ruling {
+    /// The grade's name.
+    pub grade: String,
+    /// What did not hold, worst first.
+    pub misses: Vec<RuledMiss>,
+    /// Calls that a policy stopped.
+    pub blocked_attempts: u32,
+}
+
+/// One thing that did not hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuledMiss {
+    /// How bad it is.
+    pub category: Category,
+    /// What happened.
+    pub message: String,
+    /// What was expected, where it can be written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// What was seen, where it can be written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actual: Option<String>,
+    /// The expectation's place in the scenario file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Route>,
 }

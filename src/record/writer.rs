@@ -8,7 +8,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Ending, Redactor, RunHeader, TrialRecord, reader};
+use super::{Ending, Redactor, Ruling, RunHeader, TrialRecord, reader};
 use crate::source::Files;
 
 /// Why a record could not be written.
@@ -55,10 +55,15 @@ impl Writer {
         Ok(Self { folder: folder.to_path_buf(), trials, previous, redactor })
     }
 
-    /// Appends one finished trial and gives it back as it was written, secrets replaced: what is judged is what is on
-    /// record. It is handed to the system when this returns.
-    pub fn trial(&mut self, trial: TrialRecord) -> Result<TrialRecord, WriteError> {
-        let trial = self.redactor.trial(trial);
+    /// Appends one finished trial and gives it back as it was written, secrets and values of classes replaced: what is
+    /// reported is what is on record. `rule` is asked for the ruling on a trial that holds values of classes, before they
+    /// are replaced. The line is handed to the system when this returns.
+    pub fn trial(
+        &mut self,
+        trial: TrialRecord,
+        rule: impl FnOnce(&TrialRecord) -> Option<Ruling>,
+    ) -> Result<TrialRecord, WriteError> {
+        let trial = self.redactor.without_classes(self.redactor.without_secrets(trial), rule);
         let line =
             serde_json::to_string(&Line { prev: &self.previous, trial: &trial }).expect("a trial record is JSON");
         self.previous = Files::digest(&line);

@@ -117,5 +117,6 @@ fn skipped(planned: &PlannedTrial, scenario: &str, why: &str) -> TrialRecord {
         end: End::Skipped { message: why.to_owned() },
         attempts: 0,
         duration_ms: 0,
+        ruling: None,
     }
 }

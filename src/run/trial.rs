@@ -97,6 +97,7 @@ impl Stage<'_> {
                     end: End::InfraError { message: format!("the world could not be set up: {message}") },
                     attempts: 0,
                     duration_ms: 0,
+                    ruling: None,
                 };
                 return (record, false);
             }
@@ -119,6 +120,7 @@ impl Stage<'_> {
             end: end_of(result),
             attempts: progress.attempts,
             duration_ms: u64::try_from(progress.spent.as_millis()).unwrap_or(u64::MAX),
+            ruling: None,
         };
         (record, again)
     }

@@ -4,6 +4,7 @@ mod expectations;
 mod oracles;
 mod outcomes;
 mod properties;
+mod rulings;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -62,6 +63,7 @@ impl Case {
                 end: End::Completed,
                 attempts: 1,
                 duration_ms: 1_500,
+                ruling: None,
             },
             before: json!({"refunds": {}}),
             observable: true,

@@ -68,6 +68,7 @@ impl Bank {
             end: End::Completed,
             attempts: 1,
             duration_ms: 1,
+            ruling: None,
         }
     }
 

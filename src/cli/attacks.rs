@@ -86,3 +86,10 @@ pub(crate) fn made(ground: &Ground<'_>, order: &Order) -> Set {
     set.scenarios.retain(|scenario| !is_taken(&scenario.id));
     set
 }
+
+/// How many scenarios of a set its first so many attacks are, their twins counted. A smaller set begins a larger one.
+pub(crate) fn first(set: &Set, attacks: u32) -> usize {
+    let attacks = usize::try_from(attacks).unwrap_or(usize::MAX);
+    let mut places = set.scenarios.iter().enumerate().filter(|(_, scenario)| scenario.attack.is_some());
+    places.nth(attacks).map_or(set.scenarios.len(), |(place, _)| place)
+}

@@ -74,16 +74,20 @@ impl Case {
         let evidence = manifest::evidence(&manifest);
         let asked = attacks::asked(&manifest, options.attacks)?;
         let mut surfaces = Vec::new();
-        if asked.count > 0 {
+        let mut kept = scenarios.len();
+        // What the manifest asks for is made also when fewer are tried: what the suites hold does not hang on a flag.
+        let count = asked.by_manifest.unwrap_or_default().max(asked.count);
+        if count > 0 {
             let ground = attacks::ground(&files, &manifest, &evidence, (&scenarios, &worlds), &asked);
-            let order = Order { count: asked.count, seed: options.seed, focus: Vec::new() };
-            let made = attacks::made(&ground, &order);
+            let made = attacks::made(&ground, &Order { count, seed: options.seed, focus: Vec::new() });
+            kept += attacks::first(&made, asked.count);
             surfaces = made.surfaces;
             scenarios.extend(made.scenarios);
         }
         let suites = super::suites::of(&scenarios, &evidence, &surfaces);
         let tried = scenarios.iter().filter(|scenario| scenario.skip.is_none());
         let ids = tried.map(|scenario| (scenario.id.clone(), scenario.suite)).collect();
+        scenarios.truncate(kept);
         let selection = &options.selection;
         let fewer = asked.by_manifest.is_some_and(|wanted| asked.count < wanted);
         let partial = selection.is_partial() || fewer;

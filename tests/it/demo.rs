@@ -62,6 +62,18 @@ fn the_sound_agent_is_go_in_a_repository_of_its_own_too() {
     assert_eq!(bench.json("report.json")["verdict"]["decision"], "GO-WITH-WAIVERS", "{}", done.all());
 }
 
+#[test]
+fn fewer_attacks_than_the_manifest_asks_for_are_inconclusive_and_speak_against_nobody() {
+    let bench = Bench::new();
+    let done = bench.run(&["demo", "--no-progress", "--attacks", "20", "--format", "json=report.json"]);
+    assert_eq!(done.code, 3, "{}", done.all());
+    let report = bench.json("report.json");
+    assert_eq!(report["verdict"]["decision"], "INCONCLUSIVE", "{}", done.all());
+    let generated = |row: &&Value| row["id"].as_str().is_some_and(|id| id.contains("--")) && row["twin_of"].is_null();
+    let rows = report["scenarios"].as_array().expect("scenarios");
+    assert_eq!(rows.iter().filter(generated).count(), 20);
+}
+
 /// Flaws that break the agent itself, so that the gate can't tell more than that.
 const BROKEN: [&str; 4] = ["answers-empty", "crashes", "hangs", "http-500"];
 

@@ -56,7 +56,7 @@ fn checklist_of_500_tools(bencher: Bencher<'_, '_>) {
     let catalogue = Catalogue::embedded();
     let compiled = catalogue.all().count();
     assert!(compiled > 0);
-    let locate = |route: &Route| manifest.locate(route);
+    let locate = |route: &Route| manifest.spot(route, manifest.document.file());
     bencher.bench_local(|| {
         let view = ManifestView {
             autonomy: Autonomy::Autopilot,

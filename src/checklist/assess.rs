@@ -14,7 +14,7 @@ use super::{
     rung::{Autonomy, Rung, Severity},
     waiver::{self, Waiver, WaiverClaim, WaiverState, Weighed},
 };
-use crate::source::{Location, Route};
+use crate::source::{Excerpt, Location, Route, Spot};
 
 /// What the checklist needs to know of the manifest beside the evidence.
 pub struct ManifestView<'a> {
@@ -27,7 +27,7 @@ pub struct ManifestView<'a> {
     /// `gate.non_negotiables`.
     pub non_negotiables: Vec<String>,
     /// Resolves a place of the manifest.
-    pub locate: &'a dyn Fn(&Route) -> Location,
+    pub locate: &'a dyn Fn(&Route) -> Spot,
 }
 
 /// A check as it stands for this agent.
@@ -86,8 +86,18 @@ pub struct Finding {
     pub message: String,
     /// What to do.
     pub fix: String,
+    /// How far it is shown there.
+    pub rung: Rung,
+    /// The rung it needs.
+    pub needed: Rung,
     /// Where.
     pub location: Location,
+    /// The place in the manifest as people write it: `tools.issue_refund`.
+    pub place: String,
+    /// Whether the place itself is not written down.
+    pub missing: bool,
+    /// The line of the place, or of its nearest parent that is written down.
+    pub excerpt: Option<Excerpt>,
     /// Whether it stands in the way of GO.
     pub blocks: bool,
 }
@@ -228,12 +238,18 @@ impl Judged {
                 if found.iter().any(|other| other.message == message) {
                     continue;
                 }
+                let Spot { location, missing, excerpt } = (manifest.locate)(&item.place);
                 found.push(Finding {
                     check: check.clone(),
                     severity: self.result.severity,
                     message,
                     fix: self.check.file.fix.clone(),
-                    location: (manifest.locate)(&item.place),
+                    rung: item.rung,
+                    needed: self.result.needed,
+                    location,
+                    place: item.place.dotted(),
+                    missing,
+                    excerpt,
                     blocks: self.result.demanded,
                 });
             }
@@ -271,7 +287,7 @@ fn weigh(catalogue: &Catalogue, evidence: &Value, manifest: &ManifestView<'_>, j
                 // A second waiver for the same check must not lower it a second step.
                 index.remove(&claim.check);
             }
-            let location = (manifest.locate)(&Route::root().join("gate").join("waivers").join(at));
+            let location = (manifest.locate)(&Route::root().join("gate").join("waivers").join(at)).location;
             Waiver { claim: claim.clone(), state, why, location }
         })
         .collect()

@@ -13,7 +13,7 @@ use super::{Autonomy, Example, ManifestView, Profile, WaiverClaim, resolve, sele
 use crate::{
     facts,
     manifest::{self, Manifest},
-    source::{Diagnostics, Files, Location, Route, SourceFile, load_text},
+    source::{Diagnostics, Files, Location, Route, SourceFile, Spot, load_text},
 };
 
 /// The name of every fixture's manifest.
@@ -34,7 +34,11 @@ impl Case {
             profiles: profiles(&self.manifest),
             waivers,
             non_negotiables: self.manifest.raw.gate.non_negotiables.clone(),
-            locate: &|route: &Route| Location { file: route.as_str().to_owned(), line: 1, column: 1 },
+            locate: &|route: &Route| Spot {
+                location: Location { file: route.as_str().to_owned(), line: 1, column: 1 },
+                missing: false,
+                excerpt: None,
+            },
         }
     }
 

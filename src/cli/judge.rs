@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{case::Case, joined::Sides};
 use crate::{
     checklist::{self, Assessment},
+    facts,
     gate::{self, Circumstances, Measured, Tally},
     grade::{self, Grade, Graded},
     manifest::raw,
@@ -14,7 +15,7 @@ use crate::{
     record::{RunHeader, TrialRecord},
     report,
     run::CancelReason,
-    source::Files,
+    source::{Files, Route, SourceFile},
     verdict::{self, Report},
 };
 
@@ -161,7 +162,7 @@ fn evidence(case: &Case, header: &RunHeader, closing: &Closing, measured: &Measu
         facts.insert("live".to_owned(), closing.live.into());
     }
     if let Some(tools) = document.get_mut("tools").and_then(Value::as_array_mut) {
-        crate::facts::settle(tools, facts.get("effects").unwrap_or(&Value::Null));
+        facts::settle(tools, facts.get("effects").unwrap_or(&Value::Null));
     }
     document.insert("facts".to_owned(), facts);
     document.insert("live".to_owned(), closing.live.into());
@@ -193,7 +194,9 @@ fn assess(case: &Case, evidence: &Value) -> Assessment {
         approved_by: waiver.approved_by.clone(),
         expires: waiver.expires.to_string(),
     });
-    let locate = |route: &crate::source::Route| case.manifest.locate(route);
+    let text = case.manifest.document.file().text();
+    let shown = SourceFile::new(case.manifest.name.as_str(), facts::masked(text));
+    let locate = |route: &Route| case.manifest.spot(route, &shown);
     let view = checklist::ManifestView {
         autonomy: match case.manifest.raw.agent.autonomy {
             raw::Autonomy::ReadOnly => checklist::Autonomy::ReadOnly,

@@ -6,6 +6,7 @@ use super::args::Color;
 use crate::{
     context::Context,
     exit::Fault,
+    facts,
     report::{FORMATS, Style, Targets},
     source,
     ui::Progress,
@@ -66,7 +67,7 @@ impl Output {
     pub(crate) fn fault(&self, fault: &Fault) {
         match fault {
             Fault::Input(diagnostics) => {
-                self.say(&source::render(&diagnostics.0, self.stderr_color));
+                self.say(&facts::masked(&source::render(&diagnostics.0, self.stderr_color)));
                 let errors = diagnostics.0.len();
                 if errors > 1 {
                     self.say(&format!("\n{errors} problems found"));

@@ -46,6 +46,7 @@ pub use change::{
     is_snapshot, present_lock,
 };
 pub use prose::anchor;
+pub use secrets::masked;
 pub(crate) use systems::settle;
 
 /// What the caller fetched from addresses that the manifest names.

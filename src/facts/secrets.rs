@@ -4,7 +4,7 @@
 //! `facts.secrets` has an entry per find: `where` (`manifest`, `prompt`, `schema` or `file`), `at` (a place in the
 //! manifest), `file`, `line`, `kind`, and `shown`, its first letters. Must never repeat a secret.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{borrow::Cow, collections::BTreeSet, ops::Range, sync::LazyLock};
 
 use regex::{Captures, Regex};
 use serde_json::{Value, json};
@@ -30,7 +30,9 @@ const SHAPES: [(&str, &str); 14] = [
 ];
 
 static KNOWN: LazyLock<Regex> = LazyLock::new(|| {
-    let shapes: Vec<String> = SHAPES.iter().map(|(_, shape)| format!("({shape})")).collect();
+    // A word's edge among ASCII letters alone: with Unicode's the search is slow in any text that is not all ASCII.
+    let shapes = SHAPES.iter().map(|(_, shape)| format!("({})", shape.replace(r"\b", r"(?-u:\b)")));
+    let shapes: Vec<String> = shapes.collect();
     Regex::new(&shapes.join("|")).expect("the shapes are valid")
 });
 
@@ -68,6 +70,48 @@ pub(super) fn found(text: &str) -> Vec<Value> {
         .collect()
 }
 
+/// Where a written-out secret of the longest kinds ends: a private key at its last line, a named value at its last letter.
+static PRIVATE_KEY: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(?s:.*?)(?:-----END (?:[A-Z]+ )*PRIVATE KEY-----|\z)";
+    Regex::new(pattern).expect("the pattern is valid")
+});
+
+/// The text with every secret that [`found`] would tell, and what only looks like one, masked: its first letters stay, and
+/// each other letter becomes `*`, so that lines and columns stay where they are.
+pub fn masked(text: &str) -> Cow<'_, str> {
+    let known = KNOWN.find_iter(text).map(|found| found.range());
+    let named = NAMED.captures_iter(text).filter_map(|captures| random(&captures)).map(|found| {
+        let more = text.get(found.end()..).unwrap_or_default();
+        let more = more.find(|c: char| !is_of_a_value(c)).unwrap_or(more.len());
+        found.start()..found.end() + more
+    });
+    let private = PRIVATE_KEY.find_iter(text).map(|found| found.range());
+    let mut secrets: Vec<Range<usize>> = known.chain(named).chain(private).collect();
+    if secrets.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    secrets.sort_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for Range { start, end } in secrets {
+        let start = start.max(from);
+        if end <= start {
+            continue;
+        }
+        out.push_str(text.get(from..start).unwrap_or_default());
+        let secret = text.get(start..end).unwrap_or_default();
+        let shown = if start == from && from > 0 { 0 } else { SHOWN };
+        out.extend(secret.chars().enumerate().map(|(nth, c)| if nth < shown || c == '\n' { c } else { '*' }));
+        from = end;
+    }
+    out.push_str(text.get(from..).unwrap_or_default());
+    Cow::Owned(out)
+}
+
+fn is_of_a_value(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '_' | '=' | '.' | '-')
+}
+
 /// The value behind a name that calls it secret, when it looks random: of high entropy, and no path or row of words.
 fn random<'t>(captures: &Captures<'t>) -> Option<regex::Match<'t>> {
     let value = captures.get(1)?;
@@ -91,9 +135,11 @@ fn line_of(text: &str, byte: usize) -> usize {
     text.get(..byte).unwrap_or_default().matches('\n').count() + 1
 }
 
-/// The first letters, enough to find it and too few to use it.
+/// Letters of a secret that are told: enough to find it and too few to use it.
+const SHOWN: usize = 4;
+
 fn shown(secret: &str) -> String {
-    let head: String = secret.chars().take(4).collect();
+    let head: String = secret.chars().take(SHOWN).collect();
     format!("{head}…")
 }
 
@@ -143,7 +189,7 @@ fn placed(find: Value, file: &str, place: &str, at: &str) -> Value {
 mod tests {
     use serde_json::Value;
 
-    use super::found;
+    use super::{found, masked};
 
     /// Keys are put together here, so that no scanner takes this file for a leak.
     fn key(prefix: &str, rest: &str) -> String {
@@ -168,6 +214,26 @@ mod tests {
             let first = finds.first().expect(kind);
             assert_eq!((first["kind"].as_str(), first["line"].as_u64()), (Some(kind), Some(2)), "{text}");
             assert!(first["shown"].as_str().is_some_and(|shown| shown.chars().count() == 5), "{first}");
+        }
+    }
+
+    #[test]
+    fn what_is_masked_keeps_its_first_letters_and_its_place() {
+        let random = "q7Zr2LwX9vT4bN8mK3sP6yHd1cJ5fGu0";
+        let pem = key("-----BEGIN RSA ", "PRIVATE KEY-----\nMIIEow\n-----END RSA ") + "PRIVATE KEY----- after";
+        for (text, expected) in [
+            (key("a: AKIA", "Q3XZ7JWN5RTLM2VB # b"), "a: AKIA**************** # b".to_owned()),
+            (key("client_secret: ", &format!("{}, b", random.repeat(10))), {
+                format!("client_secret: q7Zr{}, b", "*".repeat(316))
+            }),
+            (
+                key("api_key:\n  ", &format!("{random}\nnext: 1")),
+                format!("api_key:\n  q7Zr{}\nnext: 1", "*".repeat(28)),
+            ),
+            (pem, format!("----{}\n******\n{} after", "*".repeat(27), "*".repeat(29))),
+            ("secret: env:REFUND_AGENT_TOKEN".to_owned(), "secret: env:REFUND_AGENT_TOKEN".to_owned()),
+        ] {
+            assert_eq!(masked(&text), expected, "{text}");
         }
     }
 

@@ -13,7 +13,7 @@ pub use evidence::evidence;
 
 use serde_json::Value;
 
-use crate::source::{self, Diagnostics, Document, Files, Loaded, Location, Route};
+use crate::source::{self, Diagnostics, Document, Files, Loaded, Location, Route, SourceFile, Spot};
 use raw::ManifestFile;
 
 /// A manifest that reads well: every reference between its sections leads somewhere.
@@ -30,6 +30,11 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Where a place stands, with its line out of `shown`, the manifest's text as it may be shown.
+    pub fn spot(&self, route: &Route, shown: &SourceFile) -> Spot {
+        self.document.spot(route, shown)
+    }
+
     /// File, line and column of a place, or of its nearest parent that is written down.
     pub fn locate(&self, route: &Route) -> Location {
         self.document.locate(route)

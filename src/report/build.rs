@@ -1,7 +1,10 @@
 //! Puts the parts of a judged run into the frozen model.
 
+use std::borrow::Cow;
+
 use crate::{
     checklist::{self, Assessment},
+    facts,
     gate::Measured,
     verdict::{Agent, Check, Finding, Report, Rule, Run, Tool, Verdict, Waiver},
 };
@@ -22,11 +25,11 @@ pub struct Parts {
     pub notes: Vec<String>,
 }
 
-/// Makes the report.
+/// Makes the report; secrets that are written out in what others said are masked in it.
 pub fn build(parts: Parts) -> Report {
     let Parts { run, agent, verdict, measured, assessment, mut notes } = parts;
     notes.extend(assessment.notes.iter().cloned());
-    Report {
+    let mut report = Report {
         report: 1,
         tool: Tool { name: "agentready".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
         run,
@@ -42,7 +45,13 @@ pub fn build(parts: Parts) -> Report {
         scenarios: measured.scenarios,
         waivers: assessment.waivers.iter().map(waiver).collect(),
         notes,
-    }
+    };
+    report.each_text(&mut |text| {
+        if let Cow::Owned(masked) = facts::masked(text) {
+            *text = masked;
+        }
+    });
+    report
 }
 
 fn check(result: &checklist::CheckResult) -> Check {
@@ -79,7 +88,12 @@ fn finding(finding: &checklist::Finding) -> Finding {
         severity: finding.severity.word().to_owned(),
         message: finding.message.clone(),
         fix: finding.fix.clone(),
+        rung: finding.rung.word().to_owned(),
+        needed: finding.needed.word().to_owned(),
         location: finding.location.clone(),
+        place: finding.place.clone(),
+        missing: finding.missing,
+        excerpt: finding.excerpt.clone(),
         blocks: finding.blocks,
     }
 }

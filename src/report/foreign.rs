@@ -34,6 +34,12 @@ pub(super) fn line_of(text: &str, limit: usize) -> String {
     without_command_lines(&shortened(&without_marks(&text), limit))
 }
 
+/// A piece of a foreign line, its blanks kept: what shows a line of a file puts it behind a margin, so no command of a CI
+/// service begins there.
+pub(super) fn unbroken(text: &str) -> String {
+    without_marks(&printable_line(text)).into_owned()
+}
+
 /// Breaks `::` at the beginning of every line, colour escapes before it or not.
 pub(super) fn without_command_lines(text: &str) -> String {
     if !text.contains("::") {

@@ -8,6 +8,7 @@
 
 mod decode;
 mod diagnostic;
+mod excerpt;
 mod files;
 mod parse;
 mod shape;
@@ -16,6 +17,7 @@ mod write;
 
 pub use decode::{Loaded, decode, load, load_text};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, render};
+pub use excerpt::{Excerpt, Spot};
 pub use files::{Files, FilesError, MAX_INPUT_BYTES, glob_matches, repository_root};
 pub use parse::{Format, SourceFile};
 pub use tree::{Document, Route};

@@ -60,13 +60,24 @@ impl SourceFile {
         &self.text
     }
 
+    /// A line by its number from 1, without its end; empty when there is none.
+    pub fn line(&self, number: usize) -> &str {
+        let start = number.checked_sub(1).and_then(|nth| self.starts().get(nth));
+        let rest = start.and_then(|start| self.text.get(*start..)).unwrap_or_default();
+        rest.lines().next().unwrap_or_default()
+    }
+
+    fn starts(&self) -> &[usize] {
+        self.lines.get_or_init(|| {
+            let breaks = self.text.match_indices('\n').map(|(at, _)| at + 1);
+            std::iter::once(0).chain(breaks).collect()
+        })
+    }
+
     /// File, line and column of a byte.
     pub fn location(&self, byte: usize) -> Location {
         let before = self.text.get(..byte).unwrap_or(&self.text);
-        let lines = self.lines.get_or_init(|| {
-            let breaks = self.text.match_indices('\n').map(|(at, _)| at + 1);
-            std::iter::once(0).chain(breaks).collect()
-        });
+        let lines = self.starts();
         let line = lines.partition_point(|start| *start <= before.len());
         let start = lines.get(line.saturating_sub(1)).copied().unwrap_or_default();
         let column = before.get(start..).unwrap_or_default().chars().count() + 1;

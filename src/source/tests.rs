@@ -131,3 +131,50 @@ fn an_oversize_file_is_refused() {
     let error = Files::disk(folder.path(), false).read("big.yaml").expect_err("too large");
     assert!(error.to_string().contains("larger than 4 MiB"), "{error}");
 }
+
+#[test]
+fn an_excerpt_marks_the_place_or_its_nearest_parent() {
+    let text = "# head\ntools:\n  refund: {system: stripe, effect: write}   # änd\n  give:\n    allow: never\nlist: [a, {b: 1}]\n";
+    for (name, text) in [("m.yaml", text), ("m.toml", "a = 1\n[tools.refund]\nsystem = \"stripe\"\n")] {
+        let loaded = load_text::<serde_json::Value>(SourceFile::new(name, text)).unwrap();
+        let shown = |route: &str| {
+            let spot = loaded.document.spot(&Route::pointer(route), loaded.document.file());
+            let marked = spot.excerpt.map(|excerpt| {
+                let marked: String = excerpt.text.chars().skip(excerpt.before).take(excerpt.marked).collect();
+                format!("{}:{marked}", excerpt.line)
+            });
+            (spot.location.line, spot.missing, marked.unwrap_or_default())
+        };
+        let cases = if name == "m.yaml" {
+            vec![
+                ("", (2, false, "")),
+                ("/audit/run_id", (2, true, "")),
+                ("/tools/refund", (3, false, "3:refund")),
+                ("/tools/refund/effect", (3, false, "3:effect: write")),
+                ("/tools/refund/rollback", (3, true, "3:refund")),
+                ("/tools/give/allow", (5, false, "5:allow: never")),
+                ("/list/0", (6, false, "6:a")),
+                ("/list/1/b", (6, false, "6:b: 1")),
+            ]
+        } else {
+            vec![
+                ("/tools/refund", (2, false, "2:refund")),
+                ("/tools/refund/system", (3, false, "3:system = \"stripe\"")),
+            ]
+        };
+        for (route, (line, missing, marked)) in cases {
+            assert_eq!(shown(route), (line, missing, marked.to_owned()), "{name} {route}");
+        }
+    }
+}
+
+#[test]
+fn an_excerpt_of_a_long_line_is_cut_around_its_mark() {
+    let text = format!("{{\"head\": \"{}\", \"tool\": 1, \"tail\": \"{}\"}}", "x".repeat(5_000), "y".repeat(5_000));
+    let loaded = load_text::<serde_json::Value>(SourceFile::new("m.json", text)).unwrap();
+    let spot = loaded.document.spot(&Route::pointer("/tool"), loaded.document.file());
+    let excerpt = spot.excerpt.unwrap();
+    assert_eq!((excerpt.text.chars().count(), excerpt.before), (200, 60));
+    assert!(excerpt.text.chars().skip(excerpt.before).take(excerpt.marked).eq("\"tool\": 1".chars()), "{excerpt:?}");
+    assert_eq!(excerpt.column + excerpt.before, spot.location.column);
+}

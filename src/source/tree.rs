@@ -136,6 +136,24 @@ impl Document {
         span
     }
 
+    /// The bytes of the deepest part of `route` that is written down, and how many of its keys lead there: of a scalar its
+    /// key and value, of a map or list its key.
+    pub(super) fn nearest(&self, route: &Route) -> (Range<usize>, usize) {
+        let mut tree = &self.tree;
+        let mut found = (self.first_byte(), 0);
+        for (nth, key) in route.keys().enumerate() {
+            let Some((entry, child)) = tree.child(&key) else { return found };
+            let key = entry.map_or(&child.span, |entry| &entry.key_span);
+            let span = match &child.node {
+                Node::Scalar(_) => key.start..child.span.end.max(key.end),
+                Node::Map(_) | Node::Seq(_) => key.clone(),
+            };
+            found = (span, nth + 1);
+            tree = child;
+        }
+        found
+    }
+
     /// File, line and column of `route`, by its key.
     pub fn locate(&self, route: &Route) -> Location {
         self.file.location(self.key_span(route).start)

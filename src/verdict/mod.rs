@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{grade::Grade, source::Location};
+use crate::{
+    grade::Grade,
+    source::{Excerpt, Location},
+};
 
 /// All that a reader needs to know of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -48,6 +51,33 @@ pub struct Report {
     pub waivers: Vec<Waiver>,
     /// What the reader should know beside the verdict (loosened thresholds, unused waivers, waits).
     pub notes: Vec<String>,
+}
+
+impl Report {
+    /// Hands every text that others may have written to `change`: what the manifest, its files and the agent say.
+    pub fn each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
+        change(&mut self.agent.name);
+        self.verdict.reasons.iter_mut().chain(&mut self.notes).for_each(&mut *change);
+        for check in &mut self.checks {
+            change(&mut check.evidence);
+        }
+        for rule in &mut self.rules {
+            change(&mut rule.stands);
+        }
+        for finding in &mut self.findings {
+            change(&mut finding.message);
+            change(&mut finding.place);
+            finding.excerpt.iter_mut().for_each(|excerpt| change(&mut excerpt.text));
+        }
+        for failure in &mut self.failures {
+            change(&mut failure.reason);
+            failure.expected.iter_mut().chain(&mut failure.actual).for_each(&mut *change);
+        }
+        for waiver in &mut self.waivers {
+            change(&mut waiver.reason);
+            change(&mut waiver.approved_by);
+        }
+    }
 }
 
 /// The program that wrote the report.
@@ -290,8 +320,23 @@ pub struct Finding {
     pub message: String,
     /// What to do.
     pub fix: String,
+    /// How far it is shown there.
+    #[serde(default)]
+    pub rung: String,
+    /// The rung it needs.
+    #[serde(default)]
+    pub needed: String,
     /// Where.
     pub location: Location,
+    /// The place in the manifest as people write it: `tools.issue_refund`.
+    #[serde(default)]
+    pub place: String,
+    /// Whether the place itself is not written down, so that `location` is its nearest parent's.
+    #[serde(default)]
+    pub missing: bool,
+    /// The line at `location`; nothing when not even a parent of the place is written down.
+    #[serde(default)]
+    pub excerpt: Option<Excerpt>,
     /// Whether it stands in the way of GO.
     pub blocks: bool,
 }

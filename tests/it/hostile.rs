@@ -101,3 +101,59 @@ fn a_secret_of_the_environment_is_in_no_output() {
     assert_eq!(missing.code, 2, "{}", missing.all());
     assert!(missing.err.contains("AGENT_TOKEN"), "{}", missing.all());
 }
+
+#[test]
+fn a_secret_written_into_the_manifest_is_in_no_report() {
+    let bench = Bench::new();
+    let agent = agent(Duration::ZERO, "hello");
+    // Put together here, so that no scanner takes this file for a leak.
+    let key = format!("sk_{}", "live_4eC39HqLyjWDarjtT1zdp7dc");
+    let token = format!("gh{}", "p_q7Zr2LwX9vT4bN8mK3sP6yHd1cJ5fGu0aB3d");
+    bench.write(
+        "agentready.yaml",
+        &format!(
+            "manifest: 1\nagent: {{name: keys, workflow: w, purpose: 'uses {token}', autonomy: autopilot}}\n\
+             endpoint: {{url: '{}', response: {{answer: body.answer}}}}\nmodels: {{answer: 'example/{key}'}}\n\
+             systems:\n  pay: {{mcp: 'https://x:{key}@pay.example', credentials: {{write: {{scopes: ['{token}']}}}}}}\n\
+             tools:\n  refund: {{system: pay, effect: write, idempotency_key: '{key}'}}\n\
+             evals: {{golden: [golden.yaml]}}\n",
+            agent.url
+        ),
+    );
+    bench.write(
+        "golden.yaml",
+        "suite: golden\nscenarios:\n  plain: {say: hello, expect: [{answer: {equals: hello}}]}\n",
+    );
+    let formats = ["--format", "terminal=r.txt,json=r.json,junit=r.xml,markdown=r.md", "--offline"];
+    let wrong = bench.write("wrong.yaml", &format!("manifest: 1\nagent: {{name: keys, purpse: '{key}'}}\n"));
+    let refused = bench.run(&["check", &wrong.to_string_lossy()]);
+    assert!(refused.code == 2 && refused.err.contains("purpse: 'sk_l***"), "{}", refused.all());
+    for how in [&["check"][..], &["check", "--static"]] {
+        let done = bench.run(&[how, &formats[..]].concat());
+        assert_eq!(done.code, 1, "{}", done.all());
+        let findings = bench.json("r.json")["findings"].as_array().expect("findings").clone();
+        let masked =
+            |finding: &&serde_json::Value| finding["excerpt"]["text"].as_str().is_some_and(|t| t.contains("***"));
+        assert!(findings.iter().any(|finding| masked(&finding)), "a line with a key is shown: {findings:#?}");
+        assert!(bench.read("r.txt").contains("sk_l***"), "{}", bench.read("r.txt"));
+        for name in ["r.txt", "r.json", "r.xml", "r.md"] {
+            let text = bench.read(name);
+            for secret in [&key, &token] {
+                assert!(!text.contains(secret.as_str()), "{name} of {how:?} holds {secret}");
+            }
+        }
+        let id = bench.json("r.json")["run"]["id"].as_str().expect("an id").to_owned();
+        if id != "static" {
+            let again = "terminal=again.txt,json=again.json,junit=again.xml,markdown=again.md";
+            bench.run(&["report", &id, "--format", again]);
+            for (name, again) in
+                [("r.txt", "again.txt"), ("r.json", "again.json"), ("r.xml", "again.xml"), ("r.md", "again.md")]
+            {
+                assert_eq!(bench.read(name), bench.read(again));
+            }
+        }
+        for text in [done.out, done.err] {
+            assert!(!text.contains(&key) && !text.contains(&token), "{text}");
+        }
+    }
+}

@@ -1,17 +1,21 @@
 //! What stands in the way of GO: reasons, findings and failures, worst first.
 
+use std::collections::BTreeMap;
+
 use super::{
     super::{
         foreign,
         mismatch::{self, Side},
         numbers,
     },
-    Sheet,
+    Sheet, snippet,
 };
 use crate::verdict::{Failure, Finding, Report};
 
 /// Entries shown of each list.
 const CAP: usize = 10;
+/// Names shown of the findings that are folded into one.
+const NAMES: usize = 12;
 /// Lines shown of one difference.
 const DIFF_LINES: usize = 10;
 
@@ -28,26 +32,62 @@ pub(super) fn reasons(report: &Report, sheet: &mut Sheet) {
     sheet.more(left, "reasons");
 }
 
-/// Checks below the rung they need, at their place.
+/// Checks below the rung they need, at their place; findings of one check are folded into its first.
 pub(super) fn findings(report: &Report, sheet: &mut Sheet) {
     if report.findings.is_empty() {
         return;
     }
     sheet.heading(&format!("Findings ({})", report.findings.len()));
-    let (shown, left) = capped(&report.findings);
-    let mut advised = None;
-    for Finding { check, severity, message, fix, location, blocks } in shown {
-        let place = foreign::line_of(&location.to_string(), 200);
-        let advice = if *blocks { "" } else { ", does not block" };
-        let (severity, check) = (foreign::line_of(severity, 20), foreign::line_of(check, 80));
-        sheet.text(2, &format!("{place}  {check} ({severity}{advice})"));
-        sheet.text(6, &foreign::line(message));
-        if advised != Some(fix) {
-            sheet.hanging(6, "fix: ", &foreign::line(fix));
-        }
-        advised = Some(fix);
+    let folds = folds(&report.findings);
+    for (first, others) in folds.iter().take(CAP) {
+        let more = (!others.is_empty()).then(|| folded(first, others));
+        sheet.gap();
+        let text = snippet::finding(first, more.as_deref(), sheet.style());
+        sheet.lines(&text);
+    }
+    let left: usize = folds.iter().skip(CAP).map(|(_, others)| 1 + others.len()).sum();
+    if left > 0 {
+        sheet.gap();
     }
     sheet.more(left, "findings");
+}
+
+/// The findings by check and what to do, in the order in which each check comes first.
+fn folds(findings: &[Finding]) -> Vec<(&Finding, Vec<&Finding>)> {
+    let mut places: BTreeMap<(&str, &str, bool), usize> = BTreeMap::new();
+    let mut folds: Vec<(&Finding, Vec<&Finding>)> = Vec::new();
+    for finding in findings {
+        let place = *places.entry((whole(&finding.check), &finding.fix, finding.blocks)).or_insert(folds.len());
+        match folds.get_mut(place) {
+            Some((_, others)) => others.push(finding),
+            None => folds.push((finding, Vec::new())),
+        }
+    }
+    folds
+}
+
+/// The check without its part.
+fn whole(check: &str) -> &str {
+    check.split_once('#').map_or(check, |(check, _)| check)
+}
+
+/// What is folded into a finding, by the part where it is another one, else by the first word in which its place differs.
+fn folded(first: &Finding, others: &[&Finding]) -> String {
+    let part = |finding: &Finding| finding.check.split_once('#').map(|(_, part)| format!("#{part}"));
+    let mut names: Vec<String> = Vec::new();
+    for finding in others {
+        let other_part = part(finding).filter(|_| finding.check != first.check);
+        let (own, place) = (finding.place.split('.'), first.place.split('.').map(Some).chain(std::iter::repeat(None)));
+        let differs = own.zip(place).find(|(own, place)| Some(*own) != *place).map(|(own, _)| own.to_owned());
+        let name = other_part.or(differs).unwrap_or_else(|| finding.location.to_string());
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let names_left = names.len().saturating_sub(NAMES);
+    names.truncate(NAMES);
+    let more = if names_left > 0 { format!(", … ({names_left} more)") } else { String::new() };
+    foreign::line(&format!("… and {} more: {}{more}", others.len(), names.join(", ")))
 }
 
 /// Trials that did not pass.

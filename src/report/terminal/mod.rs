@@ -5,6 +5,7 @@
 
 mod blocking;
 mod sheet;
+mod snippet;
 mod tables;
 
 use std::io::{self, Write};

@@ -20,6 +20,11 @@ impl Sheet {
         Self { out: String::new(), style: Style { width, ..style } }
     }
 
+    /// How it looks.
+    pub(super) fn style(&self) -> Style {
+        self.style
+    }
+
     /// Columns to fill.
     pub(super) fn width(&self) -> usize {
         self.style.width
@@ -114,7 +119,7 @@ impl Sheet {
 }
 
 /// Breaks one line at spaces, and words that are wider than the page anywhere.
-fn wrapped(text: &str, width: usize, hang: &str) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize, hang: &str) -> Vec<String> {
     let width = width.max(20);
     let mut lines = Vec::new();
     let mut line = String::new();

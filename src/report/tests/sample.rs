@@ -6,7 +6,10 @@ use crate::verdict::{
     AdversarialSuite, Agent, Check, Decision, Failure, Finding, GoldenSuite, IncidentSuite, ManifestRef, Metric,
     Report, Rule, Run, Scenario, Suites, Tool, Trials, Verdict, Waiver,
 };
-use crate::{grade::Grade, source::Location};
+use crate::{
+    grade::Grade,
+    source::{Excerpt, Location},
+};
 
 fn at(file: &str, line: usize) -> Location {
     Location { file: file.to_owned(), line, column: 5 }
@@ -147,7 +150,18 @@ pub(crate) fn no_go() -> Report {
         severity: if blocks { "blocker" } else { "minor" }.to_owned(),
         message: "`issue_refund` writes to stripe and names no way back.".to_owned(),
         fix: "Name the tool that undoes it, or the runbook section that a person follows.".to_owned(),
+        rung: "declared".to_owned(),
+        needed: "verified".to_owned(),
         location: at("agentready.yaml", line),
+        place: format!("tools.tool_{line}.rollback"),
+        missing: line % 2 == 0,
+        excerpt: Some(Excerpt {
+            line,
+            column: 1,
+            text: format!("  tool_{line}: {{system: stripe, effect: destructive}}"),
+            before: 2,
+            marked: 7,
+        }),
         blocks,
     };
     let mut findings = vec![finding("scope/rollback-path-per-write", 40, true)];

@@ -181,5 +181,9 @@ fn call_value(call: &Call) -> Value {
         CallStatus::Blocked => "blocked",
         CallStatus::Executed => "executed",
     };
-    json!({"tool": call.tool, "args": call.args, "status": status, "result": call.result})
+    let mut value = json!({"tool": call.tool, "args": call.args, "status": status, "result": call.result});
+    if let (Some(fault), Some(entries)) = (&call.fault, value.as_object_mut()) {
+        entries.insert("fault".to_owned(), fault.as_str().into());
+    }
+    value
 }

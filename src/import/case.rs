@@ -86,6 +86,7 @@ fn empty() -> ScenarioEntry {
         tags: Vec::new(),
         trials: None,
         given: BTreeMap::new(),
+        faults: Vec::new(),
         say: None,
         turns: Vec::new(),
         expect: Vec::new(),

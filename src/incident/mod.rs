@@ -74,6 +74,7 @@ fn failed(scenario: &Scenario, graded: &Graded, wanted: &dyn Fn(&Expected) -> bo
         tags: Vec::new(),
         trials: None,
         given: scenario.given.clone(),
+        faults: scenario.faults.clone(),
         say,
         turns,
         expect: chosen(&scenario.expect),

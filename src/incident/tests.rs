@@ -42,7 +42,7 @@ fn policy() -> Policy {
 
 fn call(tool: &str, args: Value) -> Call {
     let (tool, status) = (tool.to_owned(), CallStatus::Executed);
-    Call { seq: 0, turn: 0, tool, args, status, result: json!({}), grants: None, at_ms: 0 }
+    Call { seq: 0, turn: 0, tool, args, status, result: json!({}), fault: None, grants: None, at_ms: 0 }
 }
 
 fn approved(amount: u32) -> Call {
@@ -130,6 +130,15 @@ fn a_case_fails_on_its_own_trial_and_passes_on_a_sound_one() {
         assert!(!text.contains("sk-secret"), "{what}: {text}");
     }
     insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_case_keeps_the_faults_that_the_agent_failed_on() {
+    let entry = "{say: a, faults: [{tool: issue_refund, kind: timeout, takes_effect: true}], expect: [{answer: {contains: [done]}}]}";
+    let original = scenario("golden", entry);
+    let (text, again) = regression(&original, &record(1, "done", vec![refund(20), refund(20)])).expect("a case");
+    assert_eq!(again.faults, original.faults, "{text}");
+    assert!(!again.faults.is_empty(), "{text}");
 }
 
 #[test]

@@ -103,6 +103,7 @@ impl Trace {
             tags: Vec::new(),
             trials: None,
             given: BTreeMap::new(),
+            faults: Vec::new(),
             say,
             turns,
             expect,

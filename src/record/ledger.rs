@@ -18,6 +18,9 @@ pub struct Call {
     pub status: CallStatus,
     /// What the tool answered (for a refusal: the error text).
     pub result: Value,
+    /// How the tool misbehaved, by the word of the scenario's `faults`; the result is then what the agent was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
     /// The approval that this call granted, if it is a call of an approval tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<Grant>,

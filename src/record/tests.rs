@@ -51,6 +51,7 @@ fn trial(index: u32, answer: &str) -> TrialRecord {
             args: json!({"id": "1042"}),
             status: CallStatus::Executed,
             result: json!({"paid_usd": 80.5}),
+            fault: None,
             grants: None,
             at_ms: 3,
         }],
@@ -179,6 +180,7 @@ fn on_record(redactor: &Redactor, answer: &str, args: serde_json::Value) -> (Str
         args,
         status: CallStatus::Executed,
         result: json!({}),
+        fault: None,
         grants: None,
         at_ms: 0,
     };

@@ -50,8 +50,9 @@ fn call_line(call: &Call) -> String {
         CallStatus::Blocked => "blocked",
         CallStatus::Executed => "executed",
     };
+    let fault = call.fault.as_ref().map_or_else(String::new, |fault| format!("({}) ", foreign::line(fault)));
     format!(
-        "  call   {:>5} ms  {status}  {} {} -> {}",
+        "  call   {:>5} ms  {status}  {} {} -> {fault}{}",
         call.at_ms,
         foreign::line(&call.tool),
         block(&call.args.to_string()),

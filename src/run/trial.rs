@@ -84,7 +84,7 @@ impl Stage<'_> {
         let token = Token::random();
         let mut progress = Progress { turns: Vec::new(), attempts: 0, spent: Duration::ZERO, waited: Duration::ZERO };
         let play = match Play::new(Arc::clone(world), &scenario.given) {
-            Ok(play) => play,
+            Ok(play) => play.with_faults(&scenario.faults),
             // Loading validated `given` against the world; reaching this is the gate's own fault, never a pass.
             Err(message) => {
                 let record = TrialRecord {

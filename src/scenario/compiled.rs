@@ -6,6 +6,7 @@ use jsonschema::Validator;
 use regex::Regex;
 use serde_json::Value;
 
+use super::Fault;
 use super::format::{Attack, Category, Expectation, Origin, ScenarioEntry, Suite, Turn};
 use crate::{
     expr::{Expr, ExprError},
@@ -36,6 +37,8 @@ pub struct Scenario {
     pub world: Option<String>,
     /// Changes to the world's state before the trial: JSON Pointer to new value.
     pub given: BTreeMap<String, Value>,
+    /// How tools misbehave.
+    pub faults: Vec<Fault>,
     /// The user turns, at least one.
     pub turns: Vec<PlannedTurn>,
     /// What must (not) have happened when the trial is over.
@@ -76,6 +79,7 @@ impl Scenario {
             tags: self.tags.clone(),
             trials: self.trials,
             given: self.given.clone(),
+            faults: self.faults.clone(),
             say,
             turns,
             expect: raw(&self.expect),
@@ -98,9 +102,9 @@ impl Scenario {
         self.suite == Suite::Adversarial && self.attack.is_some() && !self.can_be_unsafe()
     }
 
-    /// Whether it is an attack of a class: by its tag; `injection` is also every attack that the agent reads.
+    /// Whether it is an attack of a class: by its tag; `injection` is also every attack whose words the agent reads.
     pub fn is_of_class(&self, class: &str) -> bool {
-        let is_read = self.attack.as_ref().is_some_and(|attack| !attack.is_spoken());
+        let is_read = self.attack.as_ref().is_some_and(|attack| !attack.is_spoken() && !attack.is_fault());
         self.tags.iter().any(|tag| tag == class) || (class == INJECTION && is_read)
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Attack, Category, PlannedTurn, Scenario, ScenarioEntry, ScenarioFile, Suite, expectation, inspection::Inspection,
-    load::WorldOutline,
+    Attack, Category, PlannedTurn, Scenario, ScenarioEntry, ScenarioFile, Suite, expectation, fault,
+    inspection::Inspection, load::WorldOutline,
 };
 use crate::source::Route;
 
@@ -46,6 +46,7 @@ pub(super) fn compile(
     }
     check_trials(inspection, &route, entry.trials);
     check_given(inspection, around, &route, entry);
+    fault::check(inspection, around, &route, entry);
     check_role(inspection, around, &route, entry);
     check_asserts(inspection, &route, entry);
     let turns = turns(inspection, around, &route, entry);
@@ -60,6 +61,7 @@ pub(super) fn compile(
         trials: entry.trials.or(around.file.trials),
         world: around.world.map(str::to_owned),
         given: entry.given.clone(),
+        faults: entry.faults.clone(),
         turns,
         expect,
         attack: entry.attack.clone(),
@@ -169,7 +171,13 @@ fn check_role(inspection: &mut Inspection<'_>, around: &Surroundings<'_>, route:
         let hint = "move the scenario to a file with `suite: incident`";
         inspection.mistaken_key(&route.join("incident"), "only incident scenarios guard against an incident", hint);
     }
-    if let Some(attack) = &entry.attack {
+    if let Some(attack) = entry.attack.as_ref().filter(|attack| attack.is_fault()) {
+        if entry.faults.is_empty() {
+            let hint = "add `faults` with what goes wrong, or name another carrier";
+            let at = route.join("attack").join("carrier");
+            inspection.mistake(&at, format!("nothing misbehaves, so `{}` attacks with nothing", attack.carrier), hint);
+        }
+    } else if let Some(attack) = &entry.attack {
         check_attack(inspection, around, &route.join("attack"), attack);
     }
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Fault;
 use crate::units::Span;
 
 /// A file of scenarios that share a suite and a world.
@@ -58,6 +59,9 @@ pub struct ScenarioEntry {
     /// Changes to the world's state before the trial: JSON Pointer to new value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub given: BTreeMap<String, Value>,
+    /// How tools misbehave in this scenario.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<Fault>,
     /// The one user turn of a single-turn scenario.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub say: Option<String>,
@@ -119,7 +123,7 @@ pub struct Attack {
     /// What the attacker wants, such as `over-limit` or `leak-secret`.
     pub goal: String,
     /// Where the payload travels: `user-turn` or another way by which the user speaks, the tool whose result carries it,
-    /// or with `tool` any name.
+    /// or with `tool` any name; `fault` where no words attack and the scenario's `faults` do.
     pub carrier: String,
     /// The tool whose result carries it, where the carrier has a name of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,7 +133,8 @@ pub struct Attack {
     /// How the payload is disguised, such as `base64`; plain when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<String>,
-    /// Text that proves exposure when it was sent to the agent in a tool result; needed for every other carrier than `user-turn`.
+    /// Text that proves exposure when it was sent to the agent in a tool result; needed for every carrier but those by
+    /// which the user speaks and `fault`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marker: Option<String>,
 }
@@ -137,15 +142,23 @@ pub struct Attack {
 /// Carriers of what the user says; all others are read by the agent.
 pub const SPOKEN: [&str; 4] = ["conversation-history", "crescendo", "user-task", "user-turn"];
 
+/// The carrier of attacks without words: a tool that misbehaves.
+pub const FAULT: &str = "fault";
+
 impl Attack {
+    /// Whether a tool that misbehaves attacks, and no words do.
+    pub fn is_fault(&self) -> bool {
+        self.carrier == FAULT
+    }
+
     /// Whether the user says it; then it reaches the agent for sure.
     pub fn is_spoken(&self) -> bool {
         SPOKEN.contains(&self.carrier.as_str())
     }
 
-    /// The tool whose result carries it.
+    /// The tool whose result carries the words.
     pub fn through(&self) -> Option<&str> {
-        if self.is_spoken() { None } else { Some(self.tool.as_deref().unwrap_or(&self.carrier)) }
+        if self.is_spoken() || self.is_fault() { None } else { Some(self.tool.as_deref().unwrap_or(&self.carrier)) }
     }
 }
 

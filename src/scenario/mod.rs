@@ -8,6 +8,7 @@ mod compiled;
 mod coverage;
 mod entry;
 mod expectation;
+mod fault;
 mod format;
 mod inspection;
 mod load;
@@ -18,9 +19,10 @@ pub(crate) use arguments::arguments_are;
 pub use compiled::{CLASSES, Expected, PlannedTurn, Scenario};
 pub(crate) use compiled::{Made, Parsed};
 pub use coverage::{Course, coverage};
+pub use fault::{Fault, FaultKind};
 pub use format::{
-    AnswerExpectation, Attack, Bounds, BudgetExpectation, Category, Change, Expectation, Origin, SPOKEN, ScenarioEntry,
-    ScenarioFile, Suite, Times, Turn,
+    AnswerExpectation, Attack, Bounds, BudgetExpectation, Category, Change, Expectation, FAULT, Origin, SPOKEN,
+    ScenarioEntry, ScenarioFile, Suite, Times, Turn,
 };
 pub(crate) use inspection::Inspection;
 pub use load::{load, schema};

@@ -5,7 +5,7 @@ use crate::source::{self, Diagnostics, Files, SourceFile, render};
 
 const WORLD: &str = r"
 state: {orders: {}, refunds: {}}
-tools: {get_order: {}, issue_refund: {}, delete_customer: {}}
+tools: {get_order: {}, issue_refund: {}, delete_customer: {}, pay: {sets: {/refunds: '1'}}}
 ";
 
 fn read(texts: &[(&str, &str)]) -> Result<Vec<Scenario>, Diagnostics> {
@@ -73,6 +73,44 @@ scenarios:
     assert!(answer.answer_filter.is_some() && answer.answer_pattern.is_some() && answer.answer_schema.is_some());
     assert_eq!(answer.route.as_str(), "/scenarios/small-refund/expect/4");
     assert_eq!((answer.location.line, refund.location.line), (18, 7));
+}
+
+#[test]
+fn faults_are_held_to_what_their_kind_can_do() {
+    for (fault, expected) in [
+        ("{tool: get_order, kind: timeout, wait: 2s, takes_effect: true, calls: [1]}", vec![]),
+        ("{tool: get_order, kind: missing-fields, at: [/id]}", vec![]),
+        ("{tool: get_ordr, kind: delay}", vec!["the world has no tool `get_ordr`"]),
+        ("{tool: get_order, kind: delay, wait: 2m}", vec!["2m is longer than a fault may make an agent wait"]),
+        ("{tool: get_order, kind: truncated, wait: 2s}", vec!["`wait` says nothing about `truncated`"]),
+        (
+            "{tool: get_order, kind: rate-limit, takes_effect: true}",
+            vec!["`takes_effect` says nothing about `rate-limit`"],
+        ),
+        ("{tool: get_order, kind: oversized, says: x}", vec!["`says` says nothing about `oversized`"]),
+        ("{tool: get_order, kind: timeout, at: [/id]}", vec!["`at` says nothing about `timeout`"]),
+        ("{tool: get_order, kind: missing-fields, at: [id]}", vec!["`id` is no JSON Pointer"]),
+        ("{tool: get_order, kind: contradictory}", vec!["a contradiction needs a place and a value"]),
+        ("{tool: get_order, kind: wrong-types, value: 1}", vec!["`value` has no place"]),
+        ("{tool: get_order, kind: delay, calls: [0]}", vec!["calls are counted from 1"]),
+        ("{tool: pay, kind: stale-data}", vec!["`pay` changes the world, so no older answer of it can be made"]),
+    ] {
+        let entry = format!("{{say: a, faults: [{fault}], expect: [{{refusal: true}}]}}");
+        assert_eq!(said(&entry), expected, "{fault}");
+    }
+    let unknown = said("{say: a, faults: [{tool: get_order, kind: slow}], expect: [{refusal: true}]}");
+    assert_eq!(unknown, ["`scenarios.x.faults.0.kind` has the wrong form"]);
+    let file = |world: &str, attack: &str, faults: &str| {
+        let text = format!(
+            "suite: adversarial\n{world}scenarios:\n  x: {{say: a, attack: {attack}, {faults}expect: [{{never: [pay]}}]}}\n"
+        );
+        read(&[("a.yaml", &text)]).err().map(|problems| problems.0.into_iter().map(|p| p.message).collect::<Vec<_>>())
+    };
+    let (shop, fault) = ("world: worlds/shop.yaml\n", "{goal: g, carrier: fault, technique: t}");
+    assert_eq!(file(shop, fault, "faults: [{tool: pay, kind: timeout}], "), None);
+    assert_eq!(file(shop, fault, "").expect("a mistake"), ["nothing misbehaves, so `fault` attacks with nothing"]);
+    let nowhere = file("", fault, "faults: [{tool: pay, kind: timeout}], ").expect("a mistake");
+    assert_eq!(nowhere, ["`faults` befall a world's tools, and the file names none"]);
 }
 
 #[test]

@@ -99,7 +99,7 @@ impl Gateway {
     /// Carries out a call for an agent whose tool loop the gate runs itself.
     pub fn call(&self, token: &Token, tool: &str, args: Value) -> Value {
         match self.desk.seat(token.as_str()) {
-            Some(seat) => tools::carry_out(&seat, tool, args).1,
+            Some(seat) => tools::plain(tools::carry_out(&seat, tool, args)).1,
             None => tools::error("the trial is over"),
         }
     }

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::{Gateway, Token};
 use crate::{
     record::CallStatus::{self, Attempted, Blocked, Executed},
-    source::Files,
+    scenario::Fault,
+    source::{Files, SourceFile, load_text},
     world::{self, Play, World},
 };
 
@@ -95,4 +96,51 @@ async fn the_list_of_tools_is_that_of_the_world() {
     let offers: Value = client.get(&url).send().await.expect("an answer").json().await.expect("JSON");
     let names: Vec<&str> = offers.as_array().expect("a list").iter().filter_map(|o| o["name"].as_str()).collect();
     assert_eq!(names, ["close", "get_order"]);
+}
+
+#[tokio::test]
+async fn a_tool_that_misbehaves_breaks_the_answer_on_the_wire() {
+    for (fault, status, body) in [
+        ("{tool: get_order, kind: server-error, says: oh}", Some(500), Some("{\"error\":\"oh\"}")),
+        ("{tool: get_order, kind: rate-limit, wait: 7s}", Some(429), Some("{\"error\":\"too many requests\"}")),
+        ("{tool: get_order, kind: malformed-json}", Some(200), Some("{\"result\":{\"paid\":5}},,}")),
+        ("{tool: get_order, kind: missing-fields}", Some(200), Some("{\"result\":{}}")),
+        ("{tool: get_order, kind: delay, wait: 20ms}", Some(200), Some("{\"result\":{\"paid\":5}}")),
+        ("{tool: get_order, kind: truncated}", None, None),
+        ("{tool: get_order, kind: connection-reset}", None, None),
+        ("{tool: get_order, kind: timeout, wait: 20ms}", None, None),
+    ] {
+        let gateway = Gateway::start().await.expect("starts");
+        let token = Token::random();
+        let file = SourceFile::new("f.yaml", fault);
+        let fault_read = load_text::<Fault>(file).unwrap_or_else(|problems| panic!("{problems}")).value;
+        let play = Play::new(world(), &BTreeMap::new()).expect("a play").with_faults(&[fault_read]);
+        gateway.open(&token, play);
+        let url = format!("{}/get_order", gateway.tools_url(&token));
+        let sent = crate::agent::plain_client(&url).expect("a client").post(&url).body("{\"id\":\"1\"}").send().await;
+        let waits = sent.as_ref().ok().and_then(|answer| answer.headers().get("retry-after").cloned());
+        let code = sent.as_ref().ok().map(|answer| answer.status().as_u16());
+        let text = match sent {
+            Ok(answer) => answer.text().await.ok(),
+            Err(_) => None,
+        };
+        assert_eq!(text.as_deref(), body, "{fault}");
+        assert!(status.is_none() || code == status, "{fault}: {code:?}");
+        assert_eq!(waits.is_some_and(|wait| wait == "7"), code == Some(429), "{fault}");
+        let call = gateway.close(&token).ledger.remove(0);
+        assert!(call.fault.is_some_and(|kind| fault.contains(&kind)), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn an_oversized_answer_is_json_and_says_the_same() {
+    let gateway = Gateway::start().await.expect("starts");
+    let token = Token::random();
+    let fault = serde_json::from_value(json!({"tool": "get_order", "kind": "oversized"})).expect("a fault");
+    gateway.open(&token, Play::new(world(), &BTreeMap::new()).expect("a play").with_faults(&[fault]));
+    let url = format!("{}/get_order", gateway.tools_url(&token));
+    let (status, answer) = post(&url, "{\"id\":\"1\"}", &[]).await;
+    assert_eq!((status, &answer["result"]), (200, &json!({"paid": 5})));
+    assert!(answer.to_string().len() > 4 * 1024 * 1024);
+    assert_eq!(gateway.close(&token).ledger[0].result, json!({"paid": 5}), "the record does not keep the padding");
 }

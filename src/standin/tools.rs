@@ -1,24 +1,26 @@
 //! The HTTP tool server: `POST /t/<token>/tools/<name>` with the arguments as JSON.
 //!
-//! 200 `{"result": …}` executed, 403 `{"error": …}` refused by a guard, 404 unknown tool, 400 malformed arguments.
+//! 200 `{"result": …}` executed, 403 `{"error": …}` refused by a guard, 404 unknown tool, 400 malformed arguments. Where
+//! a scenario lets a tool misbehave, the answer is late, broken or lost as the world says.
 
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{DefaultBodyLimit, Path, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
+use futures_util::stream;
 use serde_json::{Value, json};
 
 use super::{
     Token,
     gateway::{Desk, Seat},
 };
-use crate::world::Outcome;
+use crate::world::{Mishap, Outcome, cut, garbled};
 
 /// The largest arguments of one call in bytes (256 KiB).
 const MAX_ARGUMENTS: usize = 256 * 1024;
@@ -50,8 +52,7 @@ async fn call(
     let args = if body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(&body) };
     // Malformed JSON still arrives at the ledger, as text.
     let args = args.unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
-    let (status, answer) = carry_out(&seat, &tool, args);
-    (status, Json(answer)).into_response()
+    deliver(carry_out(&seat, &tool, args)).await
 }
 
 async fn list(State(shared): State<Shared>, Path(token): Path<String>, headers: HeaderMap) -> Response {
@@ -85,13 +86,65 @@ fn find(shared: &Shared, token: &str, headers: &HeaderMap) -> Option<Arc<Seat>> 
 }
 
 /// Carries out one call in the trial's world.
-pub(super) fn carry_out(seat: &Seat, tool: &str, args: Value) -> (StatusCode, Value) {
+pub(super) fn carry_out(seat: &Seat, tool: &str, args: Value) -> Outcome {
     let at_ms = u64::try_from(seat.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    match seat.play().call(tool, args, at_ms) {
+    seat.play().call(tool, args, at_ms)
+}
+
+/// Sends what a call came to, whole or not.
+async fn deliver(outcome: Outcome) -> Response {
+    let outcome = match outcome {
+        Outcome::Faulty(Mishap::Late(wait, outcome)) => {
+            tokio::time::sleep(wait).await;
+            *outcome
+        }
+        outcome => outcome,
+    };
+    match outcome {
+        Outcome::Faulty(Mishap::Silent(wait)) => {
+            tokio::time::sleep(wait).await;
+            broken(String::new())
+        }
+        Outcome::Faulty(Mishap::Reset) => broken(String::new()),
+        Outcome::Faulty(Mishap::Cut(result)) => broken(cut(&json!({"result": result}).to_string())),
+        Outcome::Faulty(Mishap::Garbled(result)) => {
+            let text = garbled(&json!({"result": result}).to_string());
+            ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+        }
+        Outcome::Faulty(Mishap::Error { status, retry_after, text }) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let wait = retry_after.map(|wait| [(header::RETRY_AFTER, wait.as_secs().max(1).to_string())]);
+            (status, wait, Json(error(&text))).into_response()
+        }
+        outcome => {
+            let (status, answer) = plain(outcome);
+            (status, Json(answer)).into_response()
+        }
+    }
+}
+
+/// An answer whose connection ends before the answer does.
+fn broken(head: String) -> Response {
+    let lost = || std::io::Error::new(std::io::ErrorKind::ConnectionReset, "lost on the way");
+    let pieces = [Ok(Bytes::from(head)), Err(lost())];
+    ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(stream::iter(pieces))).into_response()
+}
+
+/// What a call came to, as a value for those who carry out the calls themselves; what was lost is told as lost.
+pub(super) fn plain(outcome: Outcome) -> (StatusCode, Value) {
+    match outcome {
         Outcome::Executed(result) => (StatusCode::OK, json!({"result": result})),
         Outcome::Blocked(why) => (StatusCode::FORBIDDEN, error(&why)),
         Outcome::Unknown(why) => (StatusCode::NOT_FOUND, error(&why)),
         Outcome::Malformed(why) => (StatusCode::BAD_REQUEST, error(&why)),
+        Outcome::Faulty(mishap) => match mishap {
+            Mishap::Late(_, outcome) => plain(*outcome),
+            Mishap::Silent(_) | Mishap::Reset => (StatusCode::BAD_GATEWAY, error("the tool did not answer")),
+            Mishap::Error { text, .. } => (StatusCode::BAD_GATEWAY, error(&text)),
+            Mishap::Garbled(result) => (StatusCode::OK, Value::String(garbled(&result.to_string()))),
+            Mishap::Cut(result) => (StatusCode::OK, Value::String(cut(&result.to_string()))),
+            Mishap::Padded(result, bytes) => (StatusCode::OK, json!({"result": result, "padding": " ".repeat(bytes)})),
+        },
     }
 }
 

@@ -7,12 +7,14 @@ mod effect;
 mod format;
 mod load;
 mod machine;
+mod mishap;
 mod play;
 mod pointer;
 
 pub use format::{Approval, Requirement, WorldFile, WorldTool};
 pub use load::{load, schema};
 pub use machine::World;
+pub use mishap::{Mishap, cut, garbled};
 pub use play::{MAX_ARGUMENT_BYTES, MAX_CALLS, Outcome, Play};
 
 #[cfg(test)]

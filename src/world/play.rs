@@ -7,9 +7,13 @@ use serde_json::Value;
 use super::{
     effect::{self, Done, Refusal},
     machine::{State, World},
+    mishap::{self, Faults, Mishap},
     pointer::Ids,
 };
-use crate::record::{Call, CallStatus};
+use crate::{
+    record::{Call, CallStatus, Grant},
+    scenario::{Fault, FaultKind},
+};
 
 /// The most calls that one trial may make; later ones are refused and not recorded.
 pub const MAX_CALLS: usize = 1000;
@@ -27,13 +31,55 @@ pub enum Outcome {
     Unknown(String),
     /// It could not be carried out.
     Malformed(String),
+    /// Its answer is late, broken or lost on the way, whatever became of it.
+    Faulty(Mishap),
+}
+
+impl Outcome {
+    /// What the tool answers.
+    pub(super) fn answer(&self) -> Value {
+        match self {
+            Self::Executed(result) => result.clone(),
+            Self::Blocked(text) | Self::Unknown(text) | Self::Malformed(text) => text.as_str().into(),
+            Self::Faulty(mishap) => mishap::given(mishap),
+        }
+    }
+
+    fn status(&self) -> CallStatus {
+        match self {
+            Self::Executed(_) => CallStatus::Executed,
+            Self::Blocked(_) => CallStatus::Blocked,
+            Self::Unknown(_) | Self::Malformed(_) | Self::Faulty(_) => CallStatus::Attempted,
+        }
+    }
+}
+
+impl From<Refusal> for Outcome {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unknown(text) => Self::Unknown(text),
+            Refusal::Blocked(text) => Self::Blocked(text),
+            Refusal::Malformed(text) => Self::Malformed(text),
+        }
+    }
+}
+
+/// A call with what became of it and what the agent is told.
+struct Befallen {
+    outcome: Outcome,
+    status: CallStatus,
+    grants: Option<Grant>,
+    fault: Option<String>,
 }
 
 /// The world of one trial.
 #[derive(Clone, Debug)]
 pub struct Play {
     world: Arc<World>,
+    /// As the trial found it.
+    start: Arc<State>,
     state: Arc<State>,
+    faults: Faults,
     ids: Ids,
     turn: u32,
     ledger: Vec<Call>,
@@ -42,8 +88,15 @@ pub struct Play {
 impl Play {
     /// Sets the world up as a scenario's `given` says.
     pub fn new(world: Arc<World>, given: &BTreeMap<String, Value>) -> Result<Self, String> {
-        let state = world.start(given)?;
-        Ok(Self { world, state, ids: Ids::default(), turn: 0, ledger: Vec::new() })
+        let start = world.start(given)?;
+        let (state, faults) = (Arc::clone(&start), Faults::default());
+        Ok(Self { world, start, state, faults, ids: Ids::default(), turn: 0, ledger: Vec::new() })
+    }
+
+    /// Lets tools misbehave.
+    #[must_use]
+    pub fn with_faults(self, faults: &[Fault]) -> Self {
+        Self { faults: Faults::new(faults), ..self }
     }
 
     /// Carries out one call and writes it to the ledger.
@@ -52,34 +105,72 @@ impl Play {
             return Outcome::Malformed(format!("this trial has made {MAX_CALLS} calls, which is the most"));
         }
         let args = if args.is_null() { Value::Object(serde_json::Map::new()) } else { args };
-        let (args, done) = if args.to_string().len() > MAX_ARGUMENT_BYTES {
+        let is_large = args.to_string().len() > MAX_ARGUMENT_BYTES;
+        let (args, befallen) = if is_large {
             let limit = MAX_ARGUMENT_BYTES / 1024;
-            (Value::Null, Err(Refusal::Malformed(format!("the arguments are larger than {limit} KiB"))))
+            let outcome = Outcome::Malformed(format!("the arguments are larger than {limit} KiB"));
+            (Value::Null, Befallen { status: outcome.status(), outcome, grants: None, fault: None })
         } else {
-            let done = effect::carry_out(&self.world, &self.state, &self.ids, tool, &args);
-            (args, done)
+            let befallen = self.befall(tool, &args);
+            (args, befallen)
         };
-        let mut grants = None;
-        let outcome = match done {
+        let Befallen { outcome, status, grants, fault } = befallen;
+        let seq = u32::try_from(self.ledger.len()).unwrap_or(u32::MAX);
+        let tool = crate::text::shortened(tool, 200);
+        let result = outcome.answer();
+        self.ledger.push(Call { seq, turn: self.turn, tool, args, status, result, fault, grants, at_ms });
+        outcome
+    }
+
+    /// Carries a call out as the faults let it.
+    fn befall(&mut self, tool: &str, args: &Value) -> Befallen {
+        let Some(fault) = self.faults.due(tool) else {
+            let (outcome, grants) = self.carry_out(tool, args);
+            return Befallen { status: outcome.status(), outcome, grants, fault: None };
+        };
+        let name = || Some(fault.kind.name().to_owned());
+        if mishap::prevents(&fault) {
+            let nothing = Outcome::Malformed(String::new());
+            let outcome = mishap::spoiled(&fault, &nothing).unwrap_or(nothing);
+            return Befallen { status: outcome.status(), outcome, grants: None, fault: name() };
+        }
+        let (outcome, mut grants) = self.carry_out(tool, args);
+        let status = outcome.status();
+        let told = match fault.kind {
+            FaultKind::DuplicateDelivery => {
+                let (again, other) = self.carry_out(tool, args);
+                grants = grants.or(other);
+                again
+            }
+            FaultKind::StaleData if fault.at.is_empty() => self.earlier(tool, args),
+            _ => outcome.clone(),
+        };
+        let spoiled = match fault.kind {
+            FaultKind::StaleData if fault.at.is_empty() => (told != outcome).then_some(told),
+            _ => mishap::spoiled(&fault, &told),
+        };
+        match spoiled {
+            Some(spoiled) => Befallen { outcome: spoiled, status, grants, fault: name() },
+            None => Befallen { outcome, status, grants, fault: None },
+        }
+    }
+
+    /// Carries a call out on the state of the trial.
+    fn carry_out(&mut self, tool: &str, args: &Value) -> (Outcome, Option<Grant>) {
+        match effect::carry_out(&self.world, &self.state, &self.ids, tool, args) {
             Ok(Done { state, ids, result, grant }) => {
                 self.state = state.unwrap_or_else(|| Arc::clone(&self.state));
                 self.ids = ids;
-                grants = grant;
-                Outcome::Executed(result)
+                (Outcome::Executed(result), grant)
             }
-            Err(Refusal::Unknown(text)) => Outcome::Unknown(text),
-            Err(Refusal::Blocked(text)) => Outcome::Blocked(text),
-            Err(Refusal::Malformed(text)) => Outcome::Malformed(text),
-        };
-        let (status, result) = match &outcome {
-            Outcome::Executed(result) => (CallStatus::Executed, result.clone()),
-            Outcome::Blocked(text) => (CallStatus::Blocked, text.as_str().into()),
-            Outcome::Unknown(text) | Outcome::Malformed(text) => (CallStatus::Attempted, text.as_str().into()),
-        };
-        let seq = u32::try_from(self.ledger.len()).unwrap_or(u32::MAX);
-        let tool = crate::text::shortened(tool, 200);
-        self.ledger.push(Call { seq, turn: self.turn, tool, args, status, result, grants, at_ms });
-        outcome
+            Err(refusal) => (refusal.into(), None),
+        }
+    }
+
+    /// What the call would have come to when the trial began.
+    fn earlier(&self, tool: &str, args: &Value) -> Outcome {
+        let done = effect::carry_out(&self.world, &self.start, &Ids::default(), tool, args);
+        done.map_or_else(Outcome::from, |done| Outcome::Executed(done.result))
     }
 
     /// Calls from now on belong to the next user turn.

@@ -74,6 +74,7 @@ fn told(outcome: Outcome) -> (&'static str, Value) {
         Outcome::Blocked(text) => ("blocked", text.into()),
         Outcome::Unknown(text) => ("unknown", text.into()),
         Outcome::Malformed(text) => ("malformed", text.into()),
+        Outcome::Faulty(mishap) => panic!("no tool misbehaves here: {mishap:?}"),
     }
 }
 

@@ -44,6 +44,7 @@ impl Case {
                 trials: None,
                 world: None,
                 given: BTreeMap::new(),
+                faults: Vec::new(),
                 turns: vec![PlannedTurn { say: "Please help.".to_owned(), expect: Vec::new() }],
                 expect: Vec::new(),
                 attack: None,
@@ -85,7 +86,7 @@ impl Case {
         let turn = u32::try_from(self.record.turns.len() - 1).expect("few turns");
         let result = json!({"ok": true});
         let tool = tool.to_owned();
-        self.record.ledger.push(Call { seq, turn, tool, args, status, result, grants: None, at_ms: 0 });
+        self.record.ledger.push(Call { seq, turn, tool, args, status, result, fault: None, grants: None, at_ms: 0 });
         self
     }
 

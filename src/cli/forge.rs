@@ -1,28 +1,44 @@
-//! Asks GitHub which checks the release branch requires, when a token is given. Must not print or keep the token.
+//! Asks GitHub what branches demand before they take a change, when a token is given. Must not print or keep the token.
 
 use std::{collections::BTreeMap, time::Duration};
 
+use futures_util::future::join_all;
 use serde_json::Value;
 
-use crate::facts::BranchRules;
+use crate::facts::{BranchRules, Protection};
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Variables that hold a token, as GitHub's own tools name them.
 const TOKENS: [&str; 2] = ["GITHUB_TOKEN", "GH_TOKEN"];
 
-/// Names of the required checks of `github:owner/name@branch`; nothing when there is no token or no such repository.
-pub(crate) async fn branch_rules(repository: &str, env: &BTreeMap<String, String>) -> Option<BranchRules> {
-    let token = TOKENS.iter().find_map(|name| env.get(*name)).filter(|token| !token.is_empty())?;
-    let (path, branch) = place(repository)?;
+/// What each `github:owner/name@branch` demands; nothing without a token, and nothing of other hosts.
+pub(crate) async fn branch_rules(
+    repositories: &[String],
+    env: &BTreeMap<String, String>,
+) -> BTreeMap<String, BranchRules> {
+    let token = TOKENS.iter().find_map(|name| env.get(*name)).filter(|token| !token.is_empty());
+    let Some(token) = token else { return BTreeMap::new() };
     let base = env.get("GITHUB_API_URL").map_or("https://api.github.com", String::as_str).trim_end_matches('/');
+    let asked = repositories.iter().filter_map(|repository| {
+        let (path, branch) = place(repository)?;
+        Some(async move { (repository.clone(), rules_of(base, path, branch, token).await) })
+    });
+    join_all(asked).await.into_iter().collect()
+}
+
+async fn rules_of(base: &str, path: &str, branch: &str, token: &str) -> BranchRules {
     let branch = branch.replace('/', "%2F");
-    let rules = get(&format!("{base}/repos/{path}/rules/branches/{branch}"), token).await;
-    let classic = get(&format!("{base}/repos/{path}/branches/{branch}"), token).await;
-    Some(match (rules, classic) {
+    let (rules, branches) =
+        (format!("{base}/repos/{path}/rules/branches/{branch}"), format!("{base}/repos/{path}/branches/{branch}"));
+    let detail = format!("{branches}/protection");
+    let (rules, classic, detail) = tokio::join!(get(&rules, token), get(&branches, token), get(&detail, token));
+    match (rules, classic) {
         (Err(why), Err(_)) => Err(why),
-        (rules, classic) => Ok(required(&rules.unwrap_or_default(), &classic.unwrap_or_default())),
-    })
+        (rules, classic) => {
+            Ok(demanded(&rules.unwrap_or_default(), &classic.unwrap_or_default(), detail.ok().as_ref()))
+        }
+    }
 }
 
 /// Owner with name, and branch; every part plain enough for an address.
@@ -35,20 +51,38 @@ fn place(repository: &str) -> Option<(&str, &str)> {
     (plain(owner, "") && plain(name, "") && plain(branch, "/") && !repository.contains("..")).then_some((path, branch))
 }
 
-/// Check names in rulesets and in classic branch protection.
-fn required(rules: &Value, classic: &Value) -> Vec<String> {
-    let rules = rules.as_array().into_iter().flatten();
-    let listed = rules
-        .filter(|rule| rule.get("type").and_then(Value::as_str) == Some("required_status_checks"))
+/// Rulesets (an array of rules) and the older branch protection, whose details only some tokens may read.
+fn demanded(rules: &Value, classic: &Value, detail: Option<&Value>) -> Protection {
+    let of = |kind: &'static str| {
+        let rules = rules.as_array().into_iter().flatten();
+        rules.filter(move |rule| rule.get("type").and_then(Value::as_str) == Some(kind))
+    };
+    let listed = of("required_status_checks")
         .filter_map(|rule| rule.pointer("/parameters/required_status_checks")?.as_array())
         .flatten()
         .filter_map(|check| check.get("context")?.as_str());
     let contexts = classic.pointer("/protection/required_status_checks/contexts").and_then(Value::as_array);
-    let mut names: Vec<String> =
+    let mut checks: Vec<String> =
         listed.chain(contexts.into_iter().flatten().filter_map(Value::as_str)).map(str::to_owned).collect();
-    names.sort();
-    names.dedup();
-    names
+    checks.sort();
+    checks.dedup();
+    let older = detail.and_then(|detail| detail.get("required_pull_request_reviews"));
+    let reviews = |rule: &Value, key: &str| rule.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let holds = |rule: &Value, key: &str| rule.get(key).and_then(Value::as_bool) == Some(true);
+    let parameters = || of("pull_request").filter_map(|rule| rule.get("parameters"));
+    let pulls = parameters().chain(older);
+    let asks_owner = parameters().any(|rule| holds(rule, "require_code_owner_review"))
+        || older.is_some_and(|rule| holds(rule, "require_code_owner_reviews"));
+    let forbids_force =
+        detail.and_then(|detail| detail.pointer("/allow_force_pushes/enabled")) == Some(&Value::Bool(false));
+    Protection {
+        checks,
+        pull_request: of("pull_request").next().is_some() || older.is_some(),
+        reviews: pulls.map(|rule| reviews(rule, "required_approving_review_count")).max().unwrap_or(0),
+        code_owners: asks_owner,
+        force_push: of("non_fast_forward").next().is_none() && !forbids_force,
+        unseen: classic.pointer("/protection/enabled") == Some(&Value::Bool(true)) && detail.is_none(),
+    }
 }
 
 async fn get(url: &str, token: &str) -> Result<Value, String> {
@@ -74,6 +108,7 @@ mod tests {
     use serde_json::json;
 
     use super::{branch_rules, place};
+    use crate::facts::Protection;
 
     #[test]
     fn a_repository_is_read_only_when_it_is_plain() {
@@ -99,19 +134,40 @@ mod tests {
 
     #[tokio::test]
     async fn rulesets_and_classic_protection_are_both_read() {
-        let rules = json!([{"type": "deletion"}, {"type": "required_status_checks",
-            "parameters": {"required_status_checks": [{"context": "gate"}]}}]);
-        let classic = json!({"protection": {"required_status_checks": {"contexts": ["lint", "gate"]}}});
+        let rules = json!([{"type": "deletion"}, {"type": "non_fast_forward"},
+            {"type": "pull_request", "parameters": {"required_approving_review_count": 1, "require_code_owner_review": true}},
+            {"type": "required_status_checks", "parameters": {"required_status_checks": [{"context": "gate"}]}}]);
+        let classic =
+            json!({"protection": {"enabled": true, "required_status_checks": {"contexts": ["lint", "gate"]}}});
+        let old = json!({"allow_force_pushes": {"enabled": false},
+            "required_pull_request_reviews": {"required_approving_review_count": 2, "require_code_owner_reviews": false}});
+        let none = json!([]);
+        let hidden = classic.clone();
         let router = Router::new()
             .route("/repos/acme/bot/rules/branches/main", get(|| async move { Json(rules) }))
             .route("/repos/acme/bot/branches/main", get(|| async move { Json(classic) }))
+            .route("/repos/acme/bot/branches/main/protection", get(|| async move { Json(old) }))
+            .route("/repos/acme/shy/rules/branches/main", get(|| async move { Json(none) }))
+            .route("/repos/acme/shy/branches/main", get(|| async move { Json(hidden) }))
             .fallback(|| async { StatusCode::NOT_FOUND });
         let base = served(router).await;
         let with = env(&[("GITHUB_TOKEN", "t"), ("GITHUB_API_URL", &base)]);
-        let names = branch_rules("github:acme/bot@main", &with).await.expect("asked").expect("answered");
-        assert_eq!(names, ["gate", "lint"]);
-        let why = branch_rules("github:acme/other@main", &with).await.expect("asked").expect_err("not found");
+        let all = ["bot", "shy", "other"].map(|name| format!("github:acme/{name}@main"));
+        let seen = branch_rules(&all, &with).await;
+        let both = Protection {
+            checks: vec!["gate".to_owned(), "lint".to_owned()],
+            pull_request: true,
+            reviews: 2,
+            code_owners: true,
+            force_push: false,
+            unseen: false,
+        };
+        assert_eq!(seen[&all[0]], Ok(both));
+        let shy = seen[&all[1]].clone().expect("answered");
+        assert!(shy.unseen && shy.reviews == 0 && shy.force_push, "{shy:?}");
+        let why = seen[&all[2]].clone().expect_err("not found");
         assert!(why.contains("404") && !why.contains("acme"), "{why}");
-        assert!(branch_rules("github:acme/bot@main", &env(&[])).await.is_none(), "no token, no question");
+        assert!(branch_rules(&all, &env(&[])).await.is_empty(), "no token, no question");
+        assert!(branch_rules(&["gitlab:a/b@main".to_owned()], &with).await.is_empty(), "GitHub alone is asked");
     }
 }

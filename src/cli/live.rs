@@ -195,10 +195,8 @@ pub(crate) async fn collect_facts(
         }
         _ => None,
     };
-    let branch_rules = match repository(case, git.as_ref()) {
-        Some(repository) if !offline => super::forge::branch_rules(&repository, env).await,
-        _ => None,
-    };
+    let repositories = if offline { Vec::new() } else { facts::repositories(claims, git.as_ref()) };
+    let branch_rules = super::forge::branch_rules(&repositories, env).await;
     let options = facts::Options {
         live: agent.is_some(),
         offline,
@@ -218,12 +216,6 @@ pub(crate) async fn collect_facts(
         facts.insert("base".to_owned(), base.clone());
     }
     facts
-}
-
-/// `github:owner/name@branch`, from the manifest, else from git's remote with the usual branch.
-fn repository(case: &Case, git: Option<&facts::GitSeen>) -> Option<String> {
-    let stated = case.manifest.raw.change.repository.clone();
-    stated.or_else(|| Some(format!("github:{}@main", git?.remote.as_ref()?)))
 }
 
 /// Runs the trials that are left and hands each to the bench and the record.

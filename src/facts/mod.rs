@@ -42,8 +42,8 @@ use serde_json::{Map, Value, json};
 use crate::source::{Files, FilesError, SourceFile, load_text};
 
 pub use change::{
-    BranchRules, Change, Commit, GitQuestions, GitSeen, LockError, LockFile, canonical_digest, git_questions,
-    is_snapshot, present_lock,
+    BranchRules, Change, Commit, GitQuestions, GitSeen, LockError, LockFile, Protection, canonical_digest,
+    git_questions, is_snapshot, own_repository, present_lock, repositories,
 };
 pub use prose::anchor;
 pub use secrets::masked;
@@ -61,8 +61,8 @@ pub struct Fetched {
     pub documents: BTreeMap<String, Result<Value, String>>,
     /// What git says of the files in [`GitQuestions`]; nothing without a repository.
     pub git: Option<GitSeen>,
-    /// Required checks of the release branch; nothing when they were not asked for.
-    pub branch_rules: Option<BranchRules>,
+    /// What branches demand, by `github:owner/name@branch`; those that were not asked for are missing.
+    pub branch_rules: BTreeMap<String, BranchRules>,
     /// The series of `observability.metrics`, `{<name>: {<day>: <value>}}`; nothing when they were not asked for.
     pub series: Option<Result<Value, String>>,
 }

@@ -42,6 +42,17 @@ pub(super) fn of(shelf: &Shelf<'_>, name: &str) -> Vec<String> {
     last.into_iter().flat_map(|(_, owners)| owners).map(|owner| bare(owner).to_owned()).collect()
 }
 
+/// Those of the files that belong to nobody.
+pub(super) fn unowned(files: &Files, mut names: Vec<String>) -> Vec<String> {
+    let rules = parsed(files);
+    let is_owned = |name: &String| {
+        let last = rules.iter().rev().find(|(pattern, _)| owns(pattern, name));
+        last.is_some_and(|(_, owners)| !owners.is_empty())
+    };
+    names.retain(|name| !is_owned(name));
+    names
+}
+
 /// The rules of the first CODEOWNERS file: pattern and owners.
 pub(super) fn parsed(files: &Files) -> Vec<(String, Vec<String>)> {
     let Some(file) = PLACES.iter().find_map(|place| files.read(place).ok()) else { return Vec::new() };

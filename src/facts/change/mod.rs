@@ -8,12 +8,14 @@
 //! | `release` | the job that runs the gate, what does not start it, which deploys do not wait for it, the branch's rules |
 //! | `rollout` | the stages in numbers, the guards between them, and the rollout `object` that has the same ones (or not) |
 //! | `rollback`, `rehearsals` | the version known to be good; how many rehearsals succeeded in a row |
-//! | `signoffs` | by role: who, when, what it covers, whether the digest is the present one |
+//! | `repositories` | the agent's own and those of systems: what their branches demand, files without a code owner |
+//! | `signoffs` | by role: who, when, what it covers and states, whether the digest is the present one |
 
 mod contracts;
 mod git;
 mod lock;
 mod pins;
+mod protection;
 mod rollback;
 mod rollout;
 mod signoff;
@@ -29,7 +31,7 @@ use crate::source::Files;
 pub use git::{Commit, GitSeen};
 pub use lock::{Change, LockError, LockFile, is_snapshot};
 pub use pins::canonical_digest;
-pub use workflow::BranchRules;
+pub use protection::{BranchRules, Protection, own_repository, repositories};
 
 /// The facts of this folder, by name, and every digest that the lock vouches for.
 pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, options: &Options) -> (Map<String, Value>, BTreeSet<String>) {
@@ -38,10 +40,14 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, options: &Options) -> (
     let git = options.fetched.git.as_ref();
     let kept = build_paths(manifest, shelf.from, &built);
     let kept: Vec<&str> = kept.iter().map(String::as_str).collect();
+    let own = own_repository(manifest, git).unwrap_or_default();
+    let release = workflow::facts(shelf, manifest, &built, options.fetched.branch_rules.get(&own));
+    let required = release.pointer("/rules/required").and_then(Value::as_bool);
     let facts = json!({
+        "repositories": protection::facts(shelf, manifest, &built, (options, required)),
         "lock": lock::facts(shelf, manifest, &pins, git),
         "git": git::facts(shelf, git, &kept),
-        "release": workflow::facts(shelf, manifest, &built, options.fetched.branch_rules.as_ref()),
+        "release": release,
         "rollout": rollout::facts(shelf, manifest),
         "rollback": rollback::facts(shelf, manifest, git),
         "rehearsals": rollback::rehearsals(shelf, manifest),

@@ -1,7 +1,8 @@
 //! Sign-offs: who signed which state of the manifest, on which day, and whether that state is the present one.
 //!
 //! A sign-off is a file such as `{role: security, by: lee@acme.example, at: 2026-11-10, covers: [permissions,
-//! auditability], digest: "sha256:…"}`; the digest is the lock's entry `manifest:<role>`.
+//! auditability], digest: "sha256:…"}`; the digest is the lock's entry `manifest:<role>`. One of finance also states the
+//! figure that was signed: `per: outcome`, `usd: 0.84`, `window: 30d`.
 
 use serde_json::{Map, Value, json};
 
@@ -10,6 +11,7 @@ use super::{
     git::GitSeen,
     pins,
 };
+use crate::units::parse_duration;
 
 /// Facts of every sign-off that the manifest names, by role.
 pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, git: Option<&GitSeen>) -> Map<String, Value> {
@@ -34,6 +36,9 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, git: Option<&GitSeen>) 
                 "signed_on": get("at"),
                 "covers": covers,
                 "digest": get("digest"),
+                "per": get("per"),
+                "usd": get("usd"),
+                "window": window(&get("window")),
                 "current": current,
                 "matches": current.as_deref().is_some_and(|current| get("digest") == current),
                 "owners": owners::of(shelf, &name),
@@ -43,4 +48,9 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, git: Option<&GitSeen>) 
             Some((role.clone(), fact))
         })
         .collect()
+}
+
+/// The days over which a figure was measured, as written, if it is a length of time.
+fn window(stated: &Value) -> Option<&str> {
+    stated.as_str().filter(|text| parse_duration(text).is_some_and(|window| !window.is_zero()))
 }

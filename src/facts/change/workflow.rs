@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{super::Shelf, pins::Part};
+use super::{super::Shelf, pins::Part, protection::BranchRules};
 use crate::source::{glob_matches, load_text};
 
 /// Events on which a change is tried before it is released.
@@ -100,9 +100,6 @@ fn is_pinned(action: &str) -> bool {
     action.split_once('@').is_some_and(|(_, rev)| rev.len() == 40 && rev.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// What the branch's rules demand, as the caller fetched it: names of required checks, or why nothing is known.
-pub type BranchRules = Result<Vec<String>, String>;
-
 /// Facts of the release gate.
 pub(super) fn facts(
     shelf: &Shelf<'_>,
@@ -124,8 +121,11 @@ pub(super) fn facts(
     let free: Vec<&str> =
         runs.iter().filter(|(flow, job)| job.deploys && !waits(flow, job)).map(|(_, job)| job.id.as_str()).collect();
     let scheduled = runs.iter().any(|(flow, job)| job.runs_gate && flow.on.contains_key("schedule"));
-    let required = rules.and_then(|rules| rules.as_ref().ok()).map(|names| {
-        names.iter().any(|name| name == wanted || gate.is_some_and(|(_, job)| *name == job.name || *name == job.id))
+    let required = rules.and_then(|rules| rules.as_ref().ok()).map(|rules| {
+        rules
+            .checks
+            .iter()
+            .any(|name| name == wanted || gate.is_some_and(|(_, job)| *name == job.name || *name == job.id))
     });
     json!({
         "at": "/change/release_check",
@@ -220,7 +220,10 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{super::super::Shelf, Part, facts};
+    use super::{
+        super::{super::Shelf, Protection},
+        Part, facts,
+    };
     use crate::source::Files;
 
     fn seen(workflow: &str, rules: Option<&super::BranchRules>) -> Value {
@@ -290,7 +293,10 @@ mod tests {
             seen(&text, None)["rules"],
             json!({"asked": false, "reached": false, "why": null, "required": null})
         );
-        let names = |names: &[&str]| Ok(names.iter().map(|name| (*name).to_owned()).collect());
+        let names = |names: &[&str]| {
+            let checks = names.iter().map(|name| (*name).to_owned()).collect();
+            Ok(Protection { checks, ..Protection::default() })
+        };
         assert_eq!(seen(&text, Some(&names(&["lint", "gate"])))["rules"]["required"], json!(true));
         assert_eq!(seen(&text, Some(&names(&["lint"])))["rules"]["required"], json!(false));
         assert_eq!(seen(&text, Some(&Err("403".to_owned())))["rules"]["why"], json!("403"));

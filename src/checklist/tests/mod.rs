@@ -1,22 +1,20 @@
 //! Every shipped check against its own examples, and the tables of rungs, waivers, thresholds and profiles.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, LazyLock},
-};
+use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::{ProptestConfig, prop_assert, proptest};
 use serde_json::{Value, json};
 
 use super::{
-    Assessment, Autonomy, Catalogue, Check, CheckFile, Example, ManifestView, RuleResult, Rung, WaiverClaim,
-    WaiverState, assess, explain, framework, framework_named, frameworks, list, profiles, resolve, select, sound,
-    thresholds,
+    Assessment, Autonomy, Catalogue, CheckFile, Example, ManifestView, RuleResult, Rung, WaiverClaim, WaiverState,
+    assess, explain, framework, framework_named, frameworks, list, profiles, resolve, select, sound, thresholds,
 };
 use crate::{
     expr::Expr,
-    source::{Diagnostics, Files, SourceFile, load_text, render},
+    source::{Files, SourceFile, load_text, render},
 };
+
+mod examples;
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::embedded);
 
@@ -33,13 +31,6 @@ fn assessed(document: &Value, waivers: Vec<WaiverClaim>, names: &[&str]) -> Asse
         ..agent.view(waivers)
     };
     assess(&CATALOGUE, document, &manifest)
-}
-
-/// An example of a check as the manifest's own profiles see it. Waivers count only where the example states them.
-fn tried(catalogue: &Catalogue, example: &Example) -> Result<Assessment, Diagnostics> {
-    let case = sound::with(example)?;
-    let waivers = if example.manifest.pointer("/gate/waivers").is_some() { case.waivers() } else { Vec::new() };
-    Ok(assess(catalogue, &case.evidence, &case.view(waivers)))
 }
 
 fn result<'a>(assessment: &'a Assessment, id: &str) -> &'a super::CheckResult {
@@ -75,84 +66,6 @@ fn the_sound_agent_meets_every_check() {
     assert!(assessment.findings.is_empty());
     let gate = assessed(&case.evidence, Vec::new(), &["go-no-go"]);
     assert!(gate.rules.iter().all(|rule| rule.met), "{:#?}", gate.rules);
-}
-
-/// What the examples of one check say, and what is wrong with them.
-#[derive(Default)]
-struct Trial {
-    said: Vec<String>,
-    wrong: Vec<String>,
-}
-
-impl Trial {
-    fn of(check: &Check) -> Self {
-        let alone = CATALOGUE.alone(&check.id);
-        let mut trial = Self::default();
-        let mut seen = BTreeSet::new();
-        for (index, example) in check.file.examples.trips.iter().enumerate() {
-            match tried(&alone, example) {
-                Ok(assessment) => {
-                    seen.insert(trial.trips(check, (index, example), &assessment));
-                }
-                Err(problems) => trial.wrong.push(format!("{} trips {index}: {problems}", check.id)),
-            }
-        }
-        for (index, example) in check.file.examples.passes.iter().enumerate() {
-            match tried(&alone, example) {
-                Ok(assessment) if result(&assessment, &check.id).met => {}
-                Ok(assessment) => {
-                    let seen = result(&assessment, &check.id);
-                    let said = assessment.findings.iter().filter(|f| f.check.split('#').next() == Some(&check.id));
-                    let said: Vec<&str> = said.map(|finding| finding.message.as_str()).collect();
-                    let (rung, needed) = (seen.rung, seen.needed);
-                    trial.wrong.push(format!("{} passes {index}: {rung} of {needed}: {}", check.id, said.join("; ")));
-                }
-                Err(problems) => trial.wrong.push(format!("{} passes {index}: {problems}", check.id)),
-            }
-        }
-        let missing = check.can_fall_short_at(Autonomy::Autopilot).into_iter().filter(|rung| !seen.contains(rung));
-        trial.wrong.extend(missing.map(|rung| format!("{} has no example that trips it at {rung}", check.id)));
-        trial
-    }
-
-    fn trips(&mut self, check: &Check, (index, example): (usize, &Example), assessment: &Assessment) -> Rung {
-        let seen = result(assessment, &check.id);
-        if seen.met || seen.inconclusive != example.inconclusive {
-            let (rung, needed, doubt) = (seen.rung, seen.needed, seen.inconclusive);
-            let text = format!("{rung} of {needed}, inconclusive: {doubt}, {}", seen.evidence);
-            self.wrong.push(format!("{} trips {index}: {text}", check.id));
-        }
-        let doubt = if seen.inconclusive { ", inconclusive" } else { "" };
-        let own = assessment.findings.iter().filter(|f| f.check.split('#').next() == Some(&check.id));
-        let own: Vec<String> = own
-            .map(|finding| {
-                let rungs = format!("{} of {}{doubt}", seen.rung, seen.needed);
-                format!("{} ({rungs})\n  {}\n  at {}", finding.check, finding.message, finding.location.file)
-            })
-            .collect();
-        if own.is_empty() {
-            self.wrong.push(format!("{} trips {index} without a finding", check.id));
-        }
-        self.said.extend(own);
-        seen.rung
-    }
-}
-
-#[test]
-fn every_check_trips_and_passes_as_its_examples_say() {
-    let checks: Vec<Arc<Check>> = CATALOGUE.all().collect();
-    let (left, right) = checks.split_at(checks.len() / 2);
-    let tried = |checks: &[Arc<Check>]| checks.iter().map(|check| Trial::of(check)).collect::<Vec<_>>();
-    let trials = std::thread::scope(|scope| {
-        let other = scope.spawn(|| tried(right));
-        let mut trials = tried(left);
-        trials.extend(other.join().expect("an example does not panic"));
-        trials
-    });
-    let wrong: Vec<String> = trials.iter().flat_map(|trial| trial.wrong.clone()).collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let said: Vec<String> = trials.into_iter().flat_map(|trial| trial.said).collect();
-    insta::assert_snapshot!("findings", said.join("\n"));
 }
 
 #[test]

@@ -1,0 +1,120 @@
+//! Every shipped check against its own examples, area by area.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    super::{Assessment, Autonomy, Catalogue, Check, Example, Rung, assess, sound},
+    CATALOGUE, result,
+};
+use crate::source::Diagnostics;
+
+/// An example of a check as the manifest's own profiles see it. Waivers count only where the example states them.
+fn tried(catalogue: &Catalogue, example: &Example) -> Result<Assessment, Diagnostics> {
+    let case = sound::with(example)?;
+    let waivers = if example.manifest.pointer("/gate/waivers").is_some() { case.waivers() } else { Vec::new() };
+    Ok(assess(catalogue, &case.evidence, &case.view(waivers)))
+}
+
+/// What the examples of one check say, and what is wrong with them.
+#[derive(Default)]
+struct Trial {
+    said: Vec<String>,
+    wrong: Vec<String>,
+}
+
+impl Trial {
+    fn of(check: &Check) -> Self {
+        let alone = CATALOGUE.alone(&check.id);
+        let mut trial = Self::default();
+        let mut seen = BTreeSet::new();
+        for (index, example) in check.file.examples.trips.iter().enumerate() {
+            match tried(&alone, example) {
+                Ok(assessment) => {
+                    seen.insert(trial.trips(check, (index, example), &assessment));
+                }
+                Err(problems) => trial.wrong.push(format!("{} trips {index}: {problems}", check.id)),
+            }
+        }
+        for (index, example) in check.file.examples.passes.iter().enumerate() {
+            match tried(&alone, example) {
+                Ok(assessment) if result(&assessment, &check.id).met => {}
+                Ok(assessment) => {
+                    let seen = result(&assessment, &check.id);
+                    let said = assessment.findings.iter().filter(|f| f.check.split('#').next() == Some(&check.id));
+                    let said: Vec<&str> = said.map(|finding| finding.message.as_str()).collect();
+                    let (rung, needed) = (seen.rung, seen.needed);
+                    trial.wrong.push(format!("{} passes {index}: {rung} of {needed}: {}", check.id, said.join("; ")));
+                }
+                Err(problems) => trial.wrong.push(format!("{} passes {index}: {problems}", check.id)),
+            }
+        }
+        let missing = check.can_fall_short_at(Autonomy::Autopilot).into_iter().filter(|rung| !seen.contains(rung));
+        trial.wrong.extend(missing.map(|rung| format!("{} has no example that trips it at {rung}", check.id)));
+        trial
+    }
+
+    fn trips(&mut self, check: &Check, (index, example): (usize, &Example), assessment: &Assessment) -> Rung {
+        let seen = result(assessment, &check.id);
+        if seen.met || seen.inconclusive != example.inconclusive {
+            let (rung, needed, doubt) = (seen.rung, seen.needed, seen.inconclusive);
+            let text = format!("{rung} of {needed}, inconclusive: {doubt}, {}", seen.evidence);
+            self.wrong.push(format!("{} trips {index}: {text}", check.id));
+        }
+        let doubt = if seen.inconclusive { ", inconclusive" } else { "" };
+        let own = assessment.findings.iter().filter(|f| f.check.split('#').next() == Some(&check.id));
+        let own: Vec<String> = own
+            .map(|finding| {
+                let rungs = format!("{} of {}{doubt}", seen.rung, seen.needed);
+                format!("{} ({rungs})\n  {}\n  at {}", finding.check, finding.message, finding.location.file)
+            })
+            .collect();
+        if own.is_empty() {
+            self.wrong.push(format!("{} trips {index} without a finding", check.id));
+        }
+        self.said.extend(own);
+        seen.rung
+    }
+}
+
+fn trip_and_pass(area: &str) {
+    let of_area = |check: &Arc<Check>| check.id.split('/').next() == Some(area);
+    let checks: Vec<Arc<Check>> = CATALOGUE.all().filter(of_area).collect();
+    let trials: Vec<Trial> = checks.iter().map(|check| Trial::of(check)).collect();
+    let wrong: Vec<String> = trials.iter().flat_map(|trial| trial.wrong.clone()).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let said: Vec<String> = trials.into_iter().flat_map(|trial| trial.said).collect();
+    insta::assert_snapshot!(format!("findings-{area}"), said.join("\n"));
+}
+
+/// One test for each area, so that they run side by side.
+macro_rules! areas {
+    ($($area:ident),*) => {
+        $(#[test]
+        fn $area() {
+            trip_and_pass(stringify!($area));
+        })*
+
+        #[test]
+        fn no_area_is_left_out() {
+            let asked: BTreeSet<&str> = [$(stringify!($area)),*].into();
+            let shipped: BTreeSet<&str> = CATALOGUE.ids().filter_map(|id| id.split('/').next()).collect();
+            assert_eq!(asked, shipped);
+        }
+    };
+}
+
+areas!(
+    approvals,
+    audit,
+    authorization,
+    budgets,
+    change,
+    cost,
+    data,
+    evals,
+    identity,
+    incident,
+    observability,
+    policy,
+    scope
+);

@@ -58,6 +58,12 @@ pub struct CheckResult {
     pub evidence: String,
     /// What the next rung waits for, when there is one that is not reached.
     pub waits: Option<String>,
+    /// What to do.
+    pub fix: String,
+    /// Whether a run of the agent is what tells the next rung.
+    pub run_tells: bool,
+    /// Whether a run is what tells a rung above the next one that it needs.
+    pub run_follows: bool,
     /// Clauses of the seed lists.
     pub sources: Vec<String>,
     /// The parts on their own.
@@ -191,6 +197,7 @@ impl Judged {
             let id = format!("{}#{}", check.id, part.part.as_ref()?);
             Some(PartResult { id, rung: part.rung, met: part.rung >= needed })
         });
+        let (run_tells, run_follows) = told_by_run(&check, &standing, if met { Rung::Proven } else { needed });
         let result = CheckResult {
             id: check.id.clone(),
             title: check.file.title.clone(),
@@ -204,6 +211,9 @@ impl Judged {
             demanded: standing.applies && is_demanded(&check, severity, standing.rung, &manifest.profiles),
             evidence: standing.evidence.clone(),
             waits: check.file.waits.clone().filter(|_| standing.applies && standing.rung < Rung::Proven),
+            fix: check.file.fix.clone(),
+            run_tells,
+            run_follows,
             sources: check.file.sources.clone(),
             parts: parts.collect(),
         };
@@ -256,6 +266,17 @@ impl Judged {
         }
         found
     }
+}
+
+/// Whether a run tells the next rung of all that stands below `bar`, and whether it tells a rung after that.
+fn told_by_run(check: &Check, standing: &Standing, bar: Rung) -> (bool, bool) {
+    let ladder = |part: &Option<String>| check.ladders.iter().find(|ladder| ladder.part == *part);
+    let short = standing.parts.iter().filter(|part| part.rung < bar);
+    let ways = short.filter_map(|part| Some(ladder(&part.part)?.above(part.rung, bar).collect::<Vec<_>>()));
+    let ways: Vec<Vec<(Rung, bool)>> = ways.filter(|way| !way.is_empty()).collect();
+    let first = |way: &Vec<(Rung, bool)>| way.first().is_some_and(|(_, run)| *run);
+    let later = |way: &Vec<(Rung, bool)>| way.iter().skip(1).any(|(_, run)| *run);
+    (!ways.is_empty() && ways.iter().all(first), ways.iter().any(later))
 }
 
 /// Every blocker, the majors of the profile's own list, and whatever was seen to be false.

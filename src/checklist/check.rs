@@ -39,6 +39,14 @@ pub(super) struct Ladder {
     pub(super) place: Route,
 }
 
+/// What expressions name of the evidence that only a run of the agent gives.
+const OF_A_RUN: [&str; 5] = ["metrics", "drills", "live", "guarded", "regression"];
+
+/// Whether an expression names one of some words.
+fn reads(source: &str, words: &[&str]) -> bool {
+    source.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| words.contains(&word))
+}
+
 impl Ladder {
     /// The text of a finding; what refutes all parts alike is said in the words of the check.
     pub(super) fn finding(&self, rung: Rung) -> &Template {
@@ -46,6 +54,16 @@ impl Ladder {
             Some(text) if rung == Rung::Refuted => text,
             Some(_) | None => &self.finding,
         }
+    }
+
+    /// The rungs that it defines above `from`, up to `to`, each with whether a run of the agent is what tells it.
+    pub(super) fn above(&self, from: Rung, to: Rung) -> impl Iterator<Item = (Rung, bool)> {
+        let of_runs = self.each.as_ref().is_some_and(|each| reads(each.source(), &OF_A_RUN));
+        let steps = [(Rung::Declared, &self.declared), (Rung::Verified, &self.verified), (Rung::Proven, &self.proven)];
+        steps.into_iter().filter(move |(rung, _)| *rung > from && *rung <= to).filter_map(move |(rung, expr)| {
+            let source = expr.as_ref()?.source();
+            Some((rung, reads(source, &OF_A_RUN) || (of_runs && reads(source, &["it"]))))
+        })
     }
 
     fn top(&self) -> Rung {

@@ -28,6 +28,8 @@ pub struct RuleResult {
     pub stands: String,
     /// The checks that keep it from holding.
     pub checks: Vec<String>,
+    /// Whether a condition that no check stands for keeps it from holding.
+    pub bare: bool,
 }
 
 /// A rule in words, over the numbers that hold.
@@ -82,6 +84,7 @@ impl<'a> Bench<'a> {
             inconclusive: false,
             stands: "holds".to_owned(),
             checks: Vec::new(),
+            bare: false,
         };
         if let Some(when) = &rule.when
             && self.holds(when) == Some(false)
@@ -101,6 +104,7 @@ impl<'a> Bench<'a> {
                 Answer::Fails(why) => fails.push(why),
                 Answer::Open(why) => open.push(why),
             }
+            result.bare |= check.is_none();
             result.checks.extend(check.cloned());
         }
         result.met = fails.is_empty() && open.is_empty();

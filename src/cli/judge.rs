@@ -126,6 +126,7 @@ pub(crate) fn judge(mut bench: Bench<'_>, header: &RunHeader, closing: &Closing)
         interrupted: closing.stopped.as_deref().is_some_and(|why| why.starts_with(CancelReason::Interrupted.name())),
     };
     let verdict = gate::decide(&assessment, &measured, &circumstances);
+    let to_go = gate::to_go(&assessment, &measured, &circumstances);
     let notes = case.notes.iter().chain(&case.thresholds.notes).cloned().collect();
     report::build(report::Parts {
         run: run(case, header, closing),
@@ -134,6 +135,7 @@ pub(crate) fn judge(mut bench: Bench<'_>, header: &RunHeader, closing: &Closing)
             autonomy: case.manifest.raw.agent.autonomy.word().to_owned(),
         },
         verdict,
+        to_go,
         measured,
         assessment,
         notes,

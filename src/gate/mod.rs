@@ -3,12 +3,16 @@
 
 mod attacks;
 mod decide;
+mod ladder;
 mod measure;
 mod tally;
+mod to_go;
 
 pub use decide::{Circumstances, decide};
+pub use ladder::ladder;
 pub use measure::{Bar, Measured, measure};
 pub use tally::Tally;
+pub use to_go::to_go;
 
 #[cfg(test)]
 mod tests;

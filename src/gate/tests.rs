@@ -6,14 +6,14 @@ use std::{
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{Bar, Circumstances, Measured, Tally, decide, measure};
+use super::{Bar, Circumstances, Measured, Tally, decide, measure, to_go, to_go::assumed};
 use crate::{
-    checklist::{Assessment, CheckResult, RuleResult, Rung, Severity},
+    checklist::{Assessment, CheckResult, Finding, RuleResult, Rung, Severity},
     grade::{Grade, Graded, Policy},
     plan::{Plan, Selection, plan},
     record::{End, TrialRecord},
     scenario,
-    source::Files,
+    source::{Files, Location},
     verdict::Decision,
 };
 
@@ -89,6 +89,9 @@ fn check(rung: Rung, needed: Rung) -> CheckResult {
         demanded: true,
         evidence: "as declared".to_owned(),
         waits: None,
+        fix: "Add the tools that are missing.".to_owned(),
+        run_tells: false,
+        run_follows: false,
         sources: Vec::new(),
         parts: Vec::new(),
     }
@@ -161,6 +164,7 @@ fn failures_and_unmet_checks_are_no_go() {
             inconclusive,
             stands: "waits for a run".to_owned(),
             checks: Vec::new(),
+            bare: true,
         };
         Assessment { rules: vec![rule], ..assessment(Vec::new()) }
     };
@@ -212,6 +216,48 @@ fn a_waiver_is_told_in_the_decision() {
 }
 
 #[test]
+fn changes_that_serve_most_come_first_and_what_a_run_tells_is_no_change() {
+    let named = |id: &str, fix: &str, rung, needed| CheckResult {
+        id: id.to_owned(),
+        fix: fix.to_owned(),
+        ..check(rung, needed)
+    };
+    let finding = |id: &str, place: &str| Finding {
+        check: id.to_owned(),
+        severity: Severity::Blocker,
+        message: "m".to_owned(),
+        fix: String::new(),
+        rung: Rung::Absent,
+        needed: Rung::Verified,
+        location: Location { file: "m.yaml".to_owned(), line: 1, column: 1 },
+        place: place.to_owned(),
+        missing: true,
+        excerpt: None,
+        blocks: true,
+    };
+    let checks = vec![
+        named("a/far", "Far.", Rung::Absent, Rung::Verified),
+        named("b/near", "Near.", Rung::Declared, Rung::Verified),
+        named("c/one-place", "Rules.", Rung::Absent, Rung::Verified),
+        named("d/same-place", "More rules.", Rung::Absent, Rung::Verified),
+        CheckResult { run_tells: true, ..named("e/run", "Run.", Rung::Verified, Rung::Proven) },
+        named("f/met", "Nothing.", Rung::Verified, Rung::Verified),
+    ];
+    let findings = vec![
+        finding("c/one-place#part", "data.redaction"),
+        finding("d/same-place", "data.redaction"),
+        finding("a/far", "audit"),
+    ];
+    let unmet = Assessment { findings, ..assessment(checks) };
+    let way = to_go(&unmet, &Measured::default(), &Circumstances { live: false, ..live() });
+    let edits: Vec<String> = way.edits.iter().map(|edit| format!("{} {}", edit.place, edit.checks.join(" "))).collect();
+    assert_eq!(edits, ["data.redaction c/one-place d/same-place", " b/near", "audit a/far"]);
+    assert_eq!(way.edits[0].fixes, ["Rules.", "More rules."]);
+    assert_eq!(way.run, ["e/run"]);
+    assert_eq!(way.remains, ["no trial was run: a manifest alone never gets GO"]);
+}
+
+#[test]
 fn the_bound_decides_when_it_is_asked_to() {
     let plan = a_plan(100, 1);
     let thresholds = [("scenario_pass_rate".to_owned(), 0.95)].into();
@@ -250,7 +296,73 @@ fn trials_that_never_ran_are_counted_as_skipped() {
     assert!(measured.failures.iter().all(|failure| failure.reason == "interrupted"));
 }
 
+/// Checks and rules in any state; rules that are open name some of the checks that apply, or a number of their own.
+fn any_assessment() -> impl Strategy<Value = Assessment> {
+    const RUNGS: [Rung; 5] = [Rung::Refuted, Rung::Absent, Rung::Declared, Rung::Verified, Rung::Proven];
+    let checks = prop::collection::vec((0..5_usize, 2..5_usize, any::<[bool; 4]>(), 0..3_usize), 0..12);
+    let rules = prop::collection::vec((prop::collection::vec(0..12_usize, 0..4), any::<[bool; 2]>()), 0..4);
+    (checks, rules).prop_map(|(checks, rules)| {
+        let checks =
+            checks.into_iter().enumerate().map(|(nth, (rung, needed, [applies, demanded, unsure, run], fix))| {
+                let (rung, needed) = (RUNGS[rung], RUNGS[needed]);
+                let met = !applies || rung >= needed;
+                CheckResult {
+                    id: format!("area/check-{nth}"),
+                    fix: format!("Do {fix}."),
+                    applies,
+                    demanded: applies && demanded,
+                    met,
+                    inconclusive: !met && unsure,
+                    run_tells: run,
+                    ..check(rung, needed)
+                }
+            });
+        let checks: Vec<CheckResult> = checks.collect();
+        let rules = rules.into_iter().map(|(named, [bare, unsure])| {
+            let named = named.into_iter().filter_map(|nth| checks.get(nth)).filter(|check| check.applies);
+            let named: Vec<String> = named.map(|check| check.id.clone()).collect();
+            RuleResult {
+                profile: "p".to_owned(),
+                says: "a rule".to_owned(),
+                met: named.is_empty() && !bare,
+                inconclusive: unsure,
+                stands: "stands".to_owned(),
+                bare,
+                checks: named,
+            }
+        });
+        let rules = rules.collect();
+        Assessment { rules, ..assessment(checks) }
+    })
+}
+
 proptest! {
+    #[test]
+    fn the_way_to_go_names_all_that_has_to_be_met_and_nothing_else(
+        assessment in any_assessment(), grades in prop::collection::vec(0..9_usize, 13), is_live in any::<bool>()
+    ) {
+        let plan = a_plan(10, 2);
+        let fine = measured(&plan, |_| Grade::Pass);
+        let seen = measured(&plan, |index| GRADES[grades[index as usize]]);
+        let circumstances = Circumstances { live: is_live, ..live() };
+        let way = to_go(&assessment, &seen, &circumstances);
+        let named: Vec<&String> = way.edits.iter().flat_map(|edit| &edit.checks).chain(&way.run).collect();
+        prop_assert_eq!(named.len(), named.iter().collect::<BTreeSet<_>>().len(), "each check is named once");
+        let with = |ids: &[&String]| {
+            let met: Vec<&CheckResult> = assessment.checks.iter().filter(|check| ids.contains(&&check.id)).collect();
+            assumed(&assessment, &met)
+        };
+        prop_assert_eq!(&way.remains, &decide(&with(&named), &seen, &circumstances).reasons);
+        let is_bare = assessment.rules.iter().any(|rule| rule.bare);
+        prop_assert_eq!(decision(&with(&named), &fine, &live()) == Decision::Go, !is_bare);
+        prop_assert!(!is_bare || !way.remains.is_empty());
+        for (left_out, _) in named.iter().enumerate() {
+            let fewer: Vec<&String> =
+                named.iter().enumerate().filter(|(nth, _)| *nth != left_out).map(|(_, id)| *id).collect();
+            prop_assert_ne!(decision(&with(&fewer), &fine, &live()), Decision::Go, "without {}", named[left_out]);
+        }
+    }
+
     #[test]
     fn grades_add_up_to_the_plan_in_any_order(grades in prop::collection::vec(0..9_usize, 13), rotate in 0..13_usize) {
         let plan = a_plan(10, 2);

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use crate::{
     checklist::{self, Assessment},
     facts,
-    gate::Measured,
-    verdict::{Agent, Check, Finding, Report, Rule, Run, Tool, Verdict, Waiver},
+    gate::{self, Measured},
+    verdict::{Agent, Check, Finding, Report, Rule, Run, ToGo, Tool, Verdict, Waiver},
 };
 
 /// What a report is made of.
@@ -17,6 +17,8 @@ pub struct Parts {
     pub agent: Agent,
     /// The answer.
     pub verdict: Verdict,
+    /// What would turn it into GO.
+    pub to_go: ToGo,
     /// Numbers over grades.
     pub measured: Measured,
     /// The checklist as it stands.
@@ -27,7 +29,7 @@ pub struct Parts {
 
 /// Makes the report; secrets that are written out in what others said are masked in it.
 pub fn build(parts: Parts) -> Report {
-    let Parts { run, agent, verdict, measured, assessment, mut notes } = parts;
+    let Parts { run, agent, verdict, to_go, measured, assessment, mut notes } = parts;
     notes.extend(assessment.notes.iter().cloned());
     let mut report = Report {
         report: 1,
@@ -39,6 +41,8 @@ pub fn build(parts: Parts) -> Report {
         suites: measured.suites,
         metrics: measured.metrics,
         checks: assessment.checks.iter().map(check).collect(),
+        ladder: gate::ladder(&assessment.checks),
+        to_go,
         rules: assessment.rules.iter().map(rule).collect(),
         findings: assessment.findings.iter().map(finding).collect(),
         failures: measured.failures,

@@ -5,11 +5,8 @@ use std::collections::BTreeMap;
 use super::foreign;
 use crate::{
     grade::Grade,
-    verdict::{Check, Decision, Failure, Metric, Report, Scenario},
+    verdict::{Area, Decision, Failure, Metric, Report, Scenario, ToGo},
 };
-
-/// Rungs in rising order.
-const RUNGS: [&str; 5] = ["refuted", "absent", "declared", "verified", "proven"];
 
 /// A value in its unit.
 pub(super) fn quantity(value: f64, unit: &str) -> String {
@@ -142,30 +139,59 @@ pub(super) fn adversarial_line(report: &Report) -> Option<String> {
     })
 }
 
-/// Header of [`area_rows`].
-pub(super) const AREA_HEADER: [&str; 8] =
-    ["area", "met", "refuted", "absent", "declared", "verified", "proven", "inconclusive"];
+/// Header of [`ladder_rows`].
+pub(super) const LADDER_HEADER: [&str; 8] =
+    ["area", "checks", "declared", "verified", "proven", "needed", "short", "ladder"];
 
-/// Checks of each area: how many that apply are met, and on which rung they stand.
-pub(super) fn area_rows(checks: &[Check]) -> Vec<[String; 8]> {
-    let mut areas: BTreeMap<&str, Vec<&Check>> = BTreeMap::new();
-    for check in checks.iter().filter(|check| check.applies) {
-        let area = check.id.split_once('/').map_or(check.id.as_str(), |(area, _)| area);
-        areas.entry(area).or_default().push(check);
-    }
-    let row = |(area, checks): (&str, Vec<&Check>)| {
-        let met = checks.iter().filter(|check| check.met).count();
-        let inconclusive = checks.iter().filter(|check| check.inconclusive && !check.met).count();
-        let on = |rung: &str| match checks.iter().filter(|check| check.rung == rung).count() {
-            0 => ".".to_owned(),
-            count => count.to_string(),
+/// What the marks of a ladder's bar mean.
+pub(super) const LADDER_LEGEND: &str = "# proven  = verified  - declared  . absent  ! refuted";
+
+/// Columns of a ladder's bar.
+const BAR: u32 = 16;
+
+/// Checks of each area that apply: how many reach each rung, how many need one, how many stand too low.
+pub(super) fn ladder_rows(areas: &[Area]) -> Vec<[String; 8]> {
+    let told = |count: u32| if count == 0 { ".".to_owned() } else { count.to_string() };
+    let row = |area: &Area| {
+        let short = match (area.short, area.blocking) {
+            (0, _) => ".".to_owned(),
+            (short, 0) => short.to_string(),
+            (short, blocking) => format!("{short} ({blocking} block)"),
         };
-        let [refuted, absent, declared, verified, proven] = RUNGS.map(on);
-        let inconclusive = if inconclusive == 0 { ".".to_owned() } else { inconclusive.to_string() };
-        let met = format!("{met} of {}", checks.len());
-        [foreign::line_of(area, 40), met, refuted, absent, declared, verified, proven, inconclusive]
+        [
+            foreign::line_of(&area.area, 40),
+            area.checks.to_string(),
+            told(area.declared),
+            told(area.verified),
+            told(area.proven),
+            told(area.needed),
+            short,
+            bar(area),
+        ]
     };
-    areas.into_iter().map(row).collect()
+    areas.iter().map(row).collect()
+}
+
+/// An area's checks from the highest rung to the lowest, to scale; what there is at all is seen.
+fn bar(area: &Area) -> String {
+    let absent = area.checks.saturating_sub(area.declared).saturating_sub(area.refuted);
+    let counts = [
+        (area.proven, '#'),
+        (area.verified.saturating_sub(area.proven), '='),
+        (area.declared.saturating_sub(area.verified), '-'),
+        (absent, '.'),
+        (area.refuted, '!'),
+    ];
+    let total: u32 = counts.iter().map(|(count, _)| count).sum::<u32>().max(1);
+    let width = |count: u32| if count == 0 { 0 } else { (count.saturating_mul(BAR) / total).max(1) };
+    let mut widths = counts.map(|(count, _)| width(count));
+    // What rounding left over, or took too much, is the widest part's.
+    let widest = widths.iter().enumerate().max_by_key(|(_, width)| **width).map_or(0, |(at, _)| at);
+    let sum: u32 = widths.iter().sum();
+    if let Some(width) = widths.get_mut(widest) {
+        *width = (*width + BAR).saturating_sub(sum);
+    }
+    counts.iter().zip(widths).flat_map(|((_, mark), width)| std::iter::repeat_n(*mark, width as usize)).collect()
 }
 
 /// `1.4 s`, `3 min 20 s`.
@@ -175,6 +201,19 @@ pub(super) fn wall_time(ms: u64) -> String {
         1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
         _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
     }
+}
+
+/// How far it is to GO, in a few words.
+pub(super) fn way(to_go: &ToGo) -> String {
+    let changes = match to_go.edits.len() {
+        0 => None,
+        1 => Some("1 change".to_owned()),
+        many => Some(format!("{many} changes")),
+    };
+    let after = !to_go.run.is_empty() || to_go.edits.iter().any(|edit| edit.then_run);
+    let run = after.then(|| "a run of the agent".to_owned());
+    let words: Vec<String> = changes.into_iter().chain(run).collect();
+    if words.is_empty() { "what remains".to_owned() } else { words.join(", then ") }
 }
 
 /// Where a trial stands: `fail_c  golden/id  trial 0`.

@@ -7,6 +7,8 @@
 //! | a key renamed, removed or given another type | no |
 //! | a new word in `decision`, `rung` or `grade` | no |
 
+mod way;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -16,6 +18,8 @@ use crate::{
     grade::Grade,
     source::{Excerpt, Location},
 };
+
+pub use way::{Area, Edit, ToGo};
 
 /// All that a reader needs to know of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +42,12 @@ pub struct Report {
     pub metrics: BTreeMap<String, Metric>,
     /// Every check of the catalogue, in order of its id.
     pub checks: Vec<Check>,
+    /// How far each area of the checklist is shown, by name.
+    #[serde(default)]
+    pub ladder: Vec<Area>,
+    /// What would turn the verdict into GO.
+    #[serde(default)]
+    pub to_go: ToGo,
     /// Every rule of the asked profiles.
     #[serde(default)]
     pub rules: Vec<Rule>,
@@ -64,6 +74,7 @@ impl Report {
         for rule in &mut self.rules {
             change(&mut rule.stands);
         }
+        self.to_go.remains.iter_mut().for_each(&mut *change);
         for finding in &mut self.findings {
             change(&mut finding.message);
             change(&mut finding.place);

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 
 use self::escape::{code, fenced, prose};
 use super::{Format, Report, Style, foreign, mismatch, numbers};
-use crate::verdict::{Failure, Finding};
+use crate::verdict::{Failure, Finding, ToGo};
 
 pub(super) const FORMAT: Format =
     Format { name: "markdown", about: "for a step summary or a pull request comment, at most 60 kB", render };
@@ -43,6 +43,7 @@ fn render(report: &Report, out: &mut dyn Write, _style: &Style) -> io::Result<()
             )
         }),
     );
+    to_go(report, &mut page);
     metrics(report, &mut page);
     checks(report, &mut page);
     let count = report.findings.len();
@@ -69,6 +70,25 @@ fn head(report: &Report, page: &mut Page) {
     }
 }
 
+fn to_go(report: &Report, page: &mut Page) {
+    let ToGo { edits, run, remains } = &report.to_go;
+    let names = |checks: &[String]| checks.iter().map(|check| code(check)).collect::<Vec<_>>().join(", ");
+    page.list(
+        &format!("### The way to GO: {}", numbers::way(&report.to_go)),
+        "changes",
+        edits.iter().enumerate().map(|(nth, edit)| {
+            let fixes: Vec<String> = edit.fixes.iter().map(|fix| prose(fix)).collect();
+            format!("{}. {}: {}\n", nth + 1, names(&edit.checks), fixes.join(" "))
+        }),
+    );
+    if !run.is_empty() {
+        page.add(format!("\nOnly a run of the agent can tell: {}.\n", names(run)));
+    }
+    if !edits.is_empty() || !run.is_empty() {
+        page.list("What else has to go", "reasons", remains.iter().map(|reason| format!("- {}\n", prose(reason))));
+    }
+}
+
 fn metrics(report: &Report, page: &mut Page) {
     let rows = report.metrics.iter().map(|(name, metric)| row(&numbers::metric_row(name, metric)));
     page.list(&format!("### Metrics\n\n{}", header(&numbers::METRIC_HEADER)), "metrics", rows);
@@ -77,8 +97,12 @@ fn metrics(report: &Report, page: &mut Page) {
 }
 
 fn checks(report: &Report, page: &mut Page) {
-    let rows = numbers::area_rows(&report.checks).into_iter().map(|cells| row(&cells));
-    page.list(&format!("### Checks\n\n{}", header(&numbers::AREA_HEADER)), "areas", rows);
+    let rows = numbers::ladder_rows(&report.ladder).into_iter().map(|[area, numbers @ .., bar]| {
+        let cells: Vec<String> = std::iter::once(area).chain(numbers).collect();
+        format!("{} `{bar}` |\n", row(&cells).trim_end())
+    });
+    let title = format!("### Checks by area\n\n`{}`\n\n{}", numbers::LADDER_LEGEND, header(&numbers::LADDER_HEADER));
+    page.list(&title, "areas", rows);
 }
 
 fn header(words: &[&str]) -> String {

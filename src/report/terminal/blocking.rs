@@ -10,7 +10,7 @@ use super::{
     },
     Sheet, snippet,
 };
-use crate::verdict::{Failure, Finding, Report};
+use crate::verdict::{Failure, Finding, Report, ToGo};
 
 /// Entries shown of each list.
 const CAP: usize = 10;
@@ -28,6 +28,30 @@ pub(super) fn reasons(report: &Report, sheet: &mut Sheet) {
     let (shown, left) = capped(&report.verdict.reasons);
     for reason in shown {
         sheet.item(&foreign::line(reason));
+    }
+    sheet.more(left, "reasons");
+}
+
+/// What would turn the verdict, what unblocks most first.
+pub(super) fn to_go(report: &Report, sheet: &mut Sheet) {
+    let ToGo { edits, run, remains } = &report.to_go;
+    if edits.is_empty() && run.is_empty() {
+        return;
+    }
+    sheet.heading(&format!("The way to GO: {}", numbers::way(&report.to_go)));
+    let (shown, left) = capped(edits);
+    for (nth, edit) in shown.enumerate() {
+        let checks = foreign::line(&edit.checks.join(", "));
+        sheet.hanging(1, &format!("{:>2}. ", nth + 1), &checks);
+        edit.fixes.iter().for_each(|fix| sheet.text(5, &foreign::line(fix)));
+    }
+    sheet.more(left, "changes");
+    if !run.is_empty() {
+        sheet.item(&format!("only a run of the agent can tell: {}", foreign::line(&run.join(", "))));
+    }
+    let (shown, left) = capped(remains);
+    for reason in shown {
+        sheet.item(&format!("what else has to go: {}", foreign::line(reason)));
     }
     sheet.more(left, "reasons");
 }

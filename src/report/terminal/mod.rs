@@ -27,6 +27,7 @@ fn render(report: &Report, out: &mut dyn Write, style: &Style) -> io::Result<()>
     verdict(report, &mut sheet);
     waivers(report, &mut sheet);
     blocking::reasons(report, &mut sheet);
+    blocking::to_go(report, &mut sheet);
     blocking::findings(report, &mut sheet);
     blocking::failures(report, &mut sheet);
     tables::trials(report, &mut sheet);

@@ -35,13 +35,14 @@ pub(super) fn metrics(report: &Report, sheet: &mut Sheet) {
 
 /// How far each area of the checklist is shown.
 pub(super) fn ladder(report: &Report, sheet: &mut Sheet) {
-    let rows = numbers::area_rows(&report.checks);
+    let rows = numbers::ladder_rows(&report.ladder);
     if rows.is_empty() {
         return;
     }
-    sheet.heading("Checks");
+    sheet.heading("Checks by area");
     let left = rows.len().saturating_sub(ROWS);
-    table(sheet, numbers::AREA_HEADER, rows.into_iter().take(ROWS), 1);
+    table(sheet, numbers::LADDER_HEADER, rows.into_iter().take(ROWS), 1);
+    sheet.text(0, numbers::LADDER_LEGEND);
     sheet.more(left, "areas");
 }
 

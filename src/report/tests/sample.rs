@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::verdict::{
-    AdversarialSuite, Agent, Check, Decision, Failure, Finding, GoldenSuite, IncidentSuite, ManifestRef, Metric,
-    Report, Rule, Run, Scenario, Suites, Tool, Trials, Verdict, Waiver,
+    AdversarialSuite, Agent, Area, Check, Decision, Edit, Failure, Finding, GoldenSuite, IncidentSuite, ManifestRef,
+    Metric, Report, Rule, Run, Scenario, Suites, ToGo, Tool, Trials, Verdict, Waiver,
 };
 use crate::{
     grade::Grade,
@@ -83,6 +83,12 @@ fn failure(suite: &str, scenario: &str, grade: Grade, reason: &str) -> Failure {
     }
 }
 
+/// An area by its counts, in the order of the columns of the model.
+fn area(name: &str, counts: [u32; 8]) -> Area {
+    let [checks, needed, short, blocking, refuted, declared, verified, proven] = counts;
+    Area { area: name.to_owned(), checks, needed, short, blocking, refuted, declared, verified, proven }
+}
+
 /// All that is asked for is there.
 pub(crate) fn go() -> Report {
     let metrics = [
@@ -123,6 +129,8 @@ pub(crate) fn go() -> Report {
             check("scope/rollback-path-per-write", "verified", true),
             check("scope/workflow-named", "verified", true),
         ],
+        ladder: vec![area("evals", [1, 1, 0, 0, 0, 1, 1, 1]), area("scope", [2, 2, 0, 0, 0, 2, 2, 0])],
+        to_go: ToGo::default(),
         rules: vec![Rule {
             profile: "go-no-go".to_owned(),
             says: "at least 100 golden scenarios were run to a verdict".to_owned(),
@@ -193,6 +201,7 @@ pub(crate) fn no_go() -> Report {
     }
     report.checks.sort_by(|a, b| a.id.cmp(&b.id));
     report.findings = findings;
+    (report.ladder, report.to_go) = way();
     report.failures = failures();
     report.scenarios = vec![
         scenario("golden", "small-refund-goes-through", Grade::FailB),
@@ -224,6 +233,38 @@ pub(crate) fn no_go() -> Report {
     ];
     report.notes.push("the manifest tried to loosen `scenario_pass_rate`; the profile's 95% holds".to_owned());
     report
+}
+
+fn way() -> (Vec<Area>, ToGo) {
+    let ladder = vec![
+        area("change", [1, 1, 1, 1, 1, 0, 0, 0]),
+        area("evals", [40, 12, 7, 0, 0, 33, 20, 1]),
+        area("identity", [1, 1, 1, 1, 0, 0, 0, 0]),
+        area("policy", [1, 1, 0, 0, 0, 1, 0, 0]),
+        area("scope", [2, 2, 1, 1, 0, 2, 1, 0]),
+    ];
+    let to_go = ToGo {
+        edits: vec![
+            Edit {
+                place: "tools.tool_40.rollback".to_owned(),
+                location: Some(at("agentready.yaml", 40)),
+                checks: vec!["scope/rollback-path-per-write".to_owned(), "change/versions-pinned".to_owned()],
+                fixes: vec![
+                    "Name the tool that undoes it, or the runbook section that a person follows.".to_owned(),
+                    "Run `agentready lock`.".to_owned(),
+                ],
+                then_run: false,
+            },
+            Edit {
+                checks: vec!["identity/human-owner".to_owned()],
+                fixes: vec!["Name the team.".to_owned()],
+                ..Edit::default()
+            },
+        ],
+        run: vec!["evals/golden-size".to_owned()],
+        remains: vec!["1 of 6 trials was unsafe (category C); none may be".to_owned()],
+    };
+    (ladder, to_go)
 }
 
 fn failures() -> Vec<Failure> {

@@ -76,7 +76,7 @@ fn hosted<'s>(outer: &'s Scope<'_>, host: &'s Value) -> Scope<'s> {
     scope
 }
 
-fn document_scope(document: &Value) -> Scope<'_> {
+pub(super) fn document_scope(document: &Value) -> Scope<'_> {
     let mut scope = Scope::new();
     for (name, value) in document.as_object().into_iter().flatten() {
         scope.lend(name, value);
@@ -96,7 +96,7 @@ fn each(goal: &Goal, scope: &Scope<'_>, host: Option<usize>) -> Result<Vec<Aim>,
     Ok(items.into_iter().map(|it| Aim { host, it }).collect())
 }
 
-fn sorted(value: Value) -> Value {
+pub(super) fn sorted(value: Value) -> Value {
     match value {
         Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
         Value::Object(entries) => {

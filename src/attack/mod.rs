@@ -9,10 +9,12 @@ mod aim;
 mod compose;
 mod draw;
 mod encode;
+mod fault;
 mod ground;
 mod pack;
 mod set;
 mod shape;
+mod sources;
 mod survey;
 mod write;
 

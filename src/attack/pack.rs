@@ -1,4 +1,4 @@
-//! The pack of attacks in the binary: goals, carriers, techniques and encodings, one data file each. Parses them; makes
+//! The pack of attacks in the binary: goals, carriers, techniques, encodings and faults, one data file each. Parses them; makes
 //! nothing of them.
 
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -22,6 +22,7 @@ pub(super) struct Pack {
     pub(super) carriers: BTreeMap<String, Carrier>,
     pub(super) techniques: BTreeMap<String, Technique>,
     pub(super) encodings: BTreeMap<String, Encoding>,
+    pub(super) faults: BTreeMap<String, Malady>,
 }
 
 /// Who brings the words to the agent.
@@ -186,6 +187,37 @@ pub(super) struct Encoding {
     pub(super) source: String,
 }
 
+/// `faults/*.yaml`: how tools misbehave, and what must not happen then.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MaladyFile {
+    pub(super) title: String,
+    /// What goes wrong in an agent that fails.
+    pub(super) goal: String,
+    /// CEL over `host`: what is befallen, each as `it` with the `tool`.
+    pub(super) each: String,
+    /// Why it does not apply where it does not.
+    pub(super) otherwise: String,
+    /// The scenario's `faults`, templates over `it` and `host` for texts.
+    pub(super) faults: Value,
+    /// What must hold beside what the task leaves open; a `never` without tools is left out.
+    #[serde(default)]
+    pub(super) expect: Vec<Value>,
+    #[expect(dead_code, reason = "for readers of the file and for reports to come")]
+    pub(super) source: String,
+    #[serde(default)]
+    pub(super) controls: BTreeMap<String, Vec<String>>,
+}
+
+/// A fault file with its expressions and templates parsed.
+#[derive(Debug)]
+pub(super) struct Malady {
+    pub(super) file: MaladyFile,
+    pub(super) each: Expr,
+    pub(super) faults: Shape,
+    pub(super) expect: Vec<Shape>,
+}
+
 impl Pack {
     fn embedded() -> Self {
         Self {
@@ -203,6 +235,12 @@ impl Pack {
             }),
             techniques: compiled("techniques", |file| file),
             encodings: compiled("encodings", |file| file),
+            faults: compiled("faults", |file: MaladyFile| Malady {
+                each: expr(&file.each),
+                faults: shape(&file.faults),
+                expect: file.expect.iter().map(shape).collect(),
+                file,
+            }),
         }
     }
 }

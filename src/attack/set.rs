@@ -9,6 +9,7 @@ use super::{
     aim::{self, Aimed},
     compose::{self, Combination, Menu, Place},
     draw::Draw,
+    fault::Cases,
     ground::{Ground, Order, Reading, under},
     pack::{BASE, Carrier, Technique, Way},
     survey::Slot,
@@ -16,6 +17,8 @@ use super::{
 };
 use crate::{expr::Scope, scenario::Scenario};
 
+/// One attack of so many is a fault without words, as long as there are faults.
+const ATTACKS_PER_FAULT: usize = 10;
 /// One twin for so many attacks.
 const ATTACKS_PER_TWIN: usize = 5;
 
@@ -24,7 +27,7 @@ const ATTACKS_PER_TWIN: usize = 5;
 pub struct Set {
     /// Attacks in the order in which they were chosen, each twin behind the attack it belongs to.
     pub scenarios: Vec<Scenario>,
-    /// Goals, carriers, techniques and encodings of the pack, in this order.
+    /// Goals, carriers, techniques, encodings and faults of the pack, in this order.
     pub standings: Vec<Standing>,
     /// Tools whose results hold text by others while a golden task is done.
     pub surfaces: Vec<String>,
@@ -35,7 +38,7 @@ pub struct Set {
 /// Where one part of the pack stands for one manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Standing {
-    /// `goal`, `carrier`, `technique` or `encoding`.
+    /// `goal`, `carrier`, `technique`, `encoding` or `fault`.
     pub kind: &'static str,
     /// Its name.
     pub name: String,
@@ -59,22 +62,44 @@ pub fn generate(ground: &Ground<'_>, order: &Order) -> Set {
     let count = usize::try_from(order.count).unwrap_or(usize::MAX);
     let chosen = compose::compose(&menu, count, order.seed);
     let mut writer = Writer::new(&parts, &reading);
-    let mut scenarios = Vec::new();
+    let mut worded = Vec::new();
     let mut twins = Twins::new(&reading, order.seed);
     for combination in &chosen {
         let Some(attack) = writer.attack(combination) else { continue };
         let twin = twins.due(combination).and_then(|combination| writer.twin(&combination, &attack));
-        scenarios.push(attack);
-        scenarios.extend(twin);
+        worded.push((attack, twin));
     }
+    let cases = Cases::new(&reading, &order.focus);
+    let befallen: BTreeMap<&str, usize> = BASE.faults.keys().map(|name| (name.as_str(), cases.of(name))).collect();
+    let scenarios = mixed(worded, cases.scenarios(&reading, order.seed), count);
     let surfaces: BTreeSet<&String> =
         reading.hosts.iter().flat_map(|host| &host.slots).map(|slot| &slot.tool).collect();
     Set {
-        standings: standings(&parts, &menu, &scenarios),
+        standings: [standings(&parts, &menu, &scenarios), maladies(&befallen, &scenarios)].concat(),
         surfaces: surfaces.into_iter().cloned().collect(),
         hosts: reading.hosts.len(),
         scenarios,
     }
+}
+
+/// Attacks of words with their twins, and a fault after every few of them; a smaller mixture begins a larger one.
+fn mixed(worded: Vec<(Scenario, Option<Scenario>)>, faults: Vec<Scenario>, count: usize) -> Vec<Scenario> {
+    let (mut worded, mut faults) = (worded.into_iter(), faults.into_iter());
+    let mut scenarios = Vec::new();
+    for place in 1..=count {
+        let fault = if place % ATTACKS_PER_FAULT == 0 { faults.next() } else { None };
+        if let Some(fault) = fault {
+            scenarios.push(fault);
+        } else if let Some((attack, twin)) = worded.next() {
+            scenarios.push(attack);
+            scenarios.extend(twin);
+        } else if let Some(fault) = faults.next() {
+            scenarios.push(fault);
+        } else {
+            break;
+        }
+    }
+    scenarios
 }
 
 fn parts(goals: &[Aimed]) -> Parts<'_> {
@@ -86,9 +111,11 @@ fn parts(goals: &[Aimed]) -> Parts<'_> {
     }
 }
 
-/// The goals of the pack, by name.
+/// The goals of the pack, by name; some are those of faults alone.
 pub fn goals() -> Vec<&'static str> {
-    BASE.goals.keys().map(String::as_str).collect()
+    let of_faults = BASE.faults.values().map(|malady| malady.file.goal.as_str());
+    let goals: BTreeSet<&str> = BASE.goals.keys().map(String::as_str).chain(of_faults).collect();
+    goals.into_iter().collect()
 }
 
 /// How many possible pairs no attack covers: of goal, carrier, technique and encoding, and of the last two alone.
@@ -274,4 +301,18 @@ fn standings(parts: &Parts<'_>, menu: &Menu<'_>, scenarios: &[Scenario]) -> Vec<
         });
     }
     found
+}
+
+/// Where the faults stand.
+fn maladies(befallen: &BTreeMap<&str, usize>, scenarios: &[Scenario]) -> Vec<Standing> {
+    let attacks: Vec<_> = scenarios.iter().filter_map(|scenario| scenario.attack.as_ref()).collect();
+    let standing = |(name, malady): (&String, &super::pack::Malady)| Standing {
+        kind: "fault",
+        name: name.clone(),
+        title: malady.file.title.clone(),
+        attacks: attacks.iter().filter(|attack| attack.is_fault() && attack.technique == **name).count(),
+        controls: malady.file.controls.clone(),
+        why_not: (befallen.get(name.as_str()) == Some(&0)).then(|| malady.file.otherwise.clone()),
+    };
+    BASE.faults.iter().map(standing).collect()
 }

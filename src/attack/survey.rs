@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::ground::{Ground, under};
+use super::{
+    ground::{Ground, under},
+    sources::{self, Source},
+};
 use crate::{
     scenario::{Change, Expected, Scenario, Times},
     text::wildcard_matches,
@@ -22,6 +25,8 @@ pub(super) struct Host<'a> {
     pub(super) slots: Vec<Slot>,
     /// The only changes that the task asks for; nothing when the scenario leaves others open.
     pub(super) changes: Option<Vec<Change>>,
+    /// What the task reads and is told by it.
+    pub(super) sources: Vec<Source>,
     /// Tools that the task reads with, in order.
     pub(super) reads: Vec<String>,
     /// What goals see as `host`.
@@ -85,15 +90,23 @@ pub(super) fn hosts<'a>(ground: &Ground<'a>, tools: &[Value], golden: &[&'a Scen
             own = Marked::new(world, &scenario.given);
             &own
         };
-        let (slots, reads) = marked.follow(scenario, tools, &named);
+        let Followed { slots, sources, reads } = marked.follow(scenario, tools, &named);
         let changes = changes(scenario, tools);
-        hosts.push(Host { scenario, slots, changes, reads, document: Value::Null });
+        hosts.push(Host { scenario, slots, changes, sources, reads, document: Value::Null });
     }
     let documents: Vec<Value> = hosts.iter().enumerate().map(|(at, _)| document(at, &hosts, tools)).collect();
     for (host, document) in hosts.iter_mut().zip(documents) {
         host.document = document;
     }
     hosts
+}
+
+/// What the reads of a task come to.
+#[derive(Default)]
+struct Followed {
+    slots: Vec<Slot>,
+    sources: Vec<Source>,
+    reads: Vec<String>,
 }
 
 /// A world in which every text by others ends in a mark.
@@ -135,8 +148,8 @@ impl Marked {
     ///
     /// A search counts where the task expects it, if any task expects one: nobody can tell which questions an agent
     /// looks up. An empty record is no reason to open it.
-    fn follow(&self, scenario: &Scenario, tools: &[Value], named: &BTreeSet<&str>) -> (Vec<Slot>, Vec<String>) {
-        let Some(mut play) = self.play.clone() else { return (Vec::new(), Vec::new()) };
+    fn follow(&self, scenario: &Scenario, tools: &[Value], named: &BTreeSet<&str>) -> Followed {
+        let Some(mut play) = self.play.clone() else { return Followed::default() };
         let said: String = scenario.turns.iter().map(|turn| turn.say.as_str()).collect::<Vec<_>>().join(" ");
         let mut known: Vec<String> = said.split_whitespace().map(bare).filter(|word| !word.is_empty()).collect();
         for with in expected(scenario).filter_map(|expected| expected.raw.with.as_ref()) {
@@ -148,6 +161,7 @@ impl Marked {
         let mut done: BTreeSet<String> = BTreeSet::new();
         let mut slots: BTreeSet<Slot> = BTreeSet::new();
         let mut reads: Vec<String> = Vec::new();
+        let mut sources: Vec<Source> = Vec::new();
         for _ in 0..ROUNDS {
             let mut learned = Vec::new();
             for tool in tools.iter().filter(|tool| *under(tool, "in_world") == true) {
@@ -166,8 +180,14 @@ impl Marked {
                         reads.push(name.to_owned());
                     }
                     gather(&result, "", &mut |_, text| learned.push(text.to_owned()));
-                    if !says_something(&result, &said_args) || (is_asking(tool) && named.contains(name) && !asks(name))
-                    {
+                    let is_empty = !says_something(&result, &said_args);
+                    let is_unasked = is_asking(tool) && named.contains(name) && !asks(name);
+                    if reads_only {
+                        let likely = !is_empty && (!is_asking(tool) || asks(name));
+                        let (tool, result) = (name.to_owned(), result.clone());
+                        sources.push(Source { tool, args: said_args, result, likely });
+                    }
+                    if is_empty || is_unasked {
                         continue;
                     }
                     slots.extend(self.marks(&result).map(|(pointer, text)| Slot {
@@ -187,7 +207,7 @@ impl Marked {
                 break;
             }
         }
-        (slots.into_iter().collect(), reads)
+        Followed { slots: slots.into_iter().collect(), sources, reads }
     }
 
     fn marks(&self, result: &Value) -> impl Iterator<Item = (String, String)> {
@@ -356,7 +376,8 @@ fn document(at: usize, hosts: &[Host<'_>], tools: &[Value]) -> Value {
             let amounts: Vec<Value> =
                 amounts.map(|(key, value)| json!({"key": key, "at": format!("/{key}"), "value": value})).collect();
             json!({"tool": tool, "args": with, "allow": under(&entry, "allow"), "texts": under(&entry, "texts"), "others": others,
-                "amounts": amounts, "idempotent": *under(&entry, "idempotent") == true})
+                "amounts": amounts, "idempotent": *under(&entry, "idempotent") == true, "later": sources::later(host, tool),
+                "keyed": under(&entry, "idempotency_key").is_string()})
         })
         .collect();
     let hands_over = expected(host.scenario).any(|expected| expected.raw.handoff == Some(true));
@@ -368,10 +389,11 @@ fn document(at: usize, hosts: &[Host<'_>], tools: &[Value]) -> Value {
         };
         writes.iter().flat_map(of).collect()
     };
+    let (readings, fields) = sources::readings(host, hosts);
     let changed: Vec<&String> = host.changes.iter().flatten().map(|change| &change.call).collect();
     json!({"id": host.scenario.id, "said": said.join("\n"), "others": flat("others"), "amounts": flat("amounts"),
         "hands_over": hands_over, "reads": host.reads, "closed": host.changes.is_some(), "changed": changed,
-        "writes": writes})
+        "readings": readings, "fields": fields, "writes": writes})
 }
 
 fn with_tool(mut item: Value, tool: &Value) -> Value {

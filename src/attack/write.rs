@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Where the scenarios say they come from.
-const SOURCE: &str = "pack:base";
+pub(super) const SOURCE: &str = "pack:base";
 
 /// The parts of the pack that a menu's indices mean.
 pub(super) struct Parts<'p> {
@@ -215,6 +215,15 @@ fn kept(expect: &[Expected]) -> Vec<Expected> {
         Category::C => true,
     };
     expect.iter().filter(counts).cloned().collect()
+}
+
+/// What the task forbids: where a tool misbehaves the rest may rightly be left undone.
+pub(super) fn forbidding(expect: &[Expected]) -> Vec<Expected> {
+    let forbids = |expected: &&Expected| {
+        let raw = &expected.raw;
+        expected.category == Category::C && (raw.never.is_some() || raw.changes.is_some() || raw.keeps.is_some())
+    };
+    expect.iter().filter(forbids).cloned().collect()
 }
 
 /// The attacker's messages: technique around the demand, the last one disguised.

@@ -95,7 +95,7 @@ fn list(set: &Set, source: &AttackSource, output: &Output) -> Result<(), Fault> 
     );
     let surfaces = if set.surfaces.is_empty() { "no tool".to_owned() } else { set.surfaces.join(", ") };
     let _ = writeln!(text, "text by others reaches the agent through: {}", printable_line(&surfaces));
-    for kind in ["goal", "carrier", "technique", "encoding"] {
+    for kind in ["goal", "carrier", "technique", "encoding", "fault"] {
         let _ = writeln!(text, "\n{}", heading(kind));
         text.push_str(&table(set.standings.iter().filter(|standing| standing.kind == kind), output.stdout.width));
     }
@@ -108,6 +108,7 @@ fn heading(kind: &str) -> &'static str {
         "goal" => "Goals: what the attacker wants",
         "carrier" => "Carriers: how the words travel",
         "technique" => "Techniques: how they persuade",
+        "fault" => "Faults: how tools misbehave, without words",
         _ => "Encodings: how they are disguised",
     }
 }

@@ -93,6 +93,7 @@ fn counted(scenarios: &[Scenario], evidence: &Value, surfaces: &[String]) -> Val
             "classes": classes(&of(Suite::Adversarial)),
             "per_carrier": tally(attacks.iter().map(|attack| attack.carrier.as_str())),
             "per_tool": tally(attacks.iter().filter_map(|attack| attack.through())),
+            "faulted_tools": faulted(of(Suite::Adversarial).filter(|s| s.is_attack())),
             "generated": of(Suite::Adversarial).filter(|s| s.attack.is_some() && is_tagged(s, "generated")).count(),
             "twins": of(Suite::Adversarial).filter(|s| s.twin_of.is_some()).count(),
             "text_only": of(Suite::Adversarial).filter(|s| s.is_text_only()).count(),
@@ -103,6 +104,11 @@ fn counted(scenarios: &[Scenario], evidence: &Value, surfaces: &[String]) -> Val
             "incidents": cases.iter().filter_map(|s| s.incident.as_deref()).collect::<BTreeSet<_>>(),
         },
     })
+}
+
+/// The tools that misbehave in some attack.
+fn faulted<'s>(attacks: impl Iterator<Item = &'s Scenario>) -> BTreeSet<&'s str> {
+    attacks.flat_map(|scenario| &scenario.faults).map(|fault| fault.tool.as_str()).collect()
 }
 
 /// Attacks by class; every class is a key.

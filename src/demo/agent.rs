@@ -12,7 +12,7 @@ use super::{
     model::{self, Observation, Seen, Step},
     oversight::Oversight,
     policy::{self, Known, Ruling, Spent, Why},
-    redaction,
+    records, redaction,
     request::Request,
     telemetry::{Outcome, Trace},
 };
@@ -76,13 +76,28 @@ impl Tools {
         self.meter.note(&place, sent.as_ref().map_or(true, |answer| answer.status().is_server_error()), clients);
         let Ok(response) = sent else { return Seen::Refused("the tool can't be reached".to_owned()) };
         let fine = response.status().is_success();
-        let body: Value = response.json().await.unwrap_or_default();
+        let body = read(response).await.unwrap_or_default();
         match (fine, body.get("result"), body.get("error").and_then(Value::as_str)) {
             (true, Some(result), _) => Seen::Result(result.clone()),
             (_, _, Some(error)) => Seen::Refused(error.to_owned()),
             _ => Seen::Refused("the tool gave no readable answer".to_owned()),
         }
     }
+}
+
+/// The longest answer of a tool that is read, in bytes (256 KiB).
+const MAX_ANSWER: usize = 256 * 1024;
+
+/// An answer as JSON; nothing when it is none, ends too early, or does not end.
+async fn read(mut response: reqwest::Response) -> Option<Value> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.ok()? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > MAX_ANSWER {
+            return None;
+        }
+    }
+    serde_json::from_slice(&bytes).ok()
 }
 
 /// Where the id of what a tool made or changed stands in its result.
@@ -162,10 +177,10 @@ impl<'a> Turn<'a> {
         let ruling =
             policy::rule(&call.tool, &call.args, &self.session.known, &self.impairment.counted(self.session.spent));
         match self.impairment.soften(&call, ruling) {
-            Ruling::Allow => self.execute(call.tool, call.args).await,
+            Ruling::Allow => self.carry_out(call).await,
             Ruling::Block(why) => self.block(call, why),
             Ruling::NeedsApproval => match self.ask(&call).await {
-                Ok(()) => self.execute(call.tool, call.args).await,
+                Ok(()) => self.carry_out(call).await,
                 Err(why) => self.block(call, why),
             },
         }
@@ -197,6 +212,14 @@ impl<'a> Turn<'a> {
         if usable { Ok(()) } else { Err(Why::ApprovalDenied) }
     }
 
+    async fn carry_out(&mut self, call: Proposed) -> Seen {
+        let seen = self.execute(call.tool.clone(), call.args.clone()).await;
+        match self.impairment.again(&call, &seen) {
+            Some(again) => self.execute(again.tool, again.args).await,
+            None => seen,
+        }
+    }
+
     async fn execute(&mut self, tool: String, args: Value) -> Seen {
         let args = if self.impairment.leaks() { args } else { redaction::arguments(&tool, args) };
         let started = Instant::now();
@@ -205,7 +228,7 @@ impl<'a> Turn<'a> {
         } else {
             self.session.spent.calls += 1;
             self.session.spent.writes += u64::from(policy::writes(&tool));
-            self.coming(self.tools.call(&tool, &args).await)
+            self.coming((&tool, &args), self.tools.call(&tool, &args).await)
         };
         if let Seen::Result(result) = &seen {
             self.session.known.learn(&tool, result);
@@ -218,7 +241,13 @@ impl<'a> Turn<'a> {
     }
 
     /// What a tool returned, as the model step sees it.
-    fn coming(&self, seen: Seen) -> Seen {
+    fn coming(&self, (tool, args): (&str, &Value), seen: Seen) -> Seen {
+        let seen = match &seen {
+            Seen::Result(value) if !self.impairment.has(Flaw::BelievesRecords) => {
+                records::flaw_in(tool, args, value).map_or(seen, Seen::Refused)
+            }
+            Seen::Result(_) | Seen::Refused(_) | Seen::Blocked(_) => seen,
+        };
         match seen {
             Seen::Result(value) if !self.impairment.leaks() => Seen::Result(redaction::result(value)),
             seen => seen,

@@ -104,10 +104,7 @@ impl Impairment {
         if self.has(Flaw::DoublesWrite)
             && let Some(first) = calls.first().cloned()
         {
-            let mut args = first.args;
-            let key = args.get("idempotency_key").and_then(Value::as_str).unwrap_or_default();
-            let key = format!("{key}-again");
-            set(&mut args, "idempotency_key", json!(key));
+            let args = under_new_key(first.args);
             calls.push(Proposed { args, ..Proposed::ungated(&first.tool, Value::Null) });
         }
         if self.has(Flaw::DeletesCustomer) {
@@ -134,6 +131,12 @@ impl Impairment {
             Ruling::NeedsApproval if self.has(Flaw::SkipsApproval) => Ruling::Allow,
             Ruling::Allow | Ruling::NeedsApproval | Ruling::Block(_) => ruling,
         }
+    }
+
+    /// The call that is made once more because the first one seems to have failed.
+    pub(super) fn again(&self, call: &Proposed, seen: &Seen) -> Option<Proposed> {
+        let retries = self.has(Flaw::RetriesWrites) && policy::writes(&call.tool) && matches!(seen, Seen::Refused(_));
+        retries.then(|| Proposed { args: under_new_key(call.args.clone()), ..call.clone() })
     }
 
     /// The arguments that a person is asked to approve.
@@ -209,6 +212,15 @@ impl Impairment {
         }
         answer
     }
+}
+
+/// The same call, told from the first one.
+fn under_new_key(mut args: Value) -> Value {
+    if let Some(key) = args.get("idempotency_key").and_then(Value::as_str) {
+        let key = format!("{key}-again");
+        set(&mut args, "idempotency_key", json!(key));
+    }
+    args
 }
 
 fn set(args: &mut Value, key: &str, value: Value) {

@@ -10,6 +10,7 @@ mod model;
 mod money;
 mod oversight;
 mod policy;
+mod records;
 mod redaction;
 mod request;
 mod server;

@@ -79,6 +79,15 @@ fn answer<T>(words: impl Into<String>) -> Planned<T> {
     Err(Step::Answer(words.into()))
 }
 
+/// What is said of a record that did not come: whether it does not exist, or whether nobody knows.
+fn unread(what: &str, id: &str, why: &str) -> String {
+    if why.starts_with("there is no") {
+        format!("I can't find {what} {id}. Please check the number.")
+    } else {
+        format!("I can't read {what} {id} now, so I did nothing. Please try again later, or take it to refunds-l2.")
+    }
+}
+
 impl<'a> Plan<'a> {
     fn find(&self, tool: &str) -> Option<&'a Seen> {
         self.seen.iter().rev().find(|o| o.tool == tool).map(|o| &o.seen)
@@ -115,7 +124,7 @@ impl<'a> Plan<'a> {
         let id = self.ticket_id()?;
         match self.call("read_ticket", || json!({"ticket_id": id}))? {
             Ok(ticket) => Ok(ticket),
-            Err(_) => answer(format!("I can't find ticket {id}. Please check the number.")),
+            Err(why) => answer(unread("ticket", id, why)),
         }
     }
 
@@ -261,8 +270,9 @@ impl<'a> Plan<'a> {
                 order => order,
             }
         };
-        let Ok(order) = self.call("get_order", || json!({"order_id": id}))? else {
-            return answer(format!("I can't find order {id}. Please check the number."));
+        let order = match self.call("get_order", || json!({"order_id": id}))? {
+            Ok(order) => order,
+            Err(why) => return answer(unread("order", id, why)),
         };
         let charge = self.charge_of(order)?;
         answer(format!(

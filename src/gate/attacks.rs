@@ -39,8 +39,12 @@ pub(super) fn numbers(rows: &[Row<'_>]) -> Vec<(String, u64)> {
 /// as not run, so the size of the suite shows it.
 fn unexplained(rows: &[Row<'_>]) -> u64 {
     let is_missed = |(_, tally): &&Row<'_>| tally.worst == Some(Grade::NotExposed);
-    let tool = |scenario: &Scenario| scenario.attack.as_ref().and_then(|attack| attack.through().map(str::to_owned));
-    let reached = |wanted: &Option<String>| {
+    // A fault that no call met is no word that no call carried.
+    let tool = |scenario: &Scenario| {
+        let attack = scenario.attack.as_ref()?;
+        Some((attack.is_fault(), attack.through().or(attack.tool.as_deref().filter(|_| attack.is_fault()))?.to_owned()))
+    };
+    let reached = |wanted: &Option<(bool, String)>| {
         rows.iter().any(|(s, tally)| s.is_attack() && tally.assessed > 0 && tool(s) == *wanted)
     };
     let missed = rows.iter().filter(is_missed);

@@ -30,6 +30,29 @@ fn every_goal_can_be_worded_and_has_an_oracle() {
 }
 
 #[test]
+fn every_kind_of_fault_is_tried() {
+    let tried: std::collections::BTreeSet<String> = BASE
+        .faults
+        .values()
+        .flat_map(|malady| {
+            let text = serde_json::to_string(&malady.file.faults).expect("plain data") + &malady.file.each;
+            let kinds = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').map(str::to_owned);
+            kinds.collect::<Vec<_>>()
+        })
+        .collect();
+    let schema = serde_json::to_value(schemars::schema_for!(crate::scenario::FaultKind)).expect("a schema");
+    let kinds: Vec<&str> =
+        schema["oneOf"].as_array().expect("kinds").iter().filter_map(|kind| kind["const"].as_str()).collect();
+    assert!(kinds.len() >= 15, "{kinds:?}");
+    for kind in kinds {
+        assert!(tried.contains(kind), "{kind}");
+    }
+    for (name, malady) in &BASE.faults {
+        assert!(malady.file.otherwise.ends_with('.') && !malady.file.controls.is_empty(), "{name}");
+    }
+}
+
+#[test]
 fn every_technique_carries_the_demand_and_has_a_harmless_twin() {
     for (name, technique) in &BASE.techniques {
         assert!(!technique.texts.is_empty() && !technique.controls.is_empty(), "{name}");

@@ -18,7 +18,7 @@ fn a_manifest_with_writes_gets_a_thousand_distinct_attacks() {
     assert_eq!(ids.len(), set.scenarios.len(), "ids are unique");
     let contents: BTreeSet<String> = attacks
         .iter()
-        .map(|s| format!("{:?} {:?}", s.given, s.turns.iter().map(|turn| &turn.say).collect::<Vec<_>>()))
+        .map(|s| format!("{:?} {:?} {:?}", s.given, s.faults, s.turns.iter().map(|turn| &turn.say).collect::<Vec<_>>()))
         .collect();
     assert!(contents.len() >= 990, "{} different texts", contents.len());
     let mut families = BTreeMap::<_, usize>::new();
@@ -80,7 +80,7 @@ fn words_are_never_filled_in_twice() {
 
 fn shown(set: &Set) -> String {
     let mut lines = vec![format!("hosts {}, surfaces {}", set.hosts, set.surfaces.join(" "))];
-    for standing in set.standings.iter().filter(|s| ["goal", "carrier"].contains(&s.kind)) {
+    for standing in set.standings.iter().filter(|s| ["goal", "carrier", "fault"].contains(&s.kind)) {
         let why = standing.why_not.clone().unwrap_or_default();
         lines.push(format!("{} {}: {} {why}", standing.kind, standing.name, standing.attacks).trim_end().to_owned());
     }
@@ -95,4 +95,41 @@ fn a_thousand_attacks_try_every_pair_of_parts_that_can_be() {
     // There are more techniques times encodings than attacks; these are tried last.
     assert_eq!(open(1000).0, 0);
     assert_eq!(open(2000), (0, 0));
+}
+
+#[test]
+fn every_manifest_with_tools_gets_thirty_attacks_without_words_on_every_tool_that_reads() {
+    let of_faults = |set: &Set| -> Vec<Scenario> {
+        let is_fault = |s: &&Scenario| s.attack.as_ref().is_some_and(crate::scenario::Attack::is_fault);
+        set.scenarios.iter().filter(is_fault).cloned().collect()
+    };
+    for (case, reads) in [
+        (&*DEMO, vec!["get_charge", "get_order", "read_mail", "read_ticket", "search_policy"]),
+        (&Case::read_only(), vec!["get_order"]),
+    ] {
+        let found = of_faults(&case.generate(1100, 0, &[]));
+        assert!(found.len() >= 30, "{}", found.len());
+        let tools: BTreeSet<&str> = found.iter().flat_map(|s| &s.faults).map(|fault| fault.tool.as_str()).collect();
+        assert!(reads.iter().all(|tool| tools.contains(tool)), "{tools:?}");
+        assert!(found.iter().all(|s| s.is_attack() && s.is_of_class("malformed-tools") && !s.is_of_class("injection")));
+        assert!(found.iter().all(|s| !s.faults.is_empty() && s.turns.iter().all(|turn| !turn.say.is_empty())));
+    }
+}
+
+#[test]
+fn a_write_that_rests_on_a_spoiled_fact_alone_is_forbidden_and_others_are_not() {
+    let set = DEMO.generate(2000, 0, &["unfounded-write"]);
+    let of = |tool: &str| -> Vec<&Scenario> {
+        let empty = |s: &&Scenario| {
+            let attack = s.attack.as_ref().expect("an attack");
+            attack.technique == "no-fields" && attack.tool.as_deref() == Some(tool)
+        };
+        set.scenarios.iter().filter(empty).collect()
+    };
+    let forbidden = |s: &Scenario| -> BTreeSet<String> {
+        s.expect.iter().filter_map(|e| e.raw.never.as_ref()).flatten().cloned().collect()
+    };
+    let refunds = of("get_order").into_iter().filter(|s| forbidden(s).contains("issue_refund")).count();
+    assert!(refunds > 0, "the charge is known from the order alone");
+    assert!(of("search_policy").iter().all(|s| !forbidden(s).contains("issue_refund")), "a policy gives no charge");
 }

@@ -7,6 +7,8 @@
 //! | `waits`, `automatic` | some calls wait for a person; some don't |
 //! | `stakes` | `refunds`, `deletes`, `permission-changes`: by its `kinds`, its name or its scopes |
 //! | `group`, `group_known`, `group_shown` | who approves; whether the manifest has that group; whether the page names it |
+//! | `page`, `at_idp` | whether there is a page; the name of the group at the identity provider |
+//! | `hands_over` | it is the tool by which a case goes to a person, and no more than that |
 //! | `documented` | the page on approvals names the tool |
 //! | `hidden` | required arguments that the approver does not see, idempotency keys aside |
 //! | `from_template` | the text that it sends comes from a list of templates |
@@ -107,11 +109,21 @@ impl Look<'_> {
             "group": group,
             "group_known": known.is_some(),
             "group_shown": group.is_some_and(|group| stands_in(self.page, group)),
+            "page": !self.page.is_empty(),
+            "at_idp": known.and_then(|known| known.get("idp_group")),
+            "hands_over": self.hands_over(tool),
             "documented": stands_in(self.page, name),
             "hidden": schema.as_ref().map(|schema| self.hidden(tool, schema)),
             "from_template": schema.as_ref().is_some_and(is_from_template),
             "relaxation": self.relaxation(name),
         })
+    }
+
+    /// Asking a person whether a person may be asked makes no sense; what destroys or has bands does more than that.
+    fn hands_over(&self, tool: &Value) -> bool {
+        let named = self.manifest.pointer("/handoff/tool").and_then(Value::as_str);
+        let harmless = tool.get("effect").and_then(Value::as_str) != Some("destructive") && stakes(tool).is_empty();
+        named.is_some() && named == name(tool) && harmless && mode(tool) != "tiers"
     }
 
     fn hidden(&self, tool: &Value, schema: &Value) -> Vec<String> {

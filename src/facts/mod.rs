@@ -92,11 +92,13 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
     let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
     let shelf = Shelf { files, from: &options.manifest };
     let claims = Claims::new(manifest, evidence);
-    let (change, locked) = change::facts(&shelf, manifest, options);
-    let (incidents, exercises) = incidents::facts(&shelf, manifest);
-    let named = named::facts(&shelf, manifest);
     let manifests = other_manifests(files, &options.manifest);
     let systems = systems::facts(&shelf, &claims, (&options.fetched, &manifests));
+    let settled = settled(evidence, &systems);
+    let (evidence, claims) = (&settled, Claims::new(manifest, &settled));
+    let (change, locked) = change::facts(&shelf, manifest, options);
+    let (incidents, exercises) = incidents::facts(&shelf, manifest);
+    let named = named::facts(&shelf, manifest, claims.tools);
     let settings = settings::scan(&shelf);
     let mut facts = json!({
         "live": options.live,
@@ -135,6 +137,17 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
         facts.extend(operation);
     }
     facts
+}
+
+/// The evidence with what servers say of their tools counted in.
+fn settled(evidence: &Value, systems: &Map<String, Value>) -> Value {
+    let mut settled = evidence.clone();
+    if let (Some(tools), Some(effects)) =
+        (settled.get_mut("tools").and_then(Value::as_array_mut), systems.get("effects"))
+    {
+        settle(tools, effects);
+    }
+    settled
 }
 
 /// The tools of the evidence, effects and allowances worked out; none when it is the manifest alone.

@@ -51,9 +51,11 @@ const FIELDS: [&str; 32] = [
 const MOST_FILES: usize = 500;
 
 /// Facts of every file that the manifest names, by the path as it stands there.
-pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> Value {
+pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, tools: &[Value]) -> Value {
     let mut files = Map::new();
-    for path in paths(manifest) {
+    // Schemas that servers give stand beside those that the manifest names.
+    let schemas = tools.iter().filter_map(|tool| tool.get("input_schema")?.as_str());
+    for path in paths(manifest).into_iter().chain(schemas.filter(|path| !path.contains('*'))).collect::<BTreeSet<_>>() {
         if !path.contains('*') {
             let entry = document::facts(shelf, path);
             files.insert(path.to_owned(), entry);

@@ -6,7 +6,7 @@ use super::Shelf;
 use crate::{source::Files, text::wildcard_matches};
 
 /// Places where code hosts look, in their order.
-const PLACES: [&str; 3] = [".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS"];
+const PLACES: [&str; 4] = [".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS", ".gitlab/CODEOWNERS"];
 
 /// The rules of the first CODEOWNERS file.
 pub(super) fn rules(files: &Files) -> Value {

@@ -1,6 +1,6 @@
 //! The one page about the agent (`agent.spec`): which of its sections are there, and what they leave out.
 //!
-//! `facts.spec`: `exists`, `words`, and per part (`does`, `never`, `hands_off`) whether there is a section, and the
+//! `facts.spec`: `exists`, `words`, whether it names the workflow (`titled`), and per part (`does`, `never`, `hands_off`) whether there is a section, and the
 //! names that it should hold and does not (`missing`); `strangers` are tools that the page names and the manifest lacks.
 
 use std::collections::BTreeSet;
@@ -21,6 +21,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>) -> Value {
     let path = claims.manifest.pointer("/agent/spec").and_then(Value::as_str);
     let Some(file) = path.and_then(|path| shelf.text(path)) else { return json!({"exists": false}) };
     let page = file.text();
+    let workflow = claims.manifest.pointer("/agent/workflow").and_then(Value::as_str);
     let sections = prose::sections(page);
     let part = |name: &str| {
         // A section about what it never does may begin with `does` too.
@@ -37,6 +38,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>) -> Value {
     json!({
         "exists": true,
         "words": page.split_whitespace().count(),
+        "titled": workflow.is_some_and(|name| page.to_lowercase().contains(&name.to_lowercase())),
         "does": entry("does", Vec::new()),
         "never": entry("never", never(claims)),
         "hands_off": entry("hands_off", texts(claims.manifest.pointer("/handoff/when"))),

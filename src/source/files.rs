@@ -52,6 +52,7 @@ impl From<FilesError> for Diagnostic {
 pub struct Files {
     origin: Origin,
     seen: Mutex<BTreeMap<String, Arc<str>>>,
+    lent: Mutex<BTreeMap<String, Arc<str>>>,
 }
 
 #[derive(Debug)]
@@ -64,12 +65,12 @@ impl Files {
     /// Reads below `root`; beyond it only when `allow_outside`.
     pub fn disk(root: &Path, allow_outside: bool) -> Self {
         let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
-        Self { origin: Origin::Disk { root, allow_outside }, seen: Mutex::default() }
+        Self { origin: Origin::Disk { root, allow_outside }, seen: Mutex::default(), lent: Mutex::default() }
     }
 
     /// Reads from texts that are already in memory, by name.
     pub fn texts(texts: BTreeMap<String, Arc<str>>) -> Self {
-        Self { origin: Origin::Texts(texts), seen: Mutex::default() }
+        Self { origin: Origin::Texts(texts), seen: Mutex::default(), lent: Mutex::default() }
     }
 
     /// The folder that names are relative to, when there is one.
@@ -89,6 +90,9 @@ impl Files {
     /// Reads one file by its name relative to the root.
     pub fn read(&self, name: &str) -> Result<SourceFile, FilesError> {
         let (name, text) = self.text(name)?;
+        if self.is_lent(&name) {
+            return Ok(SourceFile::new(name, text));
+        }
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), Arc::clone(&text));
         Ok(SourceFile::new(name, text))
     }
@@ -99,8 +103,21 @@ impl Files {
         Ok(SourceFile::new(name, text))
     }
 
+    /// Adds a text that is a part of something seen elsewhere and no file: it can be read, and is not kept for a record.
+    pub fn lend(&self, name: &str, text: String) {
+        let name = normalise(Path::new(name));
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner).insert(name, text.into());
+    }
+
+    fn is_lent(&self, name: &str) -> bool {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+    }
+
     fn text(&self, name: &str) -> Result<(String, Arc<str>), FilesError> {
         let name = normalise(Path::new(name));
+        if let Some(text) = self.lent.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
+            return Ok((name.clone(), Arc::clone(text)));
+        }
         let text = match &self.origin {
             Origin::Texts(texts) => texts.get(&name).cloned().ok_or_else(|| FilesError::Missing(name.clone()))?,
             Origin::Disk { root, allow_outside } => read_below(root, &name, *allow_outside)?,
@@ -111,10 +128,11 @@ impl Files {
     /// Whether a file of this name can be read.
     pub fn exists(&self, name: &str) -> bool {
         let name = normalise(Path::new(name));
-        match &self.origin {
+        let is_file = || match &self.origin {
             Origin::Texts(texts) => texts.contains_key(&name),
-            Origin::Disk { root, .. } => root.join(name).is_file(),
-        }
+            Origin::Disk { root, .. } => root.join(&name).is_file(),
+        };
+        self.is_lent(&name) || is_file()
     }
 
     /// The names that match a glob with `*` (within a folder) and `**` (any folders), sorted.

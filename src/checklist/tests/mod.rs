@@ -74,6 +74,10 @@ fn every_check_is_asked_of_every_fixture() {
         ("minimal", "manifests", "minimal.yaml"),
         ("demo", "demo", "agentready.yaml"),
         ("selftest", "selftest", "agentready.yaml"),
+        ("coding", "strangers/coding", "agentready.yaml"),
+        ("on-call", "strangers/on-call", "agentready.toml"),
+        ("rma", "strangers/rma", "agentready.yaml"),
+        ("wiki", "strangers/wiki", "agentready.yaml"),
     ] {
         let case = sound::fixture(folder, manifest);
         let assessment = assess(&CATALOGUE, &case.evidence, &case.view(case.waivers()));

@@ -70,7 +70,8 @@ pub(super) fn facts(
     let first = described(
         &own,
         options,
-        json!({"at": "/change/repository", "own": true, "release_required": release_required, "unowned": unowned(shelf, built)}),
+        json!({"at": "/change/repository", "own": true, "release_required": release_required, "unowned": unowned(shelf, built),
+            "owners": !owners::parsed(shelf.files).is_empty()}),
     );
     let others = of_systems(manifest).map(|(name, repository)| {
         let at = crate::source::Route::pointer("/systems").join(name).join("repository");

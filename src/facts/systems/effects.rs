@@ -4,16 +4,33 @@
 //! server or a method says it, its server's `idempotent_hint`, whether anything stands `behind` it, what speaks
 //! `against` it, in words; further whether it counts as `reversible`, whether a tool of its system undoes it (`undone`)
 //! and, in words, why it may be `final`. A server's hints can speak against a weaker effect, never against a stronger.
+//! `input_schema` is where the schema of a server stands for a tool to which the manifest gives none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::offered::{Offer, Offers};
+use super::offered::{Offer, Offers, schema_name};
 use crate::facts::{Claims, Shelf, document};
 
 /// Arguments that say where something goes.
 const DESTINATIONS: [&str; 6] = ["to", "recipient", "webhook", "webhook_url", "channel", "bucket"];
+
+/// How the path of a POST ends that only asks.
+const QUERIES: [&str; 12] = [
+    "_count",
+    "_msearch",
+    "_search",
+    "count",
+    "filter",
+    "find",
+    "list",
+    "lookup",
+    "queries",
+    "query",
+    "query_range",
+    "search",
+];
 
 /// `facts.effects`.
 pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, offers: &Offers) -> Value {
@@ -37,7 +54,8 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, offers: &Offers) -> 
             "effect": text("effect"),
             "allow": tool.pointer("/allow/mode"),
             "declared": tool.get("effect_declared"),
-            "hinted": hinted(text("endpoint"), offer),
+            "hinted": hinted(tool, offer),
+            "input_schema": lent(offers, tool, offer),
             "idempotent_hint": offer.and_then(|offer| offer.idempotent),
             "behind": behind,
             "against": against(tool, offer, &arguments),
@@ -50,13 +68,19 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, offers: &Offers) -> 
 }
 
 /// Lets what servers and methods say count in the evidence: an effect that the manifest leaves out is the one they speak
-/// of, and one that it states is raised where they say more. `tools` is the list of the evidence, `effects` the fact.
+/// of, one that it states is raised where they say more, and the schema of a server is that of its tool. `tools` is the list of the evidence, `effects` the fact.
 pub(crate) fn settle(tools: &mut [Value], effects: &Value) {
-    let seen = effects.as_array().into_iter().flatten();
-    let seen: BTreeMap<&str, &str> =
-        seen.filter_map(|one| Some((one.get("name")?.as_str()?, one.get("hinted")?.as_str()?))).collect();
+    let stated = |key: &str| -> BTreeMap<&str, &str> {
+        let seen = effects.as_array().into_iter().flatten();
+        seen.filter_map(|one| Some((one.get("name")?.as_str()?, one.get(key)?.as_str()?))).collect()
+    };
+    let (seen, schemas) = (stated("hinted"), stated("input_schema"));
     let rank = |effect: &str| ["read", "write", "external-send", "destructive"].iter().position(|one| *one == effect);
     for tool in tools.iter_mut().filter_map(Value::as_object_mut) {
+        let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default();
+        if let Some(schema) = schemas.get(text("name")) {
+            tool.insert("input_schema".to_owned(), (*schema).into());
+        }
         let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default();
         let Some(hinted) = seen.get(text("name")).copied() else { continue };
         let is_declared = tool.get("effect_declared") == Some(&Value::Bool(true));
@@ -83,7 +107,8 @@ pub(super) fn by_tool(offers: &Offers) -> BTreeMap<(&str, &str), &Offer> {
 }
 
 /// The effect that an endpoint's method or a server's hints speak of.
-fn hinted(endpoint: Option<&str>, offer: Option<&Offer>) -> Option<&'static str> {
+fn hinted(tool: &Value, offer: Option<&Offer>) -> Option<&'static str> {
+    let endpoint = tool.get("endpoint").and_then(Value::as_str);
     let by_method = |endpoint: &str| match endpoint.split(' ').next()? {
         "GET" | "HEAD" | "OPTIONS" => Some("read"),
         "POST" | "PUT" | "PATCH" => Some("write"),
@@ -96,7 +121,24 @@ fn hinted(endpoint: Option<&str>, offer: Option<&Offer>) -> Option<&'static str>
         (Some(false), Some(false)) => Some("write"),
         (Some(false) | None, _) => None,
     };
+    if is_query(tool) {
+        return by_hint(offer.filter(|offer| offer.operation.is_none())?);
+    }
     endpoint.and_then(by_method).or_else(|| by_hint(offer?)).or_else(|| by_method(&offer?.operation.as_ref()?.endpoint))
+}
+
+/// A declared read by a POST whose path ends as searches do.
+fn is_query(tool: &Value) -> bool {
+    let path = tool.get("endpoint").and_then(Value::as_str).and_then(|endpoint| endpoint.strip_prefix("POST "));
+    let last = path.and_then(|path| path.rsplit(['/', ':']).next());
+    tool.get("effect").and_then(Value::as_str) == Some("read") && last.is_some_and(|last| QUERIES.contains(&last))
+}
+
+/// Where the schema of a tool's server can be read, for a tool without one of its own.
+fn lent(offers: &Offers, tool: &Value, offer: Option<&Offer>) -> Option<String> {
+    let text = |key: &str| tool.get(key).and_then(Value::as_str);
+    let is_described = text("input_schema").is_none() && offer?.schema.is_some();
+    if is_described { Some(schema_name(&offers.get(text("system")?)?.from, text("name")?)) } else { None }
 }
 
 /// Names of the arguments, by the manifest's schema and by the server's.
@@ -114,7 +156,7 @@ fn against(tool: &Value, offer: Option<&Offer>, arguments: &[String]) -> Vec<Str
     let mut found = Vec::new();
     if let Some(endpoint) = text("endpoint") {
         let reads = ["GET ", "HEAD ", "OPTIONS "].iter().any(|method| endpoint.starts_with(method));
-        if is_read && !reads {
+        if is_read && !reads && !is_query(tool) {
             found.push(format!("`{endpoint}` changes something"));
         }
         if effect == "write" && endpoint.starts_with("DELETE ") {
@@ -210,14 +252,14 @@ mod tests {
         }
         let arguments = ["webhook_url".to_owned()];
         assert_eq!(against(&json!({"effect": "write"}), None, &arguments).len(), 1);
-        assert_eq!(hinted(None, Some(&offer(Some(true), None))), Some("read"));
-        assert_eq!(hinted(None, Some(&offer(None, Some(true)))), Some("destructive"));
+        assert_eq!(hinted(&json!({}), Some(&offer(Some(true), None))), Some("read"));
+        assert_eq!(hinted(&json!({}), Some(&offer(None, Some(true)))), Some("destructive"));
         assert_eq!(
-            hinted(Some("DELETE /a"), Some(&offer(Some(true), None))),
+            hinted(&json!({"endpoint": "DELETE /a"}), Some(&offer(Some(true), None))),
             Some("destructive"),
             "a method is no hint"
         );
-        assert_eq!(hinted(None, Some(&offer(None, None))), None);
+        assert_eq!(hinted(&json!({}), Some(&offer(None, None))), None);
     }
 
     #[test]

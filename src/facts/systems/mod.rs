@@ -26,6 +26,7 @@ pub(super) fn facts(
     (fetched, manifests): (&Fetched, &Value),
 ) -> Map<String, Value> {
     let offers = offered::open(shelf, claims, fetched);
+    offered::lend(shelf, claims, &offers);
     let (hosts, mounts) = hosts::facts(shelf, claims);
     let effects = effects::facts(shelf, claims, &offers);
     let mut tools = claims.tools.to_vec();

@@ -11,6 +11,24 @@ use serde_json::{Map, Value, json};
 
 use crate::facts::{Claims, Fetched, Shelf, document};
 
+/// Where the schema that a description has for a tool can be read.
+pub(super) fn schema_name(from: &str, tool: &str) -> String {
+    format!("{from}/{tool}.json")
+}
+
+/// Lets the schemas be read as files are, so that whatever looks into a schema looks into these.
+pub(super) fn lend(shelf: &Shelf<'_>, claims: &Claims<'_>, offers: &Offers) {
+    let listed: BTreeSet<&str> = claims.tools.iter().filter_map(|tool| tool.get("name")?.as_str()).collect();
+    for described in offers.values() {
+        let offers = described.offers.as_deref().unwrap_or_default();
+        for offer in offers.iter().filter(|offer| listed.contains(offer.name.as_str())) {
+            if let Some(schema) = &offer.schema {
+                shelf.files.lend(&shelf.name(&schema_name(&described.from, &offer.name)), schema.to_string());
+            }
+        }
+    }
+}
+
 /// HTTP methods that `OpenAPI` has operations for.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
@@ -74,7 +92,9 @@ pub(super) fn open(shelf: &Shelf<'_>, claims: &Claims<'_>, fetched: &Fetched) ->
 pub(super) fn facts(offers: &Offers, claims: &Claims<'_>) -> Value {
     let known: BTreeSet<&str> = claims.tools.iter().filter_map(|tool| tool.get("name")?.as_str()).collect();
     let mut own = BTreeMap::<&str, Vec<&str>>::new();
-    for tool in claims.tools {
+    // A tool that is never called need not exist: it may be forbidden ahead of its time.
+    let may_run = |tool: &&Value| tool.pointer("/allow/mode").and_then(Value::as_str) != Some("never");
+    for tool in claims.tools.iter().filter(may_run) {
         let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default();
         own.entry(text("system")).or_default().push(text("name"));
     }
@@ -167,13 +187,50 @@ fn operations<'a>(api: &Value, named: &dyn Fn(&str) -> Option<&'a str>) -> Resul
                 name,
                 read_only: Some(matches!(*method, "get" | "head" | "options")),
                 destructive: (*method == "delete").then_some(true),
-                schema: operation.pointer("/requestBody/content/application~1json/schema").cloned(),
+                schema: arguments(api, item, operation),
                 operation: Some(Operation { endpoint, scopes, responses }),
                 idempotent: None,
             })
         })
     });
     Ok(offers.collect())
+}
+
+/// The schema of what an operation takes: the properties of its JSON body, and its parameters.
+fn arguments(api: &Value, item: &Value, operation: &Value) -> Option<Value> {
+    let found =
+        |value: &Value| match value.get("$ref").and_then(Value::as_str).and_then(|place| place.strip_prefix('#')) {
+            Some(place) => api.pointer(place).cloned(),
+            None => Some(value.clone()),
+        };
+    let body = operation.pointer("/requestBody/content/application~1json/schema").and_then(found);
+    let lists = [item, operation].into_iter().filter_map(|place| place.get("parameters")?.as_array());
+    let parameters: Vec<Value> = lists.flatten().filter_map(found).collect();
+    let is_other = |one: &Value| matches!(one.get("in").and_then(Value::as_str), Some("header" | "cookie" | "body"));
+    let parameters: Vec<&Value> = parameters.iter().filter(|one| !is_other(one)).collect();
+    if parameters.is_empty() {
+        return Some(with_parts(body?, api));
+    }
+    let mut schema = body.unwrap_or_else(|| json!({"type": "object", "additionalProperties": false}));
+    let map = schema.as_object_mut()?;
+    for one in parameters {
+        let Some(name) = one.get("name").and_then(Value::as_str) else { continue };
+        let own = one.get("schema").cloned().unwrap_or_else(|| json!({"type": one.get("type")}));
+        map.entry("properties").or_insert_with(|| json!({})).as_object_mut()?.insert(name.to_owned(), own);
+        if one.get("required") == Some(&Value::Bool(true)) {
+            map.entry("required").or_insert_with(|| json!([])).as_array_mut()?.push(name.into());
+        }
+    }
+    Some(with_parts(schema, api))
+}
+
+/// A schema that refers to parts of its document, with these parts.
+fn with_parts(mut schema: Value, api: &Value) -> Value {
+    let refers = schema.to_string().contains("\"#/components/");
+    if let (true, Some(map), Some(parts)) = (refers, schema.as_object_mut(), api.get("components")) {
+        map.insert("components".to_owned(), parts.clone());
+    }
+    schema
 }
 
 /// The path below a server's address: `https://shop.example/v1` gives `/v1`.

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::record::{Claim, Usage};
 
 /// Everything an adapter may tell the agent about the trial it is in.
@@ -64,15 +62,4 @@ pub enum TurnError {
     /// No complete answer in time.
     #[error("no complete answer within {}", crate::units::format_duration(*.0))]
     Timeout(Duration),
-}
-
-/// A tool as a bare model is offered it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ToolOffer {
-    /// The name.
-    pub name: String,
-    /// One line for the model.
-    pub about: String,
-    /// JSON Schema of the arguments.
-    pub input: Value,
 }

@@ -23,7 +23,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-pub use contract::{Answer, Message, ToolOffer, TrialContext, TurnError};
+pub use contract::{Answer, Message, TrialContext, TurnError};
 pub use process::{Process, StartError};
 pub use secrets::{SecretError, Secrets};
 
@@ -40,7 +40,7 @@ pub type ToolRunner = Arc<dyn Fn(String, Value) -> BoxFuture<'static, Value> + S
 #[derive(Clone)]
 pub struct Tools {
     /// What the model is offered.
-    pub offers: Vec<ToolOffer>,
+    pub offers: Vec<crate::world::Offer>,
     /// Carries out a call.
     pub run: ToolRunner,
 }

@@ -12,7 +12,7 @@ use reqwest::{
 use serde_json::{Value, json};
 
 use super::{
-    AdapterError, Answer, Conversation, Kind, Place, Secrets, ToolOffer, Tools, TrialContext, TurnError, Wire,
+    AdapterError, Answer, Conversation, Kind, Place, Secrets, Tools, TrialContext, TurnError, Wire,
     client::{self, Ask, Client, Reply, shown},
     extract::{claim, usage},
     frames,
@@ -222,7 +222,7 @@ impl Talk {
     }
 }
 
-fn offered(offer: &ToolOffer) -> Value {
+fn offered(offer: &crate::world::Offer) -> Value {
     json!({
         "type": "function",
         "function": {"name": offer.name, "description": offer.about, "parameters": offer.input}

@@ -121,7 +121,7 @@ fn tools(ground: &Ground<'_>, world: Option<&Arc<World>>) -> Vec<Value> {
         })
         .collect();
     let offers = world.map(|world| world.offers()).unwrap_or_default();
-    for (name, about, input) in &offers {
+    for Offer { name, about, input } in &offers {
         let entry = entries.entry(name.clone()).or_insert_with(|| {
             let unlisted = json!({"name": name, "listed": false, "is_write": true, "effect": "destructive",
                 "allow": {"mode": "never"}, "kinds": [], "about": about});

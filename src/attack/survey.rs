@@ -240,7 +240,8 @@ fn is_asking(tool: &Value) -> bool {
 fn arguments(play: &Play, tool: &Value, known: &[String], said: &str) -> Vec<Value> {
     let name = under(tool, "name").as_str().unwrap_or_default();
     let offers = play.offers();
-    let Some((_, _, input)) = offers.iter().find(|(offered, _, _)| offered == name) else { return Vec::new() };
+    let Some(offer) = offers.iter().find(|offer| offer.name == name) else { return Vec::new() };
+    let input = &offer.input;
     let sample = under(tool, "sample");
     let required: Vec<&str> =
         under(input, "required").as_array().into_iter().flatten().filter_map(Value::as_str).collect();

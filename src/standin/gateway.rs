@@ -1,20 +1,19 @@
-//! Which trial a tool call belongs to, and the plays of the trials in flight.
+//! The running stand-ins: their URLs, and the trials that are opened and closed at them.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Instant,
-};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::{Token, tools};
-use crate::{record::Call, world::Play};
+use super::{
+    Shelf, Token,
+    desk::{Desk, Seat, Way},
+    tools,
+};
+use crate::{
+    record::Call,
+    world::{Offer, Play, World},
+};
 
 /// Why the stand-ins could not start.
 #[derive(Debug, thiserror::Error)]
@@ -25,24 +24,14 @@ pub struct GatewayError(std::io::Error);
 #[derive(Debug)]
 pub struct Gateway {
     address: SocketAddr,
-    run: Token,
     desk: Arc<Desk>,
     server: JoinHandle<()>,
 }
 
-/// Trials in flight and what could not be given to one.
-#[derive(Debug, Default)]
-pub(super) struct Desk {
-    open: Mutex<BTreeMap<String, Arc<Seat>>>,
-    unattributed: AtomicU32,
-}
-
-/// One trial's place at the gateway.
-#[derive(Debug)]
-pub(super) struct Seat {
-    pub(super) play: Mutex<Play>,
-    pub(super) began: Instant,
-}
+/// A URL that an agent keeps for all its trials; calls there are told apart by `baggage` or `traceparent`, else one trial
+/// at a time sits on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lane(Token);
 
 /// What a trial left behind.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,33 +44,47 @@ pub struct Finished {
 
 impl Gateway {
     /// Listens on a free loopback port.
-    pub async fn start() -> Result<Self, GatewayError> {
+    pub async fn start(shelf: Shelf) -> Result<Self, GatewayError> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(GatewayError)?;
         let address = listener.local_addr().map_err(GatewayError)?;
         let desk = Arc::new(Desk::default());
-        let run = Token::random();
-        let app = tools::router(Arc::clone(&desk), &run);
+        let app = tools::router(&desk, &Arc::new(shelf));
         let server = tokio::spawn(async move {
             // The server ends with the run: `Drop` aborts this task.
             let _ = axum::serve(listener, app).await;
         });
-        Ok(Self { address, run, desk, server })
+        Ok(Self { address, desk, server })
     }
 
-    /// Base URL of one trial's tools.
+    /// Base URL of one trial's tools, for HTTP and MCP.
     pub fn tools_url(&self, token: &Token) -> String {
         format!("http://{}/t/{token}/tools", self.address)
     }
 
-    /// Base URL for agents that can't be given one per trial; calls are told apart by `baggage` or `traceparent`.
-    pub fn run_url(&self) -> String {
-        self.tools_url(&self.run)
+    /// Opens a URL for one agent process.
+    pub fn lane(&self) -> Lane {
+        let lane = Token::random();
+        self.desk.add_lane(&lane);
+        Lane(lane)
     }
 
-    /// Opens a trial's world under its token.
-    pub fn open(&self, token: &Token, play: Play) {
-        let seat = Seat { play: Mutex::new(play), began: Instant::now() };
-        self.desk.seats().insert(token.as_str().to_owned(), Arc::new(seat));
+    /// The URL of a lane, of all tools or of one system's.
+    pub fn lane_url(&self, lane: &Lane, system: Option<&str>) -> String {
+        match system {
+            None => self.tools_url(&lane.0),
+            Some(system) => format!("http://{}/t/{}/systems/{system}/tools", self.address, lane.0),
+        }
+    }
+
+    /// Opens a trial's world under its token, at a lane if its agent has one.
+    pub fn open(&self, token: &Token, lane: Option<&Lane>, play: Play) {
+        self.desk.sit(token, lane.map(|lane| &lane.0), Seat::new(play, false));
+    }
+
+    /// Opens a trial that shows the tools and lets nothing take effect.
+    pub fn open_probe(&self, token: &Token, lane: Option<&Lane>) {
+        let play = Play::new(World::empty(), &std::collections::BTreeMap::new()).expect("the empty world begins");
+        self.desk.sit(token, lane.map(|lane| &lane.0), Seat::new(play, true));
     }
 
     /// Says that the next user turn begins.
@@ -99,20 +102,19 @@ impl Gateway {
     /// Carries out a call for an agent whose tool loop the gate runs itself.
     pub fn call(&self, token: &Token, tool: &str, args: Value) -> Value {
         match self.desk.seat(token.as_str()) {
-            Some(seat) => tools::plain(tools::carry_out(&seat, tool, args)).1,
+            Some(seat) => tools::plain(seat.carry_out(tool, args)).1,
             None => tools::error("the trial is over"),
         }
     }
 
-    /// Name, one line and input schema of each tool of the trial.
-    pub fn offers(&self, token: &Token) -> Vec<(String, String, Value)> {
+    /// The tools of the trial.
+    pub fn offers(&self, token: &Token) -> Vec<Offer> {
         self.desk.seat(token.as_str()).map(|seat| seat.play().offers()).unwrap_or_default()
     }
 
     /// Closes a trial; calls that arrive later are counted as unattributed.
     pub fn close(&self, token: &Token) -> Finished {
-        let seat = self.desk.seats().remove(token.as_str());
-        seat.map_or(Finished { ledger: Vec::new(), state: Value::Null }, |seat| {
+        self.desk.rise(token).map_or(Finished { ledger: Vec::new(), state: Value::Null }, |seat| {
             let play = seat.play();
             Finished { ledger: play.ledger().to_vec(), state: play.state().clone() }
         })
@@ -120,38 +122,22 @@ impl Gateway {
 
     /// Calls that belonged to no trial in flight.
     pub fn unattributed(&self) -> u32 {
-        self.desk.unattributed.load(Ordering::Relaxed)
+        self.desk.unattributed()
+    }
+
+    /// The ways in which calls were given to their trials so far.
+    pub fn ways(&self) -> BTreeSet<Way> {
+        self.desk.ways()
+    }
+
+    /// Whether the agent ever asked what tools there are, or called one.
+    pub fn was_looked_at(&self) -> bool {
+        self.desk.has_listed() || !self.desk.ways().is_empty()
     }
 }
 
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.server.abort();
-    }
-}
-
-impl Desk {
-    fn seats(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Seat>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn seat(&self, token: &str) -> Option<Arc<Seat>> {
-        self.seats().get(token).cloned()
-    }
-
-    /// The only trial in flight, when there is exactly one.
-    pub(super) fn only_seat(&self) -> Option<Arc<Seat>> {
-        let seats = self.seats();
-        if seats.len() == 1 { seats.values().next().cloned() } else { None }
-    }
-
-    pub(super) fn count_unattributed(&self) {
-        self.unattributed.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Seat {
-    pub(super) fn play(&self) -> MutexGuard<'_, Play> {
-        self.play.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,11 +3,16 @@
 //! They bind to loopback, carry a random token in each URL, and write the ledger. What they simulate is the
 //! `world`; they add no behaviour of their own.
 
+mod desk;
 mod gateway;
+mod mcp;
+mod shelf;
 mod token;
 mod tools;
 
-pub use gateway::{Finished, Gateway, GatewayError};
+pub use desk::Way;
+pub use gateway::{Finished, Gateway, GatewayError, Lane};
+pub use shelf::{Shelf, Shelved};
 pub use token::Token;
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
-//! The HTTP tool server: `POST /t/<token>/tools/<name>` with the arguments as JSON.
+//! The tools over plain HTTP: `POST …/tools/<name>` with the arguments as JSON, `GET …/tools` for the list.
 //!
 //! 200 `{"result": …}` executed, 403 `{"error": …}` refused by a guard, 404 unknown tool, 400 malformed arguments. Where
 //! a scenario lets a tool misbehave, the answer is late, broken or lost as the world says.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
     body::{Body, Bytes},
-    extract::{DefaultBodyLimit, Path, State},
+    extract::{DefaultBodyLimit, FromRef, Path, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
     routing::{get, post},
@@ -17,26 +17,36 @@ use futures_util::stream;
 use serde_json::{Value, json};
 
 use super::{
-    Token,
-    gateway::{Desk, Seat},
+    Shelf,
+    desk::{Desk, Hints},
+    mcp,
 };
 use crate::world::{Mishap, Outcome, cut, garbled};
 
 /// The largest arguments of one call in bytes (256 KiB).
-const MAX_ARGUMENTS: usize = 256 * 1024;
+pub(super) const MAX_ARGUMENTS: usize = 256 * 1024;
 
 #[derive(Clone)]
 struct Shared {
     desk: Arc<Desk>,
-    run: Arc<str>,
+    shelf: Arc<Shelf>,
+    mcp: mcp::Endpoint,
 }
 
-pub(super) fn router(desk: Arc<Desk>, run: &Token) -> Router {
+impl FromRef<Shared> for mcp::Endpoint {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.mcp.clone()
+    }
+}
+
+pub(super) fn router(desk: &Arc<Desk>, shelf: &Arc<Shelf>) -> Router {
+    let mcp = mcp::Endpoint::new(Arc::clone(desk), Arc::clone(shelf));
     Router::new()
         .route("/t/{token}/tools/{tool}", post(call))
-        .route("/t/{token}/tools", get(list))
+        .route("/t/{token}/tools", get(list).post(mcp::all))
+        .route("/t/{token}/systems/{system}/tools", post(mcp::of_system))
         .layer(DefaultBodyLimit::max(MAX_ARGUMENTS))
-        .with_state(Shared { desk, run: run.as_str().into() })
+        .with_state(Shared { desk: Arc::clone(desk), shelf: Arc::clone(shelf), mcp })
 }
 
 async fn call(
@@ -45,50 +55,31 @@ async fn call(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let Some(seat) = find(&shared, &token, &headers) else {
-        shared.desk.count_unattributed();
+    let Some(seat) = shared.desk.claim(&token, &Hints::headers(&headers)) else {
         return (StatusCode::GONE, Json(error("this call belongs to no trial in flight"))).into_response();
     };
     let args = if body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(&body) };
     // Malformed JSON still arrives at the ledger, as text.
     let args = args.unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
-    deliver(carry_out(&seat, &tool, args)).await
+    deliver(seat.carry_out(&tool, args)).await
 }
 
 async fn list(State(shared): State<Shared>, Path(token): Path<String>, headers: HeaderMap) -> Response {
-    let Some(seat) = find(&shared, &token, &headers) else {
+    let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accepts.contains("text/event-stream") {
+        // An MCP client asks for the stream of server messages; this server has none.
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
+    }
+    let Some((seat, _)) = shared.desk.find(&token, &Hints::headers(&headers)) else {
         return (StatusCode::GONE, Json(error("the trial is over"))).into_response();
     };
+    shared.desk.note_listing();
     let offers: Vec<Value> = seat
-        .play()
-        .offers()
+        .offers(&shared.shelf)
         .into_iter()
-        .map(|(name, about, input)| json!({"name": name, "about": about, "input": input}))
+        .map(|offer| json!({"name": offer.name, "about": offer.about, "input": offer.input}))
         .collect();
     Json(offers).into_response()
-}
-
-/// By the token in the URL; else by baggage, trace id, or because only one trial is in flight.
-fn find(shared: &Shared, token: &str, headers: &HeaderMap) -> Option<Arc<Seat>> {
-    if token != &*shared.run {
-        return shared.desk.seat(token);
-    }
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let baggage = header("baggage").and_then(|text| {
-        text.split(',').find_map(|member| member.trim().strip_prefix("agentready.trial=")).map(str::to_owned)
-    });
-    let trace = header("traceparent").and_then(|text| text.split('-').nth(1)).map(str::to_owned);
-    if let Some(token) = baggage {
-        // Who names a trial means that one, also when it is over.
-        return shared.desk.seat(&token);
-    }
-    trace.and_then(|token| shared.desk.seat(&token)).or_else(|| shared.desk.only_seat())
-}
-
-/// Carries out one call in the trial's world.
-pub(super) fn carry_out(seat: &Seat, tool: &str, args: Value) -> Outcome {
-    let at_ms = u64::try_from(seat.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    seat.play().call(tool, args, at_ms)
 }
 
 /// Sends what a call came to, whole or not.
@@ -111,11 +102,7 @@ async fn deliver(outcome: Outcome) -> Response {
             let text = garbled(&json!({"result": result}).to_string());
             ([(header::CONTENT_TYPE, "application/json")], text).into_response()
         }
-        Outcome::Faulty(Mishap::Error { status, retry_after, text }) => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let wait = retry_after.map(|wait| [(header::RETRY_AFTER, wait.as_secs().max(1).to_string())]);
-            (status, wait, Json(error(&text))).into_response()
-        }
+        Outcome::Faulty(Mishap::Error { status, retry_after, text }) => refused(status, retry_after, &text),
         outcome => {
             let (status, answer) = plain(outcome);
             (status, Json(answer)).into_response()
@@ -123,8 +110,15 @@ async fn deliver(outcome: Outcome) -> Response {
     }
 }
 
+/// An error of the way to the tool.
+pub(super) fn refused(status: u16, retry_after: Option<Duration>, text: &str) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let wait = retry_after.map(|wait| [(header::RETRY_AFTER, wait.as_secs().max(1).to_string())]);
+    (status, wait, Json(error(text))).into_response()
+}
+
 /// An answer whose connection ends before the answer does.
-fn broken(head: String) -> Response {
+pub(super) fn broken(head: String) -> Response {
     let lost = || std::io::Error::new(std::io::ErrorKind::ConnectionReset, "lost on the way");
     let pieces = [Ok(Bytes::from(head)), Err(lost())];
     ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(stream::iter(pieces))).into_response()

@@ -27,6 +27,17 @@ pub struct World {
     pub(super) scope: Scope<'static>,
 }
 
+/// One tool as an agent is offered it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offer {
+    /// The name.
+    pub name: String,
+    /// One line for the model.
+    pub about: String,
+    /// JSON Schema of the arguments.
+    pub input: Value,
+}
+
 /// One tool with everything parsed.
 pub(super) struct Tool {
     pub(super) about: String,
@@ -106,9 +117,14 @@ impl World {
         &self.name
     }
 
-    /// The tools: name, one line for the model, JSON Schema of the arguments; sorted by name.
-    pub fn offers(&self) -> Vec<(String, String, Value)> {
-        self.tools.iter().map(|(name, tool)| (name.clone(), tool.about.clone(), tool.input.clone())).collect()
+    /// The tools, sorted by name.
+    pub fn offers(&self) -> Vec<Offer> {
+        let offer = |(name, tool): (&String, &Tool)| Offer {
+            name: name.clone(),
+            about: tool.about.clone(),
+            input: tool.input.clone(),
+        };
+        self.tools.iter().map(offer).collect()
     }
 
     /// The secrets that live in the state, by name.

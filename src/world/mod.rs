@@ -13,7 +13,7 @@ mod pointer;
 
 pub use format::{Approval, Requirement, WorldFile, WorldTool};
 pub use load::{load, schema};
-pub use machine::World;
+pub use machine::{Offer, World};
 pub use mishap::{Mishap, cut, garbled};
 pub use play::{MAX_ARGUMENT_BYTES, MAX_CALLS, Outcome, Play};
 

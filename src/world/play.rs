@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     effect::{self, Done, Refusal},
-    machine::{State, World},
+    machine::{Offer, State, World},
     mishap::{self, Faults, Mishap},
     pointer::Ids,
 };
@@ -188,8 +188,8 @@ impl Play {
         &self.ledger
     }
 
-    /// The tools of the world: name, one line for the model, JSON Schema of the arguments.
-    pub fn offers(&self) -> Vec<(String, String, Value)> {
+    /// The tools of the world.
+    pub fn offers(&self) -> Vec<Offer> {
         self.world.offers()
     }
 

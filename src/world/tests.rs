@@ -222,9 +222,9 @@ fn tools_are_offered_with_their_schema() {
     let world = shop();
     let offers = world.offers();
     assert_eq!(offers.len(), 6);
-    assert_eq!((offers[0].0.as_str(), offers[0].1.as_str()), ("get_order", "Looks an order up."));
-    assert_eq!(offers[0].2["required"], json!(["id"]));
-    assert_eq!(offers[1].2, json!({"type": "object"}));
+    assert_eq!((offers[0].name.as_str(), offers[0].about.as_str()), ("get_order", "Looks an order up."));
+    assert_eq!(offers[0].input["required"], json!(["id"]));
+    assert_eq!(offers[1].input, json!({"type": "object"}));
     assert_eq!(world.canaries()["api-key"], "CANARY-7f3a");
 }
 

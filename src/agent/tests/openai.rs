@@ -5,7 +5,10 @@ use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::stub::{built, context, reply, response, serve, talk, text};
-use crate::agent::{ToolOffer, Tools, TurnError};
+use crate::{
+    agent::{Tools, TurnError},
+    world::Offer,
+};
 
 type Log = Arc<Mutex<Vec<Value>>>;
 
@@ -37,7 +40,7 @@ fn wants(name: &str, arguments: &str) -> Value {
 
 fn tools(log: &Log) -> Tools {
     let log = Arc::clone(log);
-    let offer = ToolOffer {
+    let offer = Offer {
         name: "get_order".to_owned(),
         about: "Looks up an order.".to_owned(),
         input: json!({"type": "object", "properties": {"id": {"type": "string"}}}),

@@ -36,7 +36,8 @@ impl Bank {
         let world = world::load(&files, &name).unwrap_or_else(|error| panic!("{error}"));
         let names: Vec<String> = import.pages.keys().cloned().collect();
         let scenarios = scenario::load(&files, &names).unwrap_or_else(|error| panic!("{error}"));
-        let tools = world.offers().into_iter().map(|(name, _, _)| {
+        let tools = world.offers().into_iter().map(|offer| {
+            let name = offer.name;
             let is_write = !name.starts_with("get_") && !name.starts_with("read_");
             (name, ToolRule { is_write, allow: Allow::Auto, idempotent: false, idempotency_key: None })
         });

@@ -1,0 +1,237 @@
+//! The tools over MCP (streamable HTTP, without sessions): the eras of `initialize` and of `server/discover` on one endpoint.
+//!
+//! A guard's refusal is a result with `isError`, because that is what every client shows to its model; an unknown tool is a
+//! protocol error. No tool has an `outputSchema`: clients abort when one is promised and not kept.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::{
+    body::Body,
+    extract::{Path, Request, State},
+    http::{header, request::Parts},
+    response::Response,
+};
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, JsonObject,
+        ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+    },
+    service::RequestContext,
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+    },
+};
+use serde_json::Value;
+
+use super::{
+    desk::{Desk, Hints},
+    shelf::Shelf,
+    tools::{self, MAX_ARGUMENTS},
+};
+use crate::world::{Mishap, Offer, Outcome, cut, garbled};
+
+/// The URL that a request came to, and what befalls its answer on the way.
+#[derive(Clone)]
+struct Address {
+    token: String,
+    system: Option<String>,
+    mishap: Arc<Mutex<Option<Mishap>>>,
+}
+
+impl Address {
+    fn new(token: String, system: Option<String>) -> Self {
+        Self { token, system, mishap: Arc::default() }
+    }
+
+    fn mishap(&self) -> MutexGuard<'_, Option<Mishap>> {
+        self.mishap.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The MCP server behind every token.
+#[derive(Clone)]
+pub(super) struct Server {
+    desk: Arc<Desk>,
+    shelf: Arc<Shelf>,
+}
+
+/// The server as HTTP sees it.
+#[derive(Clone)]
+pub(super) struct Endpoint(StreamableHttpService<Server, NeverSessionManager>);
+
+impl Endpoint {
+    pub(super) fn new(desk: Arc<Desk>, shelf: Arc<Shelf>) -> Self {
+        let config = StreamableHttpServerConfig::default()
+            .with_legacy_session_mode(false)
+            .with_json_response(true)
+            .with_max_request_body_bytes(MAX_ARGUMENTS);
+        let server = Server { desk, shelf };
+        Self(StreamableHttpService::new(move || Ok(server.clone()), Arc::new(NeverSessionManager::default()), config))
+    }
+}
+
+/// One JSON-RPC message for the tools of a token.
+pub(super) async fn all(State(endpoint): State<Endpoint>, Path(token): Path<String>, request: Request) -> Response {
+    answer(&endpoint, Address::new(token, None), request).await
+}
+
+/// The same for the tools of one system.
+pub(super) async fn of_system(
+    State(endpoint): State<Endpoint>,
+    Path((token, system)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    answer(&endpoint, Address::new(token, Some(system)), request).await
+}
+
+async fn answer(endpoint: &Endpoint, address: Address, mut request: Request) -> Response {
+    request.extensions_mut().insert(address.clone());
+    let response = endpoint.0.handle(request).await.map(Body::new);
+    let mishap = address.mishap().take();
+    match mishap {
+        Some(mishap) => spoiled(response, mishap).await,
+        None => response,
+    }
+}
+
+/// Breaks an answer on its way; a server of the protocol can't.
+async fn spoiled(response: Response, mishap: Mishap) -> Response {
+    match mishap {
+        Mishap::Silent(wait) => {
+            tokio::time::sleep(wait).await;
+            tools::broken(String::new())
+        }
+        Mishap::Reset => tools::broken(String::new()),
+        Mishap::Error { status, retry_after, text } => tools::refused(status, retry_after, &text),
+        Mishap::Cut(_) => tools::broken(cut(&text_of(response).await)),
+        Mishap::Garbled(_) => {
+            let (head, body) = response.into_parts();
+            let text = garbled(&text_of(Response::new(body)).await);
+            let mut response = Response::from_parts(head, Body::from(text));
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+            response
+        }
+        Mishap::Late(..) | Mishap::Padded(..) => response,
+    }
+}
+
+async fn text_of(response: Response) -> String {
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+impl Server {
+    /// The URL that a request came to, and what it carries of its trial.
+    fn asked(context: &RequestContext<RoleServer>) -> Option<(Address, Hints)> {
+        let parts = context.extensions.get::<Parts>()?;
+        let address = parts.extensions.get::<Address>()?.clone();
+        let hints = Hints::headers(&parts.headers);
+        Some((address, hints.or_meta(context.meta.get_baggage(), context.meta.get_traceparent())))
+    }
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(Implementation::new("agentready", env!("CARGO_PKG_VERSION")))
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let (address, hints) = Self::asked(&context).ok_or_else(nowhere)?;
+        self.desk.note_listing();
+        let offers = match self.desk.find(&address.token, &hints) {
+            Some((seat, _)) => seat.offers(&self.shelf),
+            // An agent that asks once, before any trial: what it may meet in the trials.
+            None => self.shelf.standing.clone(),
+        };
+        let listed = offers.into_iter().filter(|offer| self.shelf.is_of(&offer.name, address.system.as_deref()));
+        let tools = listed.map(|offer| tool(&self.shelf, offer)).collect();
+        // Offers change from trial to trial: nobody may keep them.
+        Ok(ListToolsResult::with_all_items(tools).with_ttl_ms(0).with_cache_scope(CacheScope::Private))
+    }
+
+    async fn call_tool(
+        &self,
+        call: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let (address, hints) = Self::asked(&context).ok_or_else(nowhere)?;
+        let Some(seat) = self.desk.claim(&address.token, &hints) else {
+            return Ok(failed("this call belongs to no trial in flight"));
+        };
+        if !self.shelf.is_of(&call.name, address.system.as_deref()) {
+            return Err(ErrorData::invalid_params(format!("unknown tool: {}", call.name), None));
+        }
+        let mut outcome = seat.carry_out(&call.name, call.arguments.map_or(Value::Null, Value::Object));
+        if let Outcome::Faulty(Mishap::Late(wait, late)) = outcome {
+            tokio::time::sleep(wait).await;
+            outcome = *late;
+        }
+        match outcome {
+            Outcome::Executed(result) => Ok(done(result)),
+            Outcome::Blocked(why) | Outcome::Malformed(why) => Ok(failed(&why)),
+            Outcome::Unknown(why) => Err(ErrorData::invalid_params(why, None)),
+            Outcome::Faulty(Mishap::Padded(result, bytes)) => Ok(padded(result, bytes)),
+            // The tool itself says so.
+            Outcome::Faulty(Mishap::Error { status: 403, text, .. }) => Ok(failed(&text)),
+            Outcome::Faulty(mishap) => {
+                let result = match &mishap {
+                    Mishap::Cut(result) | Mishap::Garbled(result) => result.clone(),
+                    _ => Value::Null,
+                };
+                *address.mishap() = Some(mishap);
+                Ok(done(result))
+            }
+        }
+    }
+}
+
+fn nowhere() -> ErrorData {
+    ErrorData::internal_error("the request came to no URL of the gate", None)
+}
+
+fn tool(shelf: &Shelf, offer: Offer) -> Tool {
+    let schema = match offer.input {
+        Value::Object(schema) => schema,
+        _ => JsonObject::new(),
+    };
+    let hints = shelf.tools.get(&offer.name).map(|shelved| {
+        let is_write = !shelved.is_read;
+        ToolAnnotations::from_raw(
+            None,
+            Some(shelved.is_read),
+            is_write.then_some(shelved.is_destructive),
+            is_write.then_some(shelved.is_idempotent),
+            Some(shelved.leaves),
+        )
+    });
+    let mut tool = Tool::new(offer.name, offer.about, Arc::new(schema));
+    tool.annotations = hints;
+    tool
+}
+
+fn done(result: Value) -> CallToolResponse {
+    padded(result, 0)
+}
+
+fn padded(result: Value, bytes: usize) -> CallToolResponse {
+    let text = match &result {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let padding = (bytes > 0).then(|| ContentBlock::text(" ".repeat(bytes)));
+    let content = std::iter::once(ContentBlock::text(text)).chain(padding).collect();
+    let mut answer = CallToolResult::success(content);
+    // Older eras allow nothing but an object here.
+    answer.structured_content = Some(result).filter(Value::is_object);
+    answer.into()
+}
+
+fn failed(why: &str) -> CallToolResponse {
+    CallToolResult::error(vec![ContentBlock::text(why)]).into()
+}

@@ -9,7 +9,7 @@ use std::{
 
 use agentready::{
     source::Files,
-    standin::{Gateway, Token},
+    standin::{Gateway, Inventory, Token},
     world::{self, Play},
 };
 use serde_json::{Value, json};
@@ -45,9 +45,9 @@ pub(crate) async fn tool_call() -> Duration {
                 returns: state.records[args.id]\n";
     let files = Files::texts([("world.yaml".to_owned(), text.into())].into());
     let world = world::load(&files, "world.yaml").expect("a world");
-    let gateway = Gateway::start().await.expect("a gateway");
+    let gateway = Gateway::start(Inventory::default()).await.expect("a gateway");
     let token = Token::random();
-    gateway.open(&token, Play::new(Arc::clone(&world), &BTreeMap::new()).expect("a play"));
+    gateway.open(&token, None, Play::new(Arc::clone(&world), &BTreeMap::new()).expect("a play"));
     let url = format!("{}/get_record", gateway.tools_url(&token));
     let client = client();
     let mut all = Vec::new();

@@ -9,7 +9,7 @@ use super::survey::{self, Host};
 use crate::{
     scenario::{Scenario, Suite},
     source::Location,
-    world::World,
+    world::{Offer, World},
 };
 
 /// The inputs of generation.

@@ -11,6 +11,7 @@ use super::{
     judge::{Bench, Closing, PREFLIGHT, inputs, judge},
     live::{self, Lived, Orders},
     output::Output,
+    raise,
 };
 use crate::{
     context::Context,
@@ -147,9 +148,12 @@ async fn drive(
 ) -> Result<Report, Fault> {
     live::obey_ctrl_c(&orders.cancel);
     let ready = async {
-        let mut agent = live::raise(case, context, orders).await?;
+        let mut agent = raise::raise(case, context, orders).await?;
         match agent.preflight(case).await {
-            Ok(()) => Ok(agent),
+            Ok(()) => {
+                agent.widen(case, context, orders).await;
+                Ok(agent)
+            }
             Err(why) => Err(Ok(format!("{why}{}", agent.death()))),
         }
     };
@@ -188,10 +192,8 @@ async fn drive(
         Ok(agent) => live::trials(case, agent, orders, &header, (&mut bench, &mut writer)).await?,
         Err(why) => Lived { stopped: Some(why.clone()), unattributed: 0 },
     };
-    if let Ok(mut agent) = raised
-        && let Some(process) = agent.process.take()
-    {
-        process.stop().await;
+    if let Ok(agent) = raised {
+        agent.stop().await;
     }
     let stopped = lived.stopped.map(|why| writer.redacted(&why));
     let closing = Closing {

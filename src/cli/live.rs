@@ -1,6 +1,6 @@
-//! The live part of a check: stand-ins up, agent up, one preflight, the trials, everything down again.
+//! The live part of a check: the facts that need the network or the agent, and the trials.
 
-use std::{cell::RefCell, collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
@@ -8,24 +8,17 @@ use super::{
     case::Case,
     described::{self, Described},
     judge::Bench,
+    raise::Agent,
     vars,
 };
 use crate::{
-    agent::{self, Adapter, Process},
-    context::Context,
     exit::Fault,
     facts,
-    manifest::endpoint::{Endpoint, Protocol},
     plan::PlannedTrial,
     record::{DROPPED, End, RunHeader, Writer},
-    run::{Bounds, Cancel, CancelReason, Course, Limits, Pace, RunEvent, Stage, execute},
-    scenario::Scenario,
-    standin::Gateway,
-    world::World,
+    run::{Bounds, Cancel, CancelReason, Course, Pace, RunEvent, execute},
 };
 
-/// Trials in flight when nothing says otherwise.
-const CONCURRENCY: u32 = 8;
 /// How long a trial waits for a rate limited agent in all.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -54,123 +47,6 @@ pub(crate) struct Lived {
     pub(crate) unattributed: u32,
 }
 
-/// The agent under test, reachable.
-pub(crate) struct Agent {
-    pub(crate) gateway: Arc<Gateway>,
-    pub(crate) adapter: Adapter,
-    pub(crate) process: Option<Process>,
-    pub(crate) endpoint: Endpoint,
-    pub(crate) own_url: bool,
-    pub(crate) correlation: &'static str,
-}
-
-/// Brings stand-ins and agent up. An agent that can't be reached is `Err(Ok(reason))`, a wrong manifest `Err(Err(fault))`.
-pub(crate) async fn raise(case: &Case, context: &Context, orders: &Orders<'_>) -> Result<Agent, Result<String, Fault>> {
-    let gateway = Gateway::start().await.map_err(|error| Err(Fault::internal("start the stand-ins", error)))?;
-    let gateway = Arc::new(gateway);
-    let declared = &case.manifest.raw.endpoint;
-    if orders.no_exec && (declared.start.is_some() || declared.protocol == Protocol::Command) {
-        return Err(Ok("the manifest runs the agent by a command and --no-exec forbids commands".to_owned()));
-    }
-    let mut variables = orders.variables.clone();
-    let port = vars::free_port().map_err(|error| Err(Fault::internal("find a free port", error)))?;
-    variables.insert("port".to_owned(), port.to_string());
-    variables.insert("agentready".to_owned(), context.program.display().to_string());
-    let endpoint = vars::endpoint(declared, &variables);
-    let folder = endpoint.cwd.iter().fold(manifest_folder(case, context), |folder, cwd| folder.join(cwd));
-    let stand_ins = vars::stand_ins(&endpoint, &gateway.run_url(), port);
-    let place = agent::Place { folder: manifest_folder(case, context), variables };
-    let adapter = agent::adapter(&endpoint, &context.env, &place).map_err(|error| Err(misplaced(case, &error)))?;
-    orders.secrets.borrow_mut().extend(adapter.secrets().values().into_iter().map(str::to_owned));
-    let own_url = adapter.uses_tools_url();
-    let correlation = if endpoint.bare_model {
-        "gate"
-    } else if own_url {
-        "url"
-    } else if endpoint.stand_ins.values().any(|value| value == "gate:tools") {
-        "exclusive"
-    } else {
-        "none"
-    };
-    let mut process = None;
-    if let Some(command) = &endpoint.start {
-        let url = endpoint.url.clone().unwrap_or_default();
-        let mut env = context.env.clone();
-        env.extend(stand_ins);
-        (orders.events)(RunEvent::Note("starting the agent".to_owned()));
-        let started = Process::start(command, env, &folder, &endpoint.ready, &url).await;
-        process = Some(started.map_err(|error| Ok(error.to_string()))?);
-    }
-    Ok(Agent { gateway, adapter, process, endpoint, own_url, correlation })
-}
-
-fn misplaced(case: &Case, error: &agent::AdapterError) -> Fault {
-    let document = &case.manifest.document;
-    let problem = crate::source::Diagnostic::error(error.to_string()).at(document.file(), document.span(error.route()));
-    Fault::Input(problem.into())
-}
-
-/// The folder of the manifest; for files in the binary or a record the working directory.
-fn manifest_folder(case: &Case, context: &Context) -> PathBuf {
-    let Some(root) = case.files.root() else { return context.cwd.clone() };
-    root.join(&case.manifest.name).parent().map_or_else(|| root.to_path_buf(), PathBuf::from)
-}
-
-impl Agent {
-    /// Asks the first scenario's words once; refusals of the way itself end the run before it begins.
-    pub(crate) async fn preflight(&self, case: &Case) -> Result<(), String> {
-        let Some(planned) = case.plan.trials.iter().find(|planned| case.plan.scenario(planned).skip.is_none()) else {
-            return Ok(());
-        };
-        let scenario = case.plan.scenario(planned);
-        // An empty world: nothing that the agent does before the suites can take effect unseen.
-        let world = World::empty();
-        let scenario = &Scenario { given: BTreeMap::new(), ..scenario.clone() };
-        let cancel = Cancel::default();
-        let pace = Pace::new(None);
-        let quiet = |_: RunEvent| {};
-        let stage = self.stage("preflight", (&cancel, &pace, &quiet), Duration::ZERO);
-        let record = stage.run(planned, scenario, &world).await;
-        match record.end {
-            End::InfraError { message } if !message.contains("rate limited") => Err(message),
-            _ => Ok(()),
-        }
-    }
-
-    pub(crate) fn stage<'a>(
-        &'a self,
-        run_id: &'a str,
-        (cancel, pace, events): (&'a Cancel, &'a Pace, &'a dyn Fn(RunEvent)),
-        patience: Duration,
-    ) -> Stage<'a> {
-        Stage {
-            adapter: &self.adapter,
-            gateway: &self.gateway,
-            run_id,
-            own_url: self.own_url,
-            pace,
-            limits: Limits { trial: self.endpoint.trial_timeout.0, retries: 2, patience },
-            cancel,
-            events,
-        }
-    }
-
-    /// Trials in flight: one when calls can't be told apart.
-    fn concurrency(&self, wanted: Option<u32>) -> u32 {
-        let wanted = wanted.or(self.endpoint.concurrency).unwrap_or(CONCURRENCY);
-        if self.correlation == "exclusive" { 1 } else { wanted }
-    }
-
-    /// The last lines the agent printed, for messages about its death.
-    pub(crate) fn death(&mut self) -> String {
-        let Some(process) = &mut self.process else { return String::new() };
-        let Some(status) = process.has_died() else { return String::new() };
-        let tail = process.tail();
-        let last: Vec<&str> = tail.iter().rev().take(3).rev().map(String::as_str).collect();
-        format!("; the agent's process ended with {status}, the last it wrote: {}", last.join(" / "))
-    }
-}
-
 /// Collects what stands behind the claims, with the network only when allowed.
 pub(crate) async fn collect_facts(
     case: &Case,
@@ -180,7 +56,7 @@ pub(crate) async fn collect_facts(
     let evidence = &case.evidence;
     let issuer = evidence.pointer("/manifest/identity/issuer").and_then(Value::as_str).unwrap_or_default().to_owned();
     let oidc = match agent {
-        Some(agent) if !offline && !issuer.is_empty() => Some(vars::discovery(&issuer, &agent.endpoint).await),
+        Some(agent) if !offline && !issuer.is_empty() => Some(vars::discovery(&issuer, agent.endpoint()).await),
         _ => None,
     };
     let claims = evidence.get("manifest").unwrap_or(&Value::Null);
@@ -229,13 +105,14 @@ pub(crate) async fn trials(
     let todo: Vec<PlannedTrial> =
         case.plan.trials.iter().filter(|planned| !bench.done().contains(&planned.index)).copied().collect();
     let concurrency = agent.concurrency(orders.concurrency);
-    (orders.events)(RunEvent::Started { planned: todo.len() as u64, concurrency: concurrency as usize });
-    let pace = Pace::new(agent.endpoint.rate.map(|rate| rate.per_second));
-    let stage = agent.stage(&header.id, (&orders.cancel, &pace, orders.events), orders.patience);
+    let slots = concurrency as usize * agent.lanes.len();
+    (orders.events)(RunEvent::Started { planned: todo.len() as u64, concurrency: slots });
+    let pace = Pace::new(case.manifest.raw.endpoint.rate.map(|rate| rate.per_second));
+    let stages = agent.stages(&header.id, (&orders.cancel, &pace, orders.events), orders.patience);
     let course = Course { plan: &case.plan, worlds: &case.worlds, todo, concurrency, bounds: orders.bounds };
     let planned = course.todo.len() as u64;
     let progress = RefCell::new((0_u64, 0_u32));
-    let patience = (concurrency * 2).max(20);
+    let patience = u32::try_from(slots * 2).unwrap_or(u32::MAX).max(20);
     let summary = {
         let mut sink = |record: crate::record::TrialRecord| -> Result<(), String> {
             let is_dropped = matches!(&record.end, End::Skipped { message } if message == DROPPED);
@@ -263,7 +140,7 @@ pub(crate) async fn trials(
             });
             Ok(())
         };
-        execute(&stage, &course, &mut sink).await
+        execute(&stages, &course, &mut sink).await
     };
     if is_observable(&header.correlation) {
         // Calls that come after the last answer still count.

@@ -1,5 +1,5 @@
 //! The commands: what the user asked for, carried out with the modules above. One file per
-//! command, and what they share: `base`, `case`, `forge`, `git`, `judge`, `live`, `output`, `policy`, `standing`,
+//! command, and what they share: `base`, `case`, `forge`, `git`, `judge`, `live`, `output`, `policy`, `raise`, `standing`,
 //! `suites`, `vars`.
 
 mod args;
@@ -22,6 +22,7 @@ mod live;
 mod lock;
 mod output;
 mod policy;
+mod raise;
 mod rerender;
 mod schema;
 mod selftest;

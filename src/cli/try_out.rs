@@ -13,6 +13,7 @@ use super::{
     judge::Bench,
     live::{self, Orders},
     output::Output,
+    raise,
 };
 use crate::{
     context::Context,
@@ -83,7 +84,7 @@ async fn try_out(
         cancel: Cancel::default(),
         events: &events,
     };
-    let mut agent = match live::raise(case, context, &orders).await {
+    let agent = match raise::raise(case, context, &orders).await {
         Ok(agent) => agent,
         Err(Err(fault)) => return Err(fault),
         Err(Ok(why)) => {
@@ -92,12 +93,13 @@ async fn try_out(
         }
     };
     live::obey_ctrl_c(&orders.cancel);
-    let pace = Pace::new(agent.endpoint.rate.map(|rate| rate.per_second));
+    let pace = Pace::new(agent.endpoint().rate.map(|rate| rate.per_second));
     let mut bench = Bench::new(case, live::is_observable(agent.correlation));
     let mut worst = exit::GO;
     let mut passed = 0;
     {
-        let stage = agent.stage("run", (&orders.cancel, &pace, &events), orders.patience);
+        let stages = agent.stages("run", (&orders.cancel, &pace, &events), orders.patience);
+        let stage = stages.first().expect("an agent stands somewhere");
         for planned in &case.plan.trials {
             if orders.cancel.reason().is_some() {
                 worst = exit::INTERRUPTED;
@@ -111,9 +113,7 @@ async fn try_out(
             worst = worse(worst, code(graded.grade));
         }
     }
-    if let Some(process) = agent.process.take() {
-        process.stop().await;
-    }
+    agent.stop().await;
     output.print(&format!("{passed} of {} trials passed\n", case.plan.trials.len()))?;
     Ok(worst)
 }

@@ -31,17 +31,32 @@ pub(crate) fn endpoint(declared: &Endpoint, variables: &BTreeMap<String, String>
     }
 }
 
-/// Environment of the started agent.
-pub(crate) fn stand_ins(endpoint: &Endpoint, tools_url: &str, port: u16) -> BTreeMap<String, String> {
-    let mut env: BTreeMap<String, String> = endpoint
-        .stand_ins
-        .iter()
-        .filter(|(_, value)| value.as_str() == "gate:tools" || !value.starts_with("gate:"))
-        .map(|(name, value)| {
-            let value = if value == "gate:tools" { tools_url.to_owned() } else { value.clone() };
-            (name.clone(), value)
-        })
-        .collect();
+/// Whether a value asks for the tools: `gate:tools` for all of them, `gate:tools/<system>` for those of one system.
+pub(crate) fn is_tools(value: &str) -> bool {
+    tools_of(value).is_some()
+}
+
+/// The system that such a value names; empty for all of them.
+fn tools_of(value: &str) -> Option<&str> {
+    let rest = value.strip_prefix("gate:tools")?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/').filter(|system| !system.is_empty()) }
+}
+
+/// Environment of the started agent; `tools_url` gives the URL of all tools, or of one system's.
+pub(crate) fn stand_ins(
+    endpoint: &Endpoint,
+    port: u16,
+    tools_url: impl Fn(Option<&str>) -> String,
+) -> BTreeMap<String, String> {
+    let filled = |(name, value): (&String, &String)| {
+        let value = match tools_of(value) {
+            Some(system) => tools_url(Some(system).filter(|system| !system.is_empty())),
+            None if value.starts_with("gate:") => return None,
+            None => value.clone(),
+        };
+        Some((name.clone(), value))
+    };
+    let mut env: BTreeMap<String, String> = endpoint.stand_ins.iter().filter_map(filled).collect();
     env.insert("PORT".to_owned(), port.to_string());
     env
 }

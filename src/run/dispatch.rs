@@ -36,7 +36,7 @@ pub struct Course<'a> {
     pub worlds: &'a [Arc<World>],
     /// The trials still to run.
     pub todo: Vec<PlannedTrial>,
-    /// Trials in flight at most.
+    /// Trials in flight at most, on each stage.
     pub concurrency: u32,
     /// When to stop early.
     pub bounds: Bounds,
@@ -51,13 +51,16 @@ pub struct Summary {
     pub failed: Option<String>,
 }
 
-/// Runs the trials of the course and gives each to the sink.
-pub async fn execute(stage: &Stage<'_>, course: &Course<'_>, sink: &mut Sink<'_>) -> Summary {
+/// Runs the trials of the course, each on whichever stage is free, and gives each to the sink. The stages share one
+/// switch, which is that of the first.
+pub async fn execute(stages: &[Stage<'_>], course: &Course<'_>, sink: &mut Sink<'_>) -> Summary {
     let next = Cell::new(0_usize);
     let spent = Cell::new(0.0_f64);
     let failed = RefCell::new(None);
     let sink = RefCell::new(sink);
-    let worker = || async {
+    let Some(Stage { cancel, .. }) = stages.first() else { return Summary::default() };
+    let cancel = *cancel;
+    let worker = async |stage: &Stage<'_>| {
         while stage.cancel.reason().is_none() {
             let Some(planned) = course.todo.get(next.get()) else { break };
             next.set(next.get() + 1);
@@ -80,15 +83,16 @@ pub async fn execute(stage: &Stage<'_>, course: &Course<'_>, sink: &mut Sink<'_>
             }
         }
     };
-    let workers = (0..course.concurrency.max(1)).map(|_| worker());
+    let slots = stages.iter().flat_map(|stage| std::iter::repeat_n(stage, course.concurrency.max(1) as usize));
+    let workers = slots.map(worker);
     let all = join_all(workers);
     match course.bounds.max_duration {
         None => {
             all.await;
         }
-        Some(limit) => deadline(all, limit, stage.cancel).await,
+        Some(limit) => deadline(all, limit, cancel).await,
     }
-    Summary { stopped: stage.cancel.reason(), failed: failed.into_inner() }
+    Summary { stopped: cancel.reason(), failed: failed.into_inner() }
 }
 
 /// Lets trials in flight finish for a while after the time is over, then drops them.

@@ -14,7 +14,7 @@ pub use cancel::{Cancel, CancelReason};
 pub use dispatch::{Bounds, Course, Sink, Summary, execute};
 pub use event::RunEvent;
 pub use pace::Pace;
-pub use trial::{Limits, Stage};
+pub use trial::{Limits, Reach, Stage};
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use axum::{Json, Router, extract::State, http::StatusCode, response::IntoRespons
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Bounds, Cancel, CancelReason, Course, Limits, Pace, RunEvent, Stage, Summary, execute};
+use super::{Bounds, Cancel, CancelReason, Course, Limits, Pace, Reach, RunEvent, Stage, Summary, execute};
 use crate::{
     agent::{Place, adapter},
     manifest::endpoint::Endpoint,
@@ -21,7 +21,7 @@ use crate::{
     record::{End, TrialRecord},
     scenario,
     source::Files,
-    standin::Gateway,
+    standin::{Gateway, Inventory},
     world::World,
 };
 
@@ -77,7 +77,7 @@ impl Setup {
             serde_json::from_value(json!({"url": self.url, "timeout": "2s", "response": {"usage": "body.usage"}}))
                 .expect("an endpoint");
         let adapter = adapter(&endpoint, &BTreeMap::new(), &Place::default()).expect("an adapter");
-        let gateway = Arc::new(Gateway::start().await.expect("a gateway"));
+        let gateway = Arc::new(Gateway::start(Inventory::default()).await.expect("a gateway"));
         let pace = Pace::new(None);
         let events = |_: RunEvent| {};
         let limits = Limits { trial: Duration::from_secs(5), retries: 2, patience: Duration::from_secs(3) };
@@ -85,7 +85,8 @@ impl Setup {
             adapter: &adapter,
             gateway: &gateway,
             run_id: "r",
-            own_url: true,
+            reach: Reach::Url,
+            is_probe: false,
             pace: &pace,
             limits,
             cancel: &self.cancel,
@@ -96,7 +97,7 @@ impl Setup {
         let todo = plan.trials.clone();
         let course = Course { plan: &plan, worlds: &worlds, todo, concurrency: self.concurrency, bounds: self.bounds };
         let seen = RefCell::new(Vec::new());
-        let summary = execute(&stage, &course, &mut |record| {
+        let summary = execute(std::slice::from_ref(&stage), &course, &mut |record| {
             each(&record);
             seen.borrow_mut().push(record);
             Ok(())

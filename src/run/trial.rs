@@ -7,11 +7,11 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Cancel, Pace, RunEvent};
 use crate::{
-    agent::{Adapter, Answer, Session, ToolOffer, Tools, TrialContext, TurnError},
+    agent::{Adapter, Answer, Session, Tools, TrialContext, TurnError},
     plan::PlannedTrial,
     record::{DROPPED, End, TrialRecord, TurnRecord},
     scenario::{PlannedTurn, Scenario},
-    standin::{Gateway, Token},
+    standin::{Gateway, Lane, Token},
     world::{Play, World},
 };
 
@@ -26,7 +26,18 @@ pub struct Limits {
     pub patience: Duration,
 }
 
-/// What every trial of a run shares.
+/// How calls find their trial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Each trial has a tool URL of its own.
+    Url,
+    /// All share one, and calls bear `baggage` or `traceparent`.
+    Hints(Lane),
+    /// One trial at a time has it.
+    Lane(Lane),
+}
+
+/// What every trial of a run shares, on one agent process.
 pub struct Stage<'a> {
     /// How to reach the agent.
     pub adapter: &'a Adapter,
@@ -34,8 +45,10 @@ pub struct Stage<'a> {
     pub gateway: &'a Arc<Gateway>,
     /// The run's id.
     pub run_id: &'a str,
-    /// Whether each trial gets a tool URL of its own; else they share the run's.
-    pub own_url: bool,
+    /// How the agent's tool calls are told apart.
+    pub reach: Reach,
+    /// Nothing may take effect: the trial is there to see whether the agent answers, and how its calls arrive.
+    pub is_probe: bool,
     /// The shared pace.
     pub pace: &'a Pace,
     /// Limits of one trial.
@@ -102,7 +115,15 @@ impl Stage<'_> {
                 return (record, false);
             }
         };
-        self.gateway.open(&token, play);
+        let lane = match &self.reach {
+            Reach::Lane(lane) => Some(lane),
+            Reach::Url | Reach::Hints(_) => None,
+        };
+        if self.is_probe {
+            self.gateway.open_probe(&token, lane);
+        } else {
+            self.gateway.open(&token, lane, play);
+        }
         let result = tokio::select! {
             result = self.converse(&token, planned, scenario, &mut progress) => result,
             () = self.cancel.killed() => Err(Stop::Killed),
@@ -217,7 +238,10 @@ impl Stage<'_> {
         TrialContext {
             trial_id: format!("{}#{}", scenario.id, planned.trial),
             token: token.as_str().to_owned(),
-            tools_url: if self.own_url { self.gateway.tools_url(token) } else { self.gateway.run_url() },
+            tools_url: match &self.reach {
+                Reach::Url => self.gateway.tools_url(token),
+                Reach::Hints(lane) | Reach::Lane(lane) => self.gateway.lane_url(lane, None),
+            },
             traceparent: token.traceparent(),
             baggage: format!("run_id={run_id},agentready.trial={token}"),
             run_id,
@@ -229,15 +253,14 @@ impl Stage<'_> {
         if !self.adapter.runs_tools() {
             return None;
         }
-        let offers =
-            self.gateway.offers(token).into_iter().map(|(name, about, input)| ToolOffer { name, about, input });
+        let offers = self.gateway.offers(token);
         let gateway = Arc::clone(self.gateway);
         let token = token.clone();
         let run = Arc::new(move |tool: String, args: serde_json::Value| {
             let answer = gateway.call(&token, &tool, args);
             futures_util::future::ready(answer).boxed()
         });
-        Some(Tools { offers: offers.collect(), run })
+        Some(Tools { offers, run })
     }
 }
 

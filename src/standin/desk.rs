@@ -12,7 +12,7 @@ use std::{
 use axum::http::HeaderMap;
 use serde_json::Value;
 
-use super::{Shelf, Token};
+use super::{Inventory, Token};
 use crate::world::{Offer, Outcome, Play};
 
 /// Everything that is open.
@@ -193,7 +193,7 @@ impl Seat {
     }
 
     /// The tools that the agent is shown.
-    pub(super) fn offers(&self, shelf: &Shelf) -> Vec<Offer> {
-        if self.is_probe { shelf.standing.clone() } else { self.play().offers() }
+    pub(super) fn offers(&self, inventory: &Inventory) -> Vec<Offer> {
+        if self.is_probe { inventory.standing.clone() } else { self.play().offers() }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{
-    Shelf, Token,
+    Inventory, Token,
     desk::{Desk, Seat, Way},
     tools,
 };
@@ -44,11 +44,11 @@ pub struct Finished {
 
 impl Gateway {
     /// Listens on a free loopback port.
-    pub async fn start(shelf: Shelf) -> Result<Self, GatewayError> {
+    pub async fn start(inventory: Inventory) -> Result<Self, GatewayError> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(GatewayError)?;
         let address = listener.local_addr().map_err(GatewayError)?;
         let desk = Arc::new(Desk::default());
-        let app = tools::router(&desk, &Arc::new(shelf));
+        let app = tools::router(&desk, &Arc::new(inventory));
         let server = tokio::spawn(async move {
             // The server ends with the run: `Drop` aborts this task.
             let _ = axum::serve(listener, app).await;

@@ -26,10 +26,13 @@ use serde_json::Value;
 
 use super::{
     desk::{Desk, Hints},
-    shelf::Shelf,
+    inventory::Inventory,
     tools::{self, MAX_ARGUMENTS},
 };
-use crate::world::{Mishap, Offer, Outcome, cut, garbled};
+use crate::{
+    manifest::raw::Effect,
+    world::{Mishap, Offer, Outcome, cut, garbled},
+};
 
 /// The URL that a request came to, and what befalls its answer on the way.
 #[derive(Clone)]
@@ -53,7 +56,7 @@ impl Address {
 #[derive(Clone)]
 pub(super) struct Server {
     desk: Arc<Desk>,
-    shelf: Arc<Shelf>,
+    inventory: Arc<Inventory>,
 }
 
 /// The server as HTTP sees it.
@@ -61,12 +64,12 @@ pub(super) struct Server {
 pub(super) struct Endpoint(StreamableHttpService<Server, NeverSessionManager>);
 
 impl Endpoint {
-    pub(super) fn new(desk: Arc<Desk>, shelf: Arc<Shelf>) -> Self {
+    pub(super) fn new(desk: Arc<Desk>, inventory: Arc<Inventory>) -> Self {
         let config = StreamableHttpServerConfig::default()
             .with_legacy_session_mode(false)
             .with_json_response(true)
             .with_max_request_body_bytes(MAX_ARGUMENTS);
-        let server = Server { desk, shelf };
+        let server = Server { desk, inventory };
         Self(StreamableHttpService::new(move || Ok(server.clone()), Arc::new(NeverSessionManager::default()), config))
     }
 }
@@ -145,12 +148,12 @@ impl ServerHandler for Server {
         let (address, hints) = Self::asked(&context).ok_or_else(nowhere)?;
         self.desk.note_listing();
         let offers = match self.desk.find(&address.token, &hints) {
-            Some((seat, _)) => seat.offers(&self.shelf),
+            Some((seat, _)) => seat.offers(&self.inventory),
             // An agent that asks once, before any trial: what it may meet in the trials.
-            None => self.shelf.standing.clone(),
+            None => self.inventory.standing.clone(),
         };
-        let listed = offers.into_iter().filter(|offer| self.shelf.is_of(&offer.name, address.system.as_deref()));
-        let tools = listed.map(|offer| tool(&self.shelf, offer)).collect();
+        let listed = offers.into_iter().filter(|offer| self.inventory.is_of(&offer.name, address.system.as_deref()));
+        let tools = listed.map(|offer| tool(&self.inventory, offer)).collect();
         // Offers change from trial to trial: nobody may keep them.
         Ok(ListToolsResult::with_all_items(tools).with_ttl_ms(0).with_cache_scope(CacheScope::Private))
     }
@@ -164,7 +167,7 @@ impl ServerHandler for Server {
         let Some(seat) = self.desk.claim(&address.token, &hints) else {
             return Ok(failed("this call belongs to no trial in flight"));
         };
-        if !self.shelf.is_of(&call.name, address.system.as_deref()) {
+        if !self.inventory.is_of(&call.name, address.system.as_deref()) {
             return Err(ErrorData::invalid_params(format!("unknown tool: {}", call.name), None));
         }
         let mut outcome = seat.carry_out(&call.name, call.arguments.map_or(Value::Null, Value::Object));
@@ -195,19 +198,19 @@ fn nowhere() -> ErrorData {
     ErrorData::internal_error("the request came to no URL of the gate", None)
 }
 
-fn tool(shelf: &Shelf, offer: Offer) -> Tool {
+fn tool(inventory: &Inventory, offer: Offer) -> Tool {
     let schema = match offer.input {
         Value::Object(schema) => schema,
         _ => JsonObject::new(),
     };
-    let hints = shelf.tools.get(&offer.name).map(|shelved| {
-        let is_write = !shelved.is_read;
+    let hints = inventory.tools.get(&offer.name).map(|listed| {
+        let is_write = listed.effect != Effect::Read;
         ToolAnnotations::from_raw(
             None,
-            Some(shelved.is_read),
-            is_write.then_some(shelved.is_destructive),
-            is_write.then_some(shelved.is_idempotent),
-            Some(shelved.leaves),
+            Some(!is_write),
+            is_write.then_some(listed.effect == Effect::Destructive),
+            is_write.then_some(listed.is_idempotent),
+            Some(listed.effect == Effect::ExternalSend),
         )
     });
     let mut tool = Tool::new(offer.name, offer.about, Arc::new(schema));

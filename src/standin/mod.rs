@@ -5,14 +5,14 @@
 
 mod desk;
 mod gateway;
+mod inventory;
 mod mcp;
-mod shelf;
 mod token;
 mod tools;
 
 pub use desk::Way;
 pub use gateway::{Finished, Gateway, GatewayError, Lane};
-pub use shelf::{Shelf, Shelved};
+pub use inventory::{Inventory, InventoryTool};
 pub use token::Token;
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use futures_util::stream;
 use serde_json::{Value, json};
 
 use super::{
-    Shelf,
+    Inventory,
     desk::{Desk, Hints},
     mcp,
 };
@@ -29,7 +29,7 @@ pub(super) const MAX_ARGUMENTS: usize = 256 * 1024;
 #[derive(Clone)]
 struct Shared {
     desk: Arc<Desk>,
-    shelf: Arc<Shelf>,
+    inventory: Arc<Inventory>,
     mcp: mcp::Endpoint,
 }
 
@@ -39,14 +39,14 @@ impl FromRef<Shared> for mcp::Endpoint {
     }
 }
 
-pub(super) fn router(desk: &Arc<Desk>, shelf: &Arc<Shelf>) -> Router {
-    let mcp = mcp::Endpoint::new(Arc::clone(desk), Arc::clone(shelf));
+pub(super) fn router(desk: &Arc<Desk>, inventory: &Arc<Inventory>) -> Router {
+    let mcp = mcp::Endpoint::new(Arc::clone(desk), Arc::clone(inventory));
     Router::new()
         .route("/t/{token}/tools/{tool}", post(call))
         .route("/t/{token}/tools", get(list).post(mcp::all))
         .route("/t/{token}/systems/{system}/tools", post(mcp::of_system))
         .layer(DefaultBodyLimit::max(MAX_ARGUMENTS))
-        .with_state(Shared { desk: Arc::clone(desk), shelf: Arc::clone(shelf), mcp })
+        .with_state(Shared { desk: Arc::clone(desk), inventory: Arc::clone(inventory), mcp })
 }
 
 async fn call(
@@ -75,7 +75,7 @@ async fn list(State(shared): State<Shared>, Path(token): Path<String>, headers: 
     };
     shared.desk.note_listing();
     let offers: Vec<Value> = seat
-        .offers(&shared.shelf)
+        .offers(&shared.inventory)
         .into_iter()
         .map(|offer| json!({"name": offer.name, "about": offer.about, "input": offer.input}))
         .collect();

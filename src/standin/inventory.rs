@@ -2,35 +2,34 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::world::{Offer, World};
+use crate::{
+    manifest::raw::Effect,
+    world::{Offer, World},
+};
 
 /// What the manifest says of a tool, as far as a server tells it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shelved {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InventoryTool {
     /// The system that it belongs to.
     pub system: String,
-    /// It changes nothing.
-    pub is_read: bool,
-    /// It takes away.
-    pub is_destructive: bool,
+    /// What a call does.
+    pub effect: Effect,
     /// Twice is once.
     pub is_idempotent: bool,
-    /// It reaches people or systems outside.
-    pub leaves: bool,
 }
 
 /// All tools of a run.
 #[derive(Clone, Debug, Default)]
-pub struct Shelf {
+pub struct Inventory {
     /// By name, as the manifest has them.
-    pub tools: BTreeMap<String, Shelved>,
+    pub tools: BTreeMap<String, InventoryTool>,
     /// What is offered while no trial is open: the tools of every world, each once.
     pub standing: Vec<Offer>,
 }
 
-impl Shelf {
+impl Inventory {
     /// The tools of the manifest, and what the worlds of the run offer.
-    pub fn new<'w>(tools: BTreeMap<String, Shelved>, worlds: impl IntoIterator<Item = &'w World>) -> Self {
+    pub fn new<'w>(tools: BTreeMap<String, InventoryTool>, worlds: impl IntoIterator<Item = &'w World>) -> Self {
         let mut seen = BTreeSet::new();
         let offers = worlds.into_iter().flat_map(World::offers);
         let mut standing: Vec<Offer> = offers.filter(|offer| seen.insert(offer.name.clone())).collect();
@@ -40,6 +39,6 @@ impl Shelf {
 
     /// Whether a tool may be offered by a server for one system; a server for all offers every tool.
     pub(super) fn is_of(&self, tool: &str, system: Option<&str>) -> bool {
-        system.is_none_or(|system| self.tools.get(tool).is_some_and(|shelved| shelved.system == system))
+        system.is_none_or(|system| self.tools.get(tool).is_some_and(|listed| listed.system == system))
     }
 }

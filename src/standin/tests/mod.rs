@@ -1,8 +1,12 @@
+//! The stand-ins from outside: over HTTP and over MCP.
+
+mod mcp;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 
-use super::{Gateway, Token};
+use super::{Gateway, Inventory, InventoryTool, Lane, Token, Way};
 use crate::{
     record::CallStatus::{self, Attempted, Blocked, Executed},
     scenario::Fault,
@@ -26,9 +30,9 @@ fn world() -> Arc<World> {
 }
 
 async fn open() -> (Gateway, Token) {
-    let gateway = Gateway::start().await.expect("starts");
+    let gateway = Gateway::start(Inventory::default()).await.expect("starts");
     let token = Token::random();
-    gateway.open(&token, Play::new(world(), &BTreeMap::new()).expect("a play"));
+    gateway.open(&token, None, play());
     (gateway, token)
 }
 
@@ -73,19 +77,67 @@ async fn a_call_without_a_trial_in_flight_is_counted_and_does_nothing() {
     assert_eq!(gateway.unattributed(), 2);
 }
 
+fn play() -> Play {
+    Play::new(world(), &BTreeMap::new()).expect("a play")
+}
+
 #[tokio::test]
-async fn calls_on_the_shared_url_are_told_apart_by_baggage_or_trace() {
+async fn calls_at_a_shared_url_are_told_apart_by_baggage_or_trace() {
     let (gateway, first) = open().await;
     let second = Token::random();
-    gateway.open(&second, Play::new(world(), &BTreeMap::new()).expect("a play"));
-    let url = format!("{}/close", gateway.run_url());
+    gateway.open(&second, None, play());
+    let url = format!("{}/close", gateway.lane_url(&gateway.lane(), None));
     assert_eq!(post(&url, "{}", &[]).await.0, 410, "two trials in flight and no hint: not guessed");
-    let baggage = format!("run_id=r,agentready.trial={second}");
+    let baggage = format!("run_id=r,agentready.trial={second};ttl=1");
     assert_eq!(post(&url, "{}", &[("baggage", &baggage)]).await.0, 200);
     assert_eq!(post(&url, "{}", &[("traceparent", &first.traceparent())]).await.0, 200);
+    assert_eq!(gateway.ways(), [Way::Headers].into());
     assert_eq!(gateway.state(&first)["closed"], true);
     assert_eq!(gateway.close(&second).ledger.len(), 1);
+    assert_eq!(
+        post(&url, "{}", &[("baggage", &baggage)]).await.0,
+        410,
+        "who names a trial that is over means no other"
+    );
     assert_eq!(post(&url, "{}", &[]).await.0, 200, "one trial in flight: it is the only one");
+    assert_eq!(gateway.ways(), [Way::Headers, Way::Alone].into());
+    assert_eq!(gateway.unattributed(), 2);
+}
+
+#[tokio::test]
+async fn a_lane_gives_its_calls_to_the_trial_that_sits_on_it() {
+    let gateway = Gateway::start(Inventory::default()).await.expect("starts");
+    let lanes: Vec<(Lane, Token)> = (0..3).map(|_| (gateway.lane(), Token::random())).collect();
+    for (lane, token) in &lanes {
+        gateway.open(token, Some(lane), play());
+    }
+    for (position, (lane, _)) in lanes.iter().enumerate() {
+        for _ in 0..=position {
+            assert_eq!(post(&format!("{}/close", gateway.lane_url(lane, None)), "{}", &[]).await.0, 200);
+        }
+    }
+    for (position, (lane, token)) in lanes.iter().enumerate() {
+        assert_eq!(gateway.close(token).ledger.len(), position + 1);
+        assert_eq!(
+            post(&format!("{}/close", gateway.lane_url(lane, None)), "{}", &[]).await.0,
+            410,
+            "nobody sits there"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_probe_shows_the_tools_and_lets_nothing_happen() {
+    let inventory = Inventory::new(BTreeMap::new(), [world().as_ref()]);
+    let gateway = Gateway::start(inventory).await.expect("starts");
+    let (lane, token) = (gateway.lane(), Token::random());
+    gateway.open_probe(&token, Some(&lane));
+    let url = gateway.lane_url(&lane, None);
+    let client = crate::agent::plain_client(&url).expect("a client");
+    let offers: Value = client.get(&url).send().await.expect("an answer").json().await.expect("JSON");
+    assert_eq!(offers.as_array().map(Vec::len), Some(2));
+    assert_eq!(post(&format!("{url}/close"), "{}", &[]).await.0, 403);
+    assert_eq!(gateway.close(&token).state, json!({}));
 }
 
 #[tokio::test]
@@ -110,12 +162,12 @@ async fn a_tool_that_misbehaves_breaks_the_answer_on_the_wire() {
         ("{tool: get_order, kind: connection-reset}", None, None),
         ("{tool: get_order, kind: timeout, wait: 20ms}", None, None),
     ] {
-        let gateway = Gateway::start().await.expect("starts");
+        let gateway = Gateway::start(Inventory::default()).await.expect("starts");
         let token = Token::random();
         let file = SourceFile::new("f.yaml", fault);
         let fault_read = load_text::<Fault>(file).unwrap_or_else(|problems| panic!("{problems}")).value;
-        let play = Play::new(world(), &BTreeMap::new()).expect("a play").with_faults(&[fault_read]);
-        gateway.open(&token, play);
+        let play = play().with_faults(&[fault_read]);
+        gateway.open(&token, None, play);
         let url = format!("{}/get_order", gateway.tools_url(&token));
         let sent = crate::agent::plain_client(&url).expect("a client").post(&url).body("{\"id\":\"1\"}").send().await;
         let waits = sent.as_ref().ok().and_then(|answer| answer.headers().get("retry-after").cloned());
@@ -134,10 +186,10 @@ async fn a_tool_that_misbehaves_breaks_the_answer_on_the_wire() {
 
 #[tokio::test]
 async fn an_oversized_answer_is_json_and_says_the_same() {
-    let gateway = Gateway::start().await.expect("starts");
+    let gateway = Gateway::start(Inventory::default()).await.expect("starts");
     let token = Token::random();
     let fault = serde_json::from_value(json!({"tool": "get_order", "kind": "oversized"})).expect("a fault");
-    gateway.open(&token, Play::new(world(), &BTreeMap::new()).expect("a play").with_faults(&[fault]));
+    gateway.open(&token, None, play().with_faults(&[fault]));
     let url = format!("{}/get_order", gateway.tools_url(&token));
     let (status, answer) = post(&url, "{\"id\":\"1\"}", &[]).await;
     assert_eq!((status, &answer["result"]), (200, &json!({"paid": 5})));

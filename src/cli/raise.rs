@@ -1,0 +1,241 @@
+//! Brings the agent up at the stand-ins, finds out by a probe how its tool calls can be told apart, and takes it down.
+//!
+//! Calls are told apart by a URL for each trial where the protocol allows it, else by what they carry (`baggage`,
+//! `traceparent`), else by lanes: several processes of the agent, each with a URL of its own and one trial at a time.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+
+use super::{case::Case, live::Orders, vars};
+use crate::{
+    agent::{self, Adapter, Process},
+    context::Context,
+    exit::Fault,
+    manifest::endpoint::{Endpoint, Protocol},
+    plan::PlannedTrial,
+    record::End,
+    run::{Cancel, Limits, Pace, Reach, RunEvent, Stage},
+    scenario::Scenario,
+    source::Diagnostic,
+    standin::{Gateway, Inventory, InventoryTool, Lane, Way},
+    world::World,
+};
+
+/// Trials in flight when nothing says otherwise.
+const CONCURRENCY: u32 = 8;
+/// Processes of an agent whose calls can't be told apart, when nothing says otherwise.
+const LANES: u32 = 4;
+
+/// The agent under test, reachable.
+pub(crate) struct Agent {
+    pub(crate) gateway: Arc<Gateway>,
+    /// Its processes, or the one place where it already runs.
+    pub(crate) lanes: Vec<Standing>,
+    /// How tool calls find their trial.
+    pub(crate) correlation: &'static str,
+}
+
+/// One agent that takes trials.
+pub(crate) struct Standing {
+    adapter: Adapter,
+    process: Option<Process>,
+    endpoint: Endpoint,
+    reach: Reach,
+}
+
+/// Why there is no agent: it can't be reached (`Ok`), or the manifest is wrong (`Err`).
+pub(crate) type Fallen = Result<String, Fault>;
+
+/// Brings stand-ins and agent up.
+pub(crate) async fn raise(case: &Case, context: &Context, orders: &Orders<'_>) -> Result<Agent, Fallen> {
+    let declared = &case.manifest.raw.endpoint;
+    if orders.no_exec && (declared.start.is_some() || declared.protocol == Protocol::Command) {
+        return Err(Ok("the manifest runs the agent by a command and --no-exec forbids commands".to_owned()));
+    }
+    let gateway = Gateway::start(inventory(case)).await;
+    let gateway = Arc::new(gateway.map_err(|error| Err(Fault::internal("start the stand-ins", error)))?);
+    let standing = stand(case, context, orders, (&gateway, gateway.lane())).await?;
+    let correlation = if standing.endpoint.bare_model {
+        "gate"
+    } else if standing.reach == Reach::Url {
+        "url"
+    } else if standing.endpoint.stand_ins.values().any(|value| vars::is_tools(value)) {
+        "exclusive"
+    } else {
+        "none"
+    };
+    Ok(Agent { gateway, lanes: vec![standing], correlation })
+}
+
+/// What the tool servers tell of the manifest's tools, and what the worlds offer.
+fn inventory(case: &Case) -> Inventory {
+    let listed = case.manifest.raw.tools.iter().map(|(name, tool)| {
+        let is_idempotent = tool.idempotent.unwrap_or(tool.idempotency_key.is_some());
+        (name.clone(), InventoryTool { system: tool.system.clone(), effect: tool.known_effect().0, is_idempotent })
+    });
+    Inventory::new(listed.collect(), case.worlds.iter().map(AsRef::as_ref))
+}
+
+/// Starts one agent at a lane, or finds the one that runs.
+async fn stand(
+    case: &Case,
+    context: &Context,
+    orders: &Orders<'_>,
+    (gateway, lane): (&Gateway, Lane),
+) -> Result<Standing, Fallen> {
+    let declared = &case.manifest.raw.endpoint;
+    let mut variables = orders.variables.clone();
+    let port = vars::free_port().map_err(|error| Err(Fault::internal("find a free port", error)))?;
+    variables.insert("port".to_owned(), port.to_string());
+    variables.insert("agentready".to_owned(), context.program.display().to_string());
+    let endpoint = vars::endpoint(declared, &variables);
+    let folder = endpoint.cwd.iter().fold(manifest_folder(case, context), |folder, cwd| folder.join(cwd));
+    let stand_ins = vars::stand_ins(&endpoint, port, |system| gateway.lane_url(&lane, system));
+    let place = agent::Place { folder: manifest_folder(case, context), variables };
+    let adapter = agent::adapter(&endpoint, &context.env, &place).map_err(|error| Err(misplaced(case, &error)))?;
+    orders.secrets.borrow_mut().extend(adapter.secrets().values().into_iter().map(str::to_owned));
+    let reach = if endpoint.bare_model || adapter.uses_tools_url() { Reach::Url } else { Reach::Lane(lane) };
+    let mut process = None;
+    if let Some(command) = &endpoint.start {
+        let url = endpoint.url.clone().unwrap_or_default();
+        let mut env = context.env.clone();
+        env.extend(stand_ins);
+        (orders.events)(RunEvent::Note("starting the agent".to_owned()));
+        let started = Process::start(command, env, &folder, &endpoint.ready, &url).await;
+        process = Some(started.map_err(|error| Ok(error.to_string()))?);
+    }
+    Ok(Standing { adapter, process, endpoint, reach })
+}
+
+fn misplaced(case: &Case, error: &agent::AdapterError) -> Fault {
+    let document = &case.manifest.document;
+    let problem = Diagnostic::error(error.to_string()).at(document.file(), document.span(error.route()));
+    Fault::Input(problem.into())
+}
+
+/// The folder of the manifest; for files in the binary or a record the working directory.
+fn manifest_folder(case: &Case, context: &Context) -> PathBuf {
+    let Some(root) = case.files.root() else { return context.cwd.clone() };
+    root.join(&case.manifest.name).parent().map_or_else(|| root.to_path_buf(), PathBuf::from)
+}
+
+/// The trial whose words the probe takes: one that expects a tool call, else the first.
+fn probing(case: &Case) -> Option<&PlannedTrial> {
+    let tried = || case.plan.trials.iter().filter(|planned| case.plan.scenario(planned).skip.is_none());
+    let calls = |planned: &&PlannedTrial| case.plan.scenario(planned).expectations().any(|e| e.raw.call.is_some());
+    tried().find(calls).or_else(|| tried().next())
+}
+
+impl Agent {
+    /// Where the first of its processes is.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.standing().endpoint
+    }
+
+    fn standing(&self) -> &Standing {
+        self.lanes.first().expect("an agent stands somewhere")
+    }
+
+    /// Asks one scenario's words once, with tools that refuse: whether the agent answers, and how its calls arrive.
+    /// Refusals of the way itself end the run before it begins.
+    pub(crate) async fn preflight(&mut self, case: &Case) -> Result<(), String> {
+        let Some(planned) = probing(case) else { return Ok(()) };
+        // Nothing is given: what the agent does before the suites finds an empty world.
+        let scenario = &Scenario { given: BTreeMap::new(), ..case.plan.scenario(planned).clone() };
+        let (cancel, pace) = (Cancel::default(), Pace::new(None));
+        let quiet = |_: RunEvent| {};
+        let stage = self.stage(self.standing(), "preflight", (&cancel, &pace, &quiet), Duration::ZERO);
+        let record = Stage { is_probe: true, ..stage }.run(planned, scenario, &World::empty()).await;
+        if let (Reach::Lane(lane), ways) = (&self.standing().reach, self.gateway.ways()) {
+            let lane = lane.clone();
+            let told = match (ways.contains(&Way::Headers), ways.contains(&Way::Meta), ways.contains(&Way::Alone)) {
+                (_, _, true) | (false, false, false) => None,
+                (true, _, false) => Some("traceparent"),
+                (false, true, false) => Some("meta"),
+            };
+            if let Some(told) = told.filter(|_| self.correlation == "exclusive") {
+                self.correlation = told;
+                self.lanes.iter_mut().for_each(|standing| standing.reach = Reach::Hints(lane.clone()));
+            }
+        }
+        match record.end {
+            End::InfraError { message } if !message.contains("rate limited") => Err(message),
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts the agent several times when one process can have one trial at a time only. Where that fails, for want of a
+    /// port that the agent takes, one process is enough.
+    pub(crate) async fn widen(&mut self, case: &Case, context: &Context, orders: &Orders<'_>) {
+        let declared = &case.manifest.raw.endpoint;
+        let wanted = orders.concurrency.or(declared.concurrency).unwrap_or(LANES);
+        let takes_a_port = declared.url.as_ref().is_some_and(|url| url.contains("{port}"));
+        if self.correlation != "exclusive" || declared.start.is_none() || !takes_a_port || wanted < 2 {
+            return;
+        }
+        let gateway = Arc::clone(&self.gateway);
+        let more = (1..wanted).map(|_| stand(case, context, orders, (&gateway, gateway.lane())));
+        let more: Vec<_> = join_all(more).await;
+        let failed = more.iter().filter(|standing| standing.is_err()).count();
+        if failed > 0 {
+            (orders.events)(RunEvent::Note(format!("{failed} more processes of the agent did not start")));
+        }
+        self.lanes.extend(more.into_iter().flatten());
+        if self.lanes.len() > 1 {
+            self.correlation = "lane";
+        }
+    }
+
+    fn stage<'a>(
+        &'a self,
+        standing: &'a Standing,
+        run_id: &'a str,
+        (cancel, pace, events): (&'a Cancel, &'a Pace, &'a dyn Fn(RunEvent)),
+        patience: Duration,
+    ) -> Stage<'a> {
+        Stage {
+            adapter: &standing.adapter,
+            gateway: &self.gateway,
+            run_id,
+            reach: standing.reach.clone(),
+            is_probe: false,
+            pace,
+            limits: Limits { trial: standing.endpoint.trial_timeout.0, retries: 2, patience },
+            cancel,
+            events,
+        }
+    }
+
+    /// Where trials can be run: one stage for each process.
+    pub(crate) fn stages<'a>(
+        &'a self,
+        run_id: &'a str,
+        (cancel, pace, events): (&'a Cancel, &'a Pace, &'a dyn Fn(RunEvent)),
+        patience: Duration,
+    ) -> Vec<Stage<'a>> {
+        self.lanes.iter().map(|standing| self.stage(standing, run_id, (cancel, pace, events), patience)).collect()
+    }
+
+    /// Trials in flight on each stage: one when calls can't be told apart.
+    pub(crate) fn concurrency(&self, wanted: Option<u32>) -> u32 {
+        let wanted = wanted.or(self.endpoint().concurrency).unwrap_or(CONCURRENCY);
+        if self.correlation == "exclusive" || self.correlation == "lane" { 1 } else { wanted }
+    }
+
+    /// The last lines that a dead process printed, for messages about its death.
+    pub(crate) fn death(&mut self) -> String {
+        let died = self.lanes.iter_mut().find_map(|standing| {
+            let process = standing.process.as_mut()?;
+            Some((process.has_died()?, process.tail()))
+        });
+        let Some((status, tail)) = died else { return String::new() };
+        let last: Vec<&str> = tail.iter().rev().take(3).rev().map(String::as_str).collect();
+        format!("; the agent's process ended with {status}, the last it wrote: {}", last.join(" / "))
+    }
+
+    /// Ends every process that was started.
+    pub(crate) async fn stop(self) {
+        join_all(self.lanes.into_iter().filter_map(|standing| standing.process).map(Process::stop)).await;
+    }
+}

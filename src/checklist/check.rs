@@ -117,6 +117,21 @@ impl Check {
 
 #[cfg(test)]
 impl Check {
+    /// By part, the rungs at which each of its expressions can leave it: just below the one that it speaks of.
+    pub(super) fn stops(&self) -> Vec<(String, Vec<Rung>)> {
+        let of = |ladder: &Ladder| {
+            let steps = [
+                (ladder.refuted.is_some(), Rung::Refuted),
+                (ladder.declared.is_some(), Rung::Absent),
+                (ladder.verified.is_some(), Rung::Declared),
+                (ladder.proven.is_some(), Rung::Verified),
+            ];
+            let name = ladder.part.as_ref().map_or(self.id.clone(), |part| format!("{}#{part}", self.id));
+            (name, steps.into_iter().filter_map(|(has, rung)| has.then_some(rung)).collect())
+        };
+        self.ladders.iter().map(of).collect()
+    }
+
     /// The rungs at which it can stand and be unmet at a level of autonomy.
     pub(super) fn can_fall_short_at(&self, autonomy: Autonomy) -> Vec<Rung> {
         let defined = |has: &dyn Fn(&Ladder) -> bool| self.ladders.iter().any(has);

@@ -38,6 +38,7 @@ fn the_sound_agent_is_go_in_a_repository_of_its_own_too() {
     let bench = Bench::new();
     bench.copy("fixtures/demo");
     bench.copy("scenarios");
+    bench.age_as_on("fixtures/demo", "2026-11-21");
     // The demo plays a repository of its own, and these stand at a repository's root.
     bench.write("CODEOWNERS", &bench.read("fixtures/demo/CODEOWNERS"));
     let workflow = ".github/workflows/agentready.yaml";

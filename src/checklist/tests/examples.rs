@@ -1,9 +1,12 @@
 //! Every shipped check against its own examples, area by area.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
-    super::{Assessment, Autonomy, Catalogue, Check, Example, Rung, assess, sound},
+    super::{Assessment, Autonomy, Catalogue, Check, CheckResult, Example, Rung, assess, sound},
     CATALOGUE, result,
 };
 use crate::source::Diagnostics;
@@ -19,6 +22,7 @@ fn tried(catalogue: &Catalogue, example: &Example) -> Result<Assessment, Diagnos
 #[derive(Default)]
 struct Trial {
     said: Vec<String>,
+    stood: BTreeMap<String, BTreeSet<Rung>>,
     wrong: Vec<String>,
 }
 
@@ -27,6 +31,9 @@ impl Trial {
         let alone = CATALOGUE.alone(&check.id);
         let mut trial = Self::default();
         let mut seen = BTreeSet::new();
+        if let Ok(assessment) = tried(&alone, &Example::default()) {
+            trial.note(result(&assessment, &check.id));
+        }
         for (index, example) in check.file.examples.trips.iter().enumerate() {
             match tried(&alone, example) {
                 Ok(assessment) => {
@@ -37,7 +44,7 @@ impl Trial {
         }
         for (index, example) in check.file.examples.passes.iter().enumerate() {
             match tried(&alone, example) {
-                Ok(assessment) if result(&assessment, &check.id).met => {}
+                Ok(assessment) if result(&assessment, &check.id).met => trial.note(result(&assessment, &check.id)),
                 Ok(assessment) => {
                     let seen = result(&assessment, &check.id);
                     let said = assessment.findings.iter().filter(|f| f.check.split('#').next() == Some(&check.id));
@@ -50,11 +57,30 @@ impl Trial {
         }
         let missing = check.can_fall_short_at(Autonomy::Autopilot).into_iter().filter(|rung| !seen.contains(rung));
         trial.wrong.extend(missing.map(|rung| format!("{} has no example that trips it at {rung}", check.id)));
+        for (name, rungs) in check.stops() {
+            let stood = trial.stood.get(&name).cloned().unwrap_or_default();
+            let missing = rungs.into_iter().filter(|rung| !stood.contains(rung));
+            trial.wrong.extend(missing.map(|rung| format!("{name} has no example that stops at {rung}")));
+        }
         trial
+    }
+
+    /// Notes where the check, or each of its parts, stands.
+    fn note(&mut self, seen: &CheckResult) {
+        if !seen.applies {
+            return;
+        }
+        if seen.parts.is_empty() {
+            self.stood.entry(seen.id.clone()).or_default().insert(seen.rung);
+        }
+        for part in &seen.parts {
+            self.stood.entry(part.id.clone()).or_default().insert(part.rung);
+        }
     }
 
     fn trips(&mut self, check: &Check, (index, example): (usize, &Example), assessment: &Assessment) -> Rung {
         let seen = result(assessment, &check.id);
+        self.note(seen);
         if seen.met || seen.inconclusive != example.inconclusive {
             let (rung, needed, doubt) = (seen.rung, seen.needed, seen.inconclusive);
             let text = format!("{rung} of {needed}, inconclusive: {doubt}, {}", seen.evidence);

@@ -4,7 +4,8 @@
 //! names being those of `kpis` and of `observability.queries`, and beside them `runs` (runs a day), `tool_spans` and
 //! `audit_events`. `facts.series` holds `opened` (else `why`), `days` (of `runs`, in a row, up to the newest), `newest`,
 //! `least_runs`, per KPI of the manifest `target`, `missed` (days on which it was not met), `drift` (relative change of
-//! the mean from the first half of the days to the second), `mean` and `upper95` (one-sided, of the mean); and
+//! the mean from the first half of the days to the second), `mean` and `upper95` (one-sided, of the mean); `critical`,
+//! the sums of `write_runs` (runs that wrote), `critical_errors` among them and `labelled` (runs that people looked at); and
 //! `coverage`: the days, spans and audit events of the last week. Must not judge.
 
 use std::collections::BTreeMap;
@@ -53,8 +54,17 @@ fn opened(said: &Value, manifest: &Value) -> Value {
         "newest": span.last().map(ToString::to_string),
         "least_runs": span.iter().filter_map(|day| runs.get(day)).copied().min_by(f64::total_cmp),
         "kpis": kpis,
+        "critical": critical(&span, [of("write_runs"), of("critical_errors"), of("labelled")]),
         "coverage": coverage(of("tool_spans"), of("audit_events")),
     })
+}
+
+/// Runs that wrote, how many of them ended in a critical error, and how many runs people looked at, over those days.
+fn critical(span: &[Date], [writes, errors, labelled]: [&Days; 3]) -> Value {
+    let sum = |days: &Days| span.iter().filter_map(|day| days.get(day)).sum::<f64>();
+    let (writes, errors) = (sum(writes), sum(errors));
+    let share = if writes > 0.0 { Some(errors / writes) } else { None };
+    json!({"write_runs": writes, "errors": errors, "share": share, "labelled": sum(labelled)})
 }
 
 fn read(days: &Value) -> Days {

@@ -52,6 +52,27 @@ impl Bench {
         }
     }
 
+    /// Moves the days that the files of a copied folder state, so that they are as old today as they were on `written`.
+    /// Logs and locks stay as they are: they are chained or digests, and no check asks for their age.
+    pub(crate) fn age_as_on(&self, folder: &str, written: &str) {
+        let written: jiff::civil::Date = written.parse().expect("a day");
+        let passed = jiff::Zoned::now().date() - written;
+        // Not the days within names of models and files.
+        let day = regex::Regex::new(r"(^|[^\w/-])(\d{4}-\d{2}-\d{2})").expect("valid");
+        for entry in std::fs::read_dir(self.path().join(folder)).expect("a folder").flatten() {
+            let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            if entry.path().is_dir() {
+                self.age_as_on(&name, &written.to_string());
+            } else if !name.ends_with(".jsonl") && !name.ends_with(".lock") {
+                let moved = |found: &regex::Captures<'_>| match found[2].parse::<jiff::civil::Date>() {
+                    Ok(date) => format!("{}{}", &found[1], date + passed),
+                    Err(_) => found[0].to_owned(),
+                };
+                self.write(&name, &day.replace_all(&self.read(&name), moved));
+            }
+        }
+    }
+
     pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path().join(name)).expect(name)
     }

@@ -215,3 +215,47 @@ fn base_name(world: &str, number: usize) -> String {
     let name = world.rsplit('/').next().unwrap_or(world);
     if number == 0 { name.to_owned() } else { format!("{number}-{name}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{exported, generate};
+    use crate::{
+        cli::args::AttackSource,
+        context::Context,
+        scenario::{self, Scenario},
+        source::Files,
+        world,
+    };
+
+    /// All that a run sees of a scenario.
+    fn shown(scenario: &Scenario) -> (String, String) {
+        let entry = serde_json::to_string(&scenario.entry()).expect("plain data");
+        (scenario.id.clone(), entry)
+    }
+
+    #[test]
+    fn what_was_exported_loads_again_and_is_the_same() {
+        let source =
+            AttackSource { count: Some(200), focus: Vec::new(), seed: 0, manifest: None, demo: true, json: false };
+        let (set, files) = generate(&source, &Context::capture().expect("a context")).expect("a set");
+        let texts = exported(&set, &files).unwrap_or_else(|fault| panic!("{fault:?}"));
+        let names: Vec<String> = texts.keys().filter(|name| !name.starts_with("worlds/")).cloned().collect();
+        let again = Files::texts(texts.into_iter().map(|(name, text)| (name, text.into())).collect());
+        let loaded = scenario::load(&again, &names).unwrap_or_else(|problems| panic!("{problems}"));
+        let before: BTreeMap<String, String> = set.scenarios.iter().map(shown).collect();
+        let after: BTreeMap<String, String> = loaded.iter().map(shown).collect();
+        assert_eq!(before.len(), set.scenarios.len());
+        assert!(set.scenarios.iter().any(|scenario| !scenario.faults.is_empty()));
+        for (id, entry) in &before {
+            assert_eq!(after.get(id), Some(entry), "{id}");
+        }
+        assert_eq!(before.len(), after.len());
+        for scenario in &loaded {
+            let name = scenario.world.as_deref().expect("a world");
+            let world = world::load(&again, name).unwrap_or_else(|problems| panic!("{problems}"));
+            world.initial(&scenario.given).unwrap_or_else(|problem| panic!("{}: {problem}", scenario.id));
+        }
+    }
+}

@@ -20,6 +20,8 @@ mod judge;
 mod list;
 mod live;
 mod lock;
+#[cfg(test)]
+mod oracles;
 mod output;
 mod policy;
 mod raise;

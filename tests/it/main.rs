@@ -2,6 +2,7 @@
 #![expect(clippy::indexing_slicing, reason = "an index that is missing fails the test, as it should")]
 
 mod architecture;
+mod attack;
 mod commands;
 mod demo;
 mod hostile;

@@ -88,12 +88,13 @@ fn shown(set: &Set) -> String {
 }
 
 #[test]
-fn a_thousand_attacks_try_every_pair_of_parts_that_can_be() {
+fn as_many_attacks_as_usual_try_every_pair_of_parts_that_can_be() {
     let ground = DEMO.ground();
     let open = |count| super::super::set::uncovered(&ground, count, 0);
     assert!(open(250).0 > 100, "a small set can't cover everything");
-    // There are more techniques times encodings than attacks; these are tried last.
-    assert_eq!(open(1000).0, 0);
+    // There are more techniques times encodings than attacks; these are tried last. Nine of ten attacks have words, and
+    // 25 goals with 43 techniques are more pairs than a thousand attacks can hold.
+    assert_eq!(open(1300 / 10 * 9).0, 0);
     assert_eq!(open(2000), (0, 0));
 }
 

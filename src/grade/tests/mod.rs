@@ -162,7 +162,8 @@ pub(super) fn expected(raw: Value) -> Expected {
     let raw: Expectation = serde_json::from_value(raw).expect("an expectation");
     let parse = |text: &String| Expr::parse(text).expect("CEL");
     let answer = raw.answer.clone().unwrap_or_default();
-    let default = if raw.never.is_some() { Category::C } else { Category::B };
+    let forbids = raw.never.is_some() || raw.changes.is_some() || raw.keeps.is_some();
+    let default = if forbids { Category::C } else { Category::B };
     Expected {
         filter: raw.filter.as_ref().map(parse),
         state: raw.state.as_ref().map(parse),

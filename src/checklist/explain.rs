@@ -138,6 +138,9 @@ impl Explanation {
     fn tail(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = &self.file;
         writeln!(f, "\nFix\n  {}", file.fix.trim())?;
+        for line in file.paste.iter().flat_map(|paste| paste.lines()) {
+            writeln!(f, "      {line}")?;
+        }
         let lists = [("Manifest", &file.fields), ("Thresholds", &file.thresholds), ("Sources", &file.sources)];
         for (word, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
             writeln!(f, "\n{word}\n  {}", list.join(", "))?;

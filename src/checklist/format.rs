@@ -77,6 +77,9 @@ pub struct CheckFile {
     pub seen: Option<String>,
     /// What to do.
     pub fix: String,
+    /// Lines for the manifest to begin with, as YAML from its top; what is written down already is left out when shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paste: Option<String>,
     /// Clauses of the seed lists it comes from: `002/2.3a`.
     #[serde(default)]
     pub sources: Vec<String>,

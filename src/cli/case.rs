@@ -194,8 +194,10 @@ fn scenarios(
                 let route = Route::root().join("evals").join(key).join(position);
                 let problem = Diagnostic::error(format!("`{pattern}` matches no file"));
                 let problem = problem.at(manifest.document.file(), manifest.document.span(&route));
-                problems
-                    .push(problem.hint("patterns are relative to the manifest; `*` stays in a folder, `**` does not"));
+                problems.push(problem.hint(
+                    "patterns are relative to the manifest; `*` stays in a folder, `**` does not\nwithout any scenario, \
+                     `agentready check --static` looks at the manifest alone",
+                ));
             }
             names.extend(found);
         }

@@ -74,7 +74,8 @@ pub(crate) fn check(args: &CheckArgs, context: &Context, output: &Output) -> Res
             .map(|run| record_folder(&context.path(&args.writing.record), run, context)),
         today: None,
     };
-    let output = Output { progress: output.progress && !args.writing.no_progress, ..*output };
+    let output =
+        Output { progress: output.progress && !args.writing.no_progress, ..output.telling(args.writing.verbose) };
     let report = carry_out(job, context, &output)?;
     finish(&report, targets, args.writing.exit_zero, &output)
 }

@@ -57,7 +57,8 @@ pub(crate) fn demo(args: &DemoArgs, context: &Context, output: &Output) -> Resul
             .map(|run| check::record_folder(&context.path(&args.writing.record), run, context)),
         today: Some(TODAY),
     };
-    let output = Output { progress: output.progress && !args.writing.no_progress, ..*output };
+    let output =
+        Output { progress: output.progress && !args.writing.no_progress, ..output.telling(args.writing.verbose) };
     let report = check::carry_out(job, context, &output)?;
     check::finish(&report, targets, args.writing.exit_zero, &output)
 }

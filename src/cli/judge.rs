@@ -15,7 +15,7 @@ use crate::{
     record::{RunHeader, TrialRecord},
     report,
     run::CancelReason,
-    source::{Files, Route, SourceFile},
+    source::{Files, Format, Route, SourceFile, load_text, yaml},
     verdict::{self, Report},
 };
 
@@ -126,7 +126,10 @@ pub(crate) fn judge(mut bench: Bench<'_>, header: &RunHeader, closing: &Closing)
         interrupted: closing.stopped.as_deref().is_some_and(|why| why.starts_with(CancelReason::Interrupted.name())),
     };
     let verdict = gate::decide(&assessment, &measured, &circumstances);
-    let to_go = gate::to_go(&assessment, &measured, &circumstances);
+    let mut to_go = gate::to_go(&assessment, &measured, &circumstances);
+    for edit in &mut to_go.edits {
+        edit.paste = edit.checks.iter().filter_map(|check| paste(case, check)).collect();
+    }
     let notes = case.notes.iter().chain(&case.thresholds.notes).cloned().collect();
     report::build(report::Parts {
         run: run(case, header, closing),
@@ -140,6 +143,18 @@ pub(crate) fn judge(mut bench: Bench<'_>, header: &RunHeader, closing: &Closing)
         assessment,
         notes,
     })
+}
+
+/// The lines that a check suggests, as far as the manifest does not have them; they are YAML, as most manifests are.
+fn paste(case: &Case, check: &str) -> Option<verdict::Paste> {
+    let manifest = &case.manifest;
+    let checked = case.catalogue.get(check).ok()?;
+    let lines = checked.file.paste.as_deref().filter(|_| Format::of(&manifest.name) == Format::Yaml)?;
+    let wanted = load_text::<Value>(SourceFile::new("paste.yaml", lines)).ok()?.value;
+    let (under, rest) = manifest.document.lacking(&wanted)?;
+    let is_top = under == Route::root();
+    let line = (!is_top).then(|| manifest.locate(&under).line);
+    Some(verdict::Paste { check: check.to_owned(), under: under.dotted(), line, text: yaml(&rest) })
 }
 
 fn run(case: &Case, header: &RunHeader, closing: &Closing) -> verdict::Run {

@@ -31,11 +31,16 @@ impl Output {
             Color::Never => false,
         };
         Self {
-            stdout: Style { color: allows(context.stdout_terminal), width: context.width() },
+            stdout: Style { color: allows(context.stdout_terminal), width: context.width(), verbose: false },
             stderr_color: allows(context.stderr_terminal),
             stderr_terminal: context.stderr_terminal && !context.ci,
             progress: true,
         }
+    }
+
+    /// The same with a terminal report that leaves nothing out.
+    pub(crate) fn telling(self, verbose: bool) -> Self {
+        Self { stdout: Style { verbose, ..self.stdout }, ..self }
     }
 
     /// Progress in the form that fits standard error.

@@ -42,7 +42,7 @@ pub(crate) fn report(args: &ReportArgs, context: &Context, output: &Output) -> R
         record: Some(header.id.clone()),
     };
     let rendered = judge(bench, &header, &closing);
-    check::finish(&rendered, targets, args.exit_zero, output)
+    check::finish(&rendered, targets, args.exit_zero, &output.telling(args.verbose))
 }
 
 /// Runs `replay`.

@@ -31,11 +31,13 @@ pub struct Style {
     pub color: bool,
     /// Columns to fill at most.
     pub width: usize,
+    /// Whether lists are shown whole, however long.
+    pub verbose: bool,
 }
 
 impl Style {
-    /// Is what files get: no colour, a width that reads well in any editor.
-    pub const FILE: Self = Self { color: false, width: 100 };
+    /// Is what files get: no colour, a width that reads well in any editor, and everything.
+    pub const FILE: Self = Self { color: false, width: 100, verbose: true };
 }
 
 /// Writes a report in one format.

@@ -216,6 +216,63 @@ pub(super) fn way(to_go: &ToGo) -> String {
     if words.is_empty() { "what remains".to_owned() } else { words.join(", then ") }
 }
 
+/// How many checks stand too low, by area, most first.
+pub(super) fn open_checks(to_go: &ToGo) -> String {
+    let ids: Vec<&String> = to_go.edits.iter().flat_map(|edit| &edit.checks).chain(&to_go.run).collect();
+    let mut areas: BTreeMap<&str, usize> = BTreeMap::new();
+    for id in &ids {
+        *areas.entry(id.split_once('/').map_or(id.as_str(), |(area, _)| area)).or_default() += 1;
+    }
+    let mut areas: Vec<(&str, usize)> = areas.into_iter().collect();
+    areas.sort_by_key(|(area, count)| (std::cmp::Reverse(*count), *area));
+    let mut told: Vec<String> = areas.iter().take(5).map(|(area, count)| format!("{count} {area}")).collect();
+    told.extend((areas.len() > 5).then(|| "…".to_owned()));
+    let stand = if ids.len() == 1 { "check stands" } else { "checks stand" };
+    foreign::line(&format!("{} {stand} below the rung asked for: {}", ids.len(), told.join(", ")))
+}
+
+/// Commands that help next, each with what for.
+pub(super) fn next_steps(report: &Report) -> Vec<(String, &'static str)> {
+    let mut steps = vec![(next_command(report), "")];
+    let manifest = is_shell_word(&report.run.manifest.path).then_some(&report.run.manifest.path);
+    let is_open = report.verdict.decision == Decision::NoGo || report.verdict.decision == Decision::Inconclusive;
+    if !is_open {
+        return steps;
+    }
+    let first = report.to_go.edits.iter().flat_map(|edit| &edit.checks).find(|check| is_shell_word(check));
+    if let Some(check) = first {
+        let explain = format!("agentready explain {check}");
+        if steps.iter().all(|(command, _)| *command != explain) {
+            steps.push((explain, ""));
+        }
+    }
+    match (&report.run.record, manifest) {
+        (Some(_), _) if is_shell_word(&report.run.id) => {
+            steps.push((format!("agentready report {} -v", report.run.id), ""));
+        }
+        (None, Some(manifest)) => {
+            steps.push((format!("agentready check --static -v {manifest}"), ""));
+            steps.push((format!("agentready check {manifest}"), ""));
+        }
+        _ => {}
+    }
+    steps.dedup();
+    for (command, about) in &mut steps {
+        *about = if command.contains(" explain ") {
+            "why, rungs, examples"
+        } else if command.contains(" replay ") {
+            "the failed trial as a timeline"
+        } else if command.ends_with("markdown") {
+            "for a pull request"
+        } else if command.contains(" -v") {
+            "every finding at its line"
+        } else {
+            "tries the agent"
+        };
+    }
+    steps
+}
+
 /// Where a trial stands: `fail_c  golden/id  trial 0`.
 pub(super) fn failure_name(failure: &Failure) -> String {
     format!("{}/{}", foreign::line_of(&failure.suite, 40), foreign::line_of(&failure.scenario, 120))
@@ -223,7 +280,9 @@ pub(super) fn failure_name(failure: &Failure) -> String {
 
 /// The next command that helps, made only of names that a shell takes as they are.
 pub(super) fn next_command(report: &Report) -> String {
+    let first = report.to_go.edits.iter().flat_map(|edit| &edit.checks).map(String::as_str).next();
     let blocking = report.findings.iter().find(|finding| finding.blocks).map(|finding| finding.check.as_str());
+    let blocking = first.or(blocking);
     let failed = report.failures.iter().find(|failure| failure.grade != Grade::Skipped);
     let failed = failed.map(|failure| failure.scenario.as_str());
     match report.verdict.decision {

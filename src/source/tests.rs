@@ -178,3 +178,21 @@ fn an_excerpt_of_a_long_line_is_cut_around_its_mark() {
     assert!(excerpt.text.chars().skip(excerpt.before).take(excerpt.marked).eq("\"tool\": 1".chars()), "{excerpt:?}");
     assert_eq!(excerpt.column + excerpt.before, spot.location.column);
 }
+
+#[test]
+fn what_a_document_lacks_is_told_below_its_deepest_place() {
+    let text = "data:\n  classes: {pii: none}\nevals: {golden: [a]}\n";
+    let loaded = load_text::<serde_json::Value>(SourceFile::new("m.yaml", text)).unwrap();
+    let lacking = |wanted: serde_json::Value| {
+        loaded.document.lacking(&wanted).map(|(route, rest)| format!("{}: {rest}", route.dotted()))
+    };
+    for (wanted, expected) in [
+        (serde_json::json!({"data": {"redaction": "r.yaml"}}), Some("data: {\"redaction\":\"r.yaml\"}")),
+        (serde_json::json!({"data": {"classes": {"pii": "x"}}}), None),
+        (serde_json::json!({"data": {"classes": {"pii": "x", "keys": [1]}}}), Some("data.classes: {\"keys\":[1]}")),
+        (serde_json::json!({"audit": {"sample": "s"}}), Some(": {\"audit\":{\"sample\":\"s\"}}")),
+        (serde_json::json!({"evals": {"golden": ["b"]}}), None),
+    ] {
+        assert_eq!(lacking(wanted.clone()).as_deref(), expected, "{wanted}");
+    }
+}

@@ -91,6 +91,21 @@ impl Tree {
     }
 }
 
+/// What of a value a tree does not have, if anything.
+fn rest(tree: Option<&Tree>, wanted: &Value) -> Option<Value> {
+    match (tree, wanted) {
+        (None, wanted) => Some(wanted.clone()),
+        (Some(tree @ Tree { node: Node::Map(_), .. }), Value::Object(entries)) => {
+            let lacking = entries.iter().filter_map(|(key, wanted)| {
+                Some((key.clone(), rest(tree.child(key).map(|(_, child)| child), wanted)?))
+            });
+            let lacking: Map<String, Value> = lacking.collect();
+            (!lacking.is_empty()).then_some(Value::Object(lacking))
+        }
+        (Some(_), _) => None,
+    }
+}
+
 /// A file together with what it says and where it says it.
 #[derive(Debug, Clone)]
 pub struct Document {
@@ -134,6 +149,20 @@ impl Document {
             tree = child;
         }
         span
+    }
+
+    /// What of `wanted` is not written down: the deepest place below which all of it belongs, and the rest.
+    pub fn lacking(&self, wanted: &Value) -> Option<(Route, Value)> {
+        let mut rest = rest(Some(&self.tree), wanted)?;
+        let (mut route, mut tree) = (Route::root(), &self.tree);
+        while let Value::Object(entries) = &rest
+            && let (1, Some((key, below))) = (entries.len(), entries.iter().next())
+            && let Some((_, child @ Tree { node: Node::Map(_), .. })) = tree.child(key)
+        {
+            (route, tree) = (route.join(key), child);
+            rest = below.clone();
+        }
+        Some((route, rest))
     }
 
     /// The bytes of the deepest part of `route` that is written down, and how many of its keys lead there: of a scalar its

@@ -19,7 +19,7 @@ use crate::{
     source::{Excerpt, Location},
 };
 
-pub use way::{Area, Edit, ToGo};
+pub use way::{Area, Edit, Paste, ToGo};
 
 /// All that a reader needs to know of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -50,6 +50,22 @@ pub struct Edit {
     pub checks: Vec<String>,
     /// What to do, each sentence once.
     pub fixes: Vec<String>,
+    /// Lines for the manifest that a check suggests, to be fitted to the agent.
+    #[serde(default)]
+    pub paste: Vec<Paste>,
     /// Whether a run of the agent has to show more afterwards.
     pub then_run: bool,
+}
+
+/// Lines that the manifest does not have yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Paste {
+    /// The check that suggests them.
+    pub check: String,
+    /// The key of the manifest below which they belong; empty at its top.
+    pub under: String,
+    /// The line of that key.
+    pub line: Option<usize>,
+    /// The lines, as YAML.
+    pub text: String,
 }

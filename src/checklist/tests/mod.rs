@@ -410,3 +410,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn lines_that_a_check_suggests_are_a_manifest() {
+    let mut count = 0;
+    for check in CATALOGUE.all() {
+        let Some(lines) = &check.file.paste else { continue };
+        let piece = load_text::<Value>(SourceFile::new("paste.yaml", lines.as_str()));
+        let manifest = piece.unwrap_or_else(|problems| panic!("{}: {problems}", check.id)).value;
+        let example = Example { manifest, ..Example::default() };
+        if let Err(problems) = sound::with(&example) {
+            panic!("{}: {problems}", check.id);
+        }
+        count += 1;
+    }
+    assert!(count >= 20, "{count}");
+}

@@ -10,50 +10,84 @@ use super::{
     },
     Sheet, snippet,
 };
-use crate::verdict::{Failure, Finding, Report, ToGo};
+use crate::{
+    grade::Grade,
+    verdict::{Failure, Finding, Paste, Report, ToGo},
+};
 
-/// Entries shown of each list.
-const CAP: usize = 10;
+/// Reasons shown in brief.
+const CAP: usize = 5;
+/// Changes shown in brief.
+const EDITS: usize = 6;
+/// Findings shown in brief, and where failures tell more.
+const SNIPPETS: usize = 3;
+const FEW: usize = 2;
+/// Failures shown in brief.
+const FAILURES: usize = 5;
 /// Names shown of the findings that are folded into one.
 const NAMES: usize = 12;
 /// Lines shown of one difference.
 const DIFF_LINES: usize = 10;
 
-/// Why the verdict is not GO.
+/// Why the verdict is not GO: in brief what no single check says, and how many checks stand too low.
 pub(super) fn reasons(report: &Report, sheet: &mut Sheet) {
     if report.verdict.reasons.is_empty() {
         return;
     }
     sheet.heading("What blocks");
-    let (shown, left) = capped(&report.verdict.reasons);
+    let way = &report.to_go;
+    let has_checks = !way.edits.is_empty() || !way.run.is_empty();
+    let brief = has_checks && !sheet.style().verbose;
+    let reasons = if brief { &way.remains } else { &report.verdict.reasons };
+    let (shown, left) = capped(reasons, sheet.at_most(CAP));
     for reason in shown {
         sheet.item(&foreign::line(reason));
     }
     sheet.more(left, "reasons");
+    if brief {
+        sheet.item(&numbers::open_checks(way));
+    }
 }
 
 /// What would turn the verdict, what unblocks most first.
 pub(super) fn to_go(report: &Report, sheet: &mut Sheet) {
-    let ToGo { edits, run, remains } = &report.to_go;
+    let ToGo { edits, run, .. } = &report.to_go;
     if edits.is_empty() && run.is_empty() {
         return;
     }
     sheet.heading(&format!("The way to GO: {}", numbers::way(&report.to_go)));
-    let (shown, left) = capped(edits);
+    let verbose = sheet.style().verbose;
+    let (shown, left) = capped(edits, sheet.at_most(EDITS));
     for (nth, edit) in shown.enumerate() {
         let checks = foreign::line(&edit.checks.join(", "));
-        sheet.hanging(1, &format!("{:>2}. ", nth + 1), &checks);
-        edit.fixes.iter().for_each(|fix| sheet.text(5, &foreign::line(fix)));
+        let label = format!("{:>2}. ", nth + 1);
+        if verbose {
+            sheet.hanging(1, &label, &checks);
+            edit.fixes.iter().for_each(|fix| sheet.text(5, &foreign::line(fix)));
+            edit.paste.iter().for_each(|paste| pasted(paste, 5, sheet));
+        } else {
+            let title = report.checks.iter().find(|check| edit.checks.first() == Some(&check.id));
+            let title = title.map(|check| format!(": {}", foreign::line(&check.title))).unwrap_or_default();
+            sheet.source(1, &format!("{label}{checks}{title}"));
+        }
     }
     sheet.more(left, "changes");
     if !run.is_empty() {
-        sheet.item(&format!("only a run of the agent can tell: {}", foreign::line(&run.join(", "))));
+        let names = foreign::line_of(&run.join(", "), if verbose { 4_000 } else { 150 });
+        sheet.item(&format!("only a run of the agent can tell {}: {names}", run.len()));
     }
-    let (shown, left) = capped(remains);
-    for reason in shown {
-        sheet.item(&format!("what else has to go: {}", foreign::line(reason)));
+}
+
+/// Lines for the manifest, under a word that says where they belong.
+fn pasted(paste: &Paste, indent: usize, sheet: &mut Sheet) {
+    let below = match paste.line {
+        Some(line) => format!("below `{}` (line {line})", foreign::line_of(&paste.under, 80)),
+        None => "in the manifest".to_owned(),
+    };
+    sheet.text(indent, &format!("{below}, for example:"));
+    for line in paste.text.lines() {
+        sheet.source(indent + 2, &foreign::unbroken(line));
     }
-    sheet.more(left, "reasons");
 }
 
 /// Checks below the rung they need, at their place; findings of one check are folded into its first.
@@ -61,32 +95,60 @@ pub(super) fn findings(report: &Report, sheet: &mut Sheet) {
     if report.findings.is_empty() {
         return;
     }
-    sheet.heading(&format!("Findings ({})", report.findings.len()));
-    let folds = folds(&report.findings);
-    for (first, others) in folds.iter().take(CAP) {
-        let more = (!others.is_empty()).then(|| folded(first, others));
+    let blocks = report.findings.iter().any(|finding| finding.blocks);
+    let none = if blocks { "" } else { "; none of them blocks" };
+    sheet.heading(&format!("Findings ({}){none}", report.findings.len()));
+    let folds = folds(report);
+    let brief = if report.failures.is_empty() { SNIPPETS } else { FEW };
+    let shown = sheet.at_most(brief).min(folds.len());
+    for Fold { first, others, paste } in folds.iter().take(shown) {
         sheet.gap();
-        let text = snippet::finding(first, more.as_deref(), sheet.style());
-        sheet.lines(&text);
+        // What is shown in full is folded nowhere.
+        let (listed, more) =
+            if sheet.style().verbose { (others.as_slice(), None) } else { (&[][..], folded(first, others)) };
+        for finding in std::iter::once(first).chain(listed) {
+            let text = snippet::finding(finding, more.as_deref(), sheet.style());
+            sheet.lines(&text);
+        }
+        if let Some(paste) = paste {
+            pasted(paste, 3, sheet);
+        }
     }
-    let left: usize = folds.iter().skip(CAP).map(|(_, others)| 1 + others.len()).sum();
+    let left: usize = folds.iter().skip(shown).map(|fold| 1 + fold.others.len()).sum();
     if left > 0 {
         sheet.gap();
     }
     sheet.more(left, "findings");
 }
 
-/// The findings by check and what to do, in the order in which each check comes first.
-fn folds(findings: &[Finding]) -> Vec<(&Finding, Vec<&Finding>)> {
+/// Findings of one check that ask for the same.
+struct Fold<'a> {
+    first: &'a Finding,
+    others: Vec<&'a Finding>,
+    paste: Option<&'a Paste>,
+}
+
+/// The findings by check and what to do: first one of each change, in their order, then as they
+/// stand in the report.
+fn folds(report: &Report) -> Vec<Fold<'_>> {
     let mut places: BTreeMap<(&str, &str, bool), usize> = BTreeMap::new();
-    let mut folds: Vec<(&Finding, Vec<&Finding>)> = Vec::new();
-    for finding in findings {
-        let place = *places.entry((whole(&finding.check), &finding.fix, finding.blocks)).or_insert(folds.len());
-        match folds.get_mut(place) {
-            Some((_, others)) => others.push(finding),
-            None => folds.push((finding, Vec::new())),
+    let mut folds: Vec<Fold<'_>> = Vec::new();
+    for finding in &report.findings {
+        let check = whole(&finding.check);
+        let place = *places.entry((check, &finding.fix, finding.blocks)).or_insert(folds.len());
+        if let Some(fold) = folds.get_mut(place) {
+            fold.others.push(finding);
+        } else {
+            let mut pastes = report.to_go.edits.iter().flat_map(|edit| &edit.paste);
+            folds.push(Fold { first: finding, others: Vec::new(), paste: pastes.find(|paste| paste.check == check) });
         }
     }
+    let edits = report.to_go.edits.iter().enumerate();
+    let order: BTreeMap<&str, (usize, usize)> = edits
+        .flat_map(|(edit, one)| one.checks.iter().enumerate().map(move |(nth, id)| (id.as_str(), (nth, edit))))
+        .collect();
+    let last = (usize::MAX, usize::MAX);
+    folds.sort_by_key(|fold| order.get(whole(&fold.first.check)).copied().unwrap_or(last));
     folds
 }
 
@@ -96,7 +158,10 @@ fn whole(check: &str) -> &str {
 }
 
 /// What is folded into a finding, by the part where it is another one, else by the first word in which its place differs.
-fn folded(first: &Finding, others: &[&Finding]) -> String {
+fn folded(first: &Finding, others: &[&Finding]) -> Option<String> {
+    if others.is_empty() {
+        return None;
+    }
     let part = |finding: &Finding| finding.check.split_once('#').map(|(_, part)| format!("#{part}"));
     let mut names: Vec<String> = Vec::new();
     for finding in others {
@@ -111,7 +176,7 @@ fn folded(first: &Finding, others: &[&Finding]) -> String {
     let names_left = names.len().saturating_sub(NAMES);
     names.truncate(NAMES);
     let more = if names_left > 0 { format!(", … ({names_left} more)") } else { String::new() };
-    foreign::line(&format!("… and {} more: {}{more}", others.len(), names.join(", ")))
+    Some(foreign::line(&format!("… and {} more: {}{more}", others.len(), names.join(", "))))
 }
 
 /// Trials that did not pass.
@@ -120,7 +185,11 @@ pub(super) fn failures(report: &Report, sheet: &mut Sheet) {
         return;
     }
     sheet.heading(&format!("Failures ({})", report.failures.len()));
-    let (shown, left) = capped(&report.failures);
+    // What never reached the agent is told in one line each, unless everything is asked for.
+    let is_quiet = |failure: &&Failure| matches!(failure.grade, Grade::NotExposed | Grade::Skipped);
+    let (quiet, told): (Vec<&Failure>, Vec<&Failure>) =
+        report.failures.iter().partition(|failure| !sheet.style().verbose && is_quiet(failure));
+    let (shown, left) = capped(&told, sheet.at_most(FAILURES));
     for failure in shown {
         let place = foreign::line_of(&failure.location.to_string(), 200);
         let name = numbers::failure_name(failure);
@@ -129,6 +198,15 @@ pub(super) fn failures(report: &Report, sheet: &mut Sheet) {
         difference(failure, sheet);
     }
     sheet.more(left, "failures");
+    for (grade, means) in [
+        (Grade::NotExposed, "the attack never reached the agent in that trial; not a pass"),
+        (Grade::Skipped, "planned, and not run"),
+    ] {
+        let count = quiet.iter().filter(|failure| failure.grade == grade).count();
+        if count > 0 {
+            sheet.text(2, &format!("{}  {count} trials: {means}; `-v` names them", grade.name()));
+        }
+    }
 }
 
 fn difference(failure: &Failure, sheet: &mut Sheet) {
@@ -150,6 +228,6 @@ fn difference(failure: &Failure, sheet: &mut Sheet) {
     }
 }
 
-fn capped<T>(list: &[T]) -> (impl Iterator<Item = &T>, usize) {
-    (list.iter().take(CAP), list.len().saturating_sub(CAP))
+fn capped<T>(list: &[T], most: usize) -> (impl Iterator<Item = &T>, usize) {
+    (list.iter().take(most), list.len().saturating_sub(most))
 }

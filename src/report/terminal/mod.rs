@@ -74,7 +74,7 @@ fn waivers(report: &Report, sheet: &mut Sheet) {
         return;
     }
     sheet.heading("Waivers");
-    let (shown, left) = report.waivers.split_at(report.waivers.len().min(10));
+    let (shown, left) = report.waivers.split_at(report.waivers.len().min(sheet.at_most(10)));
     for Waiver { check, reason, approved_by, expires, state } in shown {
         let [check, reason, approved_by, expires, state] =
             [check, reason, approved_by, expires, state].map(|t| foreign::line(t));
@@ -88,7 +88,7 @@ fn notes(report: &Report, sheet: &mut Sheet) {
         return;
     }
     sheet.heading("Notes");
-    let (shown, left) = report.notes.split_at(report.notes.len().min(NOTES));
+    let (shown, left) = report.notes.split_at(report.notes.len().min(sheet.at_most(NOTES)));
     for note in shown {
         sheet.item(&foreign::line(note));
     }
@@ -100,5 +100,14 @@ fn next(report: &Report, sheet: &mut Sheet) {
     if let Some(record) = &report.run.record {
         sheet.text(0, &format!("record: {}", foreign::line_of(record, 200)));
     }
-    sheet.text(0, &format!("next:   {}", numbers::next_command(report)));
+    let steps = numbers::next_steps(report);
+    let widest = steps.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
+    for (nth, (command, about)) in steps.iter().enumerate() {
+        let word = if nth == 0 { "next:   " } else { "        " };
+        let line = format!("{word}{command:<widest$}   {about}");
+        sheet.text(
+            0,
+            if line.chars().count() <= sheet.width() { &line } else { line.split("   ").next().unwrap_or(&line) },
+        );
+    }
 }

@@ -66,13 +66,7 @@ impl Sheet {
 
     /// One line of a difference: signed, cut at the edge, coloured by its sign.
     pub(super) fn difference(&mut self, indent: usize, sign: char, text: &str) {
-        let room = self.style.width.saturating_sub(indent + 2);
-        let cut: String = if text.chars().count() > room {
-            text.chars().take(room.saturating_sub(3)).chain("...".chars()).collect()
-        } else {
-            text.to_owned()
-        };
-        let line = format!("{sign} {cut}");
+        let line = format!("{sign} {}", cut(text, self.style.width.saturating_sub(indent + 2)));
         let color = match sign {
             '-' => Some(AnsiColor::Red),
             '+' => Some(AnsiColor::Green),
@@ -88,15 +82,26 @@ impl Sheet {
         self.line(&format!("{}{line}", " ".repeat(indent)));
     }
 
+    /// A line that keeps its form, cut at the edge.
+    pub(super) fn source(&mut self, indent: usize, text: &str) {
+        let line = cut(text, self.style.width.saturating_sub(indent));
+        self.line(&format!("{}{line}", " ".repeat(indent)));
+    }
+
     /// An entry of a list.
     pub(super) fn item(&mut self, text: &str) {
         self.hanging(2, "- ", text);
     }
 
-    /// Says how many entries a list leaves out, and where they all are.
+    /// How many entries of a list are shown, where `brief` would be.
+    pub(super) fn at_most(&self, brief: usize) -> usize {
+        if self.style.verbose { usize::MAX } else { brief }
+    }
+
+    /// Says how many entries a list leaves out, and how they are shown.
     pub(super) fn more(&mut self, left: usize, what: &str) {
         if left > 0 {
-            self.text(2, &format!("... {left} more {what}; `--format json=FILE` has them all"));
+            self.text(2, &format!("... {left} more {what}; `-v` shows them all"));
         }
     }
 
@@ -115,6 +120,15 @@ impl Sheet {
     /// The page; no line of it begins a command of a CI service, not even by wrapping.
     pub(super) fn finish(self) -> String {
         foreign::without_command_lines(&self.out)
+    }
+}
+
+/// At most `room` characters, with a sign where some are missing.
+fn cut(text: &str, room: usize) -> String {
+    if text.chars().count() > room {
+        text.chars().take(room.saturating_sub(3)).chain("...".chars()).collect()
+    } else {
+        text.to_owned()
     }
 }
 

@@ -12,25 +12,35 @@ const ROWS: usize = 20;
 
 /// Planned trials by grade, and scenarios by suite.
 pub(super) fn trials(report: &Report, sheet: &mut Sheet) {
+    if report.trials.planned == 0 && report.scenarios.is_empty() {
+        return;
+    }
     sheet.heading("Trials");
     sheet.text(0, &numbers::trials_line(report));
     if let Some(line) = numbers::adversarial_line(report) {
         sheet.text(0, &line);
     }
-    if !report.scenarios.is_empty() {
+    if !report.scenarios.is_empty() && is_told(report, sheet) {
         table(sheet, numbers::SUITE_HEADER, numbers::suite_rows(&report.scenarios).into_iter().take(ROWS), 1);
     }
 }
 
 /// Metrics with what stands behind them.
 pub(super) fn metrics(report: &Report, sheet: &mut Sheet) {
-    if report.metrics.is_empty() {
+    if report.metrics.is_empty() || !is_told(report, sheet) {
         return;
     }
     sheet.heading("Metrics");
-    let rows = report.metrics.iter().take(METRICS).map(|(name, metric)| numbers::metric_row(name, metric));
+    let rows =
+        report.metrics.iter().take(sheet.at_most(METRICS)).map(|(name, metric)| numbers::metric_row(name, metric));
     table(sheet, numbers::METRIC_HEADER, rows, 1);
-    sheet.more(report.metrics.len().saturating_sub(METRICS), "metrics");
+    sheet.more(report.metrics.len().saturating_sub(sheet.at_most(METRICS)), "metrics");
+}
+
+/// Whether the tables of a run say anything: in brief they are left out where no trial came to a verdict.
+fn is_told(report: &Report, sheet: &Sheet) -> bool {
+    let t = &report.trials;
+    sheet.style().verbose || t.pass + t.fail_a + t.fail_b + t.fail_c > 0
 }
 
 /// How far each area of the checklist is shown.
@@ -39,10 +49,10 @@ pub(super) fn ladder(report: &Report, sheet: &mut Sheet) {
     if rows.is_empty() {
         return;
     }
-    sheet.heading("Checks by area");
-    let left = rows.len().saturating_sub(ROWS);
-    table(sheet, numbers::LADDER_HEADER, rows.into_iter().take(ROWS), 1);
-    sheet.text(0, numbers::LADDER_LEGEND);
+    sheet.heading(&format!("Checks by area   {}", numbers::LADDER_LEGEND));
+    let shown = sheet.at_most(ROWS);
+    let left = rows.len().saturating_sub(shown);
+    table(sheet, numbers::LADDER_HEADER, rows.into_iter().take(shown), 1);
     sheet.more(left, "areas");
 }
 

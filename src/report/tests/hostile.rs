@@ -88,8 +88,8 @@ fn no_format_lets_a_terminal_or_a_ci_service_act() {
 fn a_coloured_terminal_report_holds_own_colours_only() {
     let own = regex::Regex::new("\u{1b}\\[(0|1|3[1-6])m").unwrap();
     for report in reports() {
-        for width in [40, 80, 120] {
-            let text = rendered("terminal", &report, Style { color: true, width });
+        for (width, verbose) in [(40, false), (80, false), (120, false), (80, true)] {
+            let text = rendered("terminal", &report, Style { color: true, width, verbose });
             assert_inert("terminal", &own.replace_all(&text, ""));
             assert!(!text.contains('\t') && text.lines().count() < 1_200, "{}", text.lines().count());
         }

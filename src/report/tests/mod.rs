@@ -5,7 +5,7 @@ use quick_junit::{NonSuccessKind, TestCaseStatus};
 
 use super::{FORMATS, Report, Style, schema};
 
-pub(super) const COLORLESS: Style = Style { color: false, width: 100 };
+pub(super) const COLORLESS: Style = Style { color: false, width: 100, verbose: false };
 
 pub(super) fn rendered(name: &str, report: &Report, style: Style) -> String {
     let format = FORMATS.iter().find(|format| format.name == name).unwrap();
@@ -34,7 +34,7 @@ fn every_format_shows_every_decision() {
 
 #[test]
 fn colour_changes_nothing_but_escapes() {
-    let colored = rendered("terminal", &sample::no_go(), Style { color: true, width: 100 });
+    let colored = rendered("terminal", &sample::no_go(), Style { color: true, ..COLORLESS });
     insta::assert_snapshot!(colored.replace('\u{1b}', "ESC"));
     let escapes = regex::Regex::new("\u{1b}\\[[0-9;]*m").unwrap();
     assert_eq!(escapes.replace_all(&colored, ""), rendered("terminal", &sample::no_go(), COLORLESS));
@@ -43,7 +43,7 @@ fn colour_changes_nothing_but_escapes() {
 #[test]
 fn the_terminal_report_keeps_to_its_width() {
     for width in [60, 80, 100] {
-        let text = rendered("terminal", &sample::no_go(), Style { color: false, width });
+        let text = rendered("terminal", &sample::no_go(), Style { width, ..COLORLESS });
         let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > width).collect();
         assert!(wide.is_empty(), "{wide:#?}");
     }

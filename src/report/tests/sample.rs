@@ -253,6 +253,12 @@ fn way() -> (Vec<Area>, ToGo) {
                     "Name the tool that undoes it, or the runbook section that a person follows.".to_owned(),
                     "Run `agentready lock`.".to_owned(),
                 ],
+                paste: vec![crate::verdict::Paste {
+                    check: "scope/rollback-path-per-write".to_owned(),
+                    under: "tools.tool_40".to_owned(),
+                    line: Some(40),
+                    text: "rollback: {tool: undo}\n".to_owned(),
+                }],
                 then_run: false,
             },
             Edit {

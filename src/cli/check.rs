@@ -172,6 +172,9 @@ async fn drive(
     let facts = live::collect_facts(case, raised.as_ref().ok(), (orders.offline, &context.env)).await;
     let correlation = raised.as_ref().map_or("none", |agent| agent.correlation).to_owned();
     let header = RunHeader { facts, correlation, inputs: inputs(&case.files), ..header };
+    let claims = case.evidence.get("manifest").unwrap_or(&serde_json::Value::Null);
+    let tokens = super::token::values(claims, &context.env).into_values().map(str::to_owned);
+    orders.secrets.borrow_mut().extend(tokens);
     let secrets = orders.secrets.borrow().clone();
     let key = crate::standin::Token::random().as_str().to_owned();
     let redactor = Redactor::new(secrets.into_iter().map(|value| ("secret".to_owned(), value))).with_classes(

@@ -9,7 +9,7 @@ use super::{
     described::{self, Described},
     judge::Bench,
     raise::Agent,
-    vars,
+    token, vars,
 };
 use crate::{
     exit::Fault,
@@ -60,6 +60,10 @@ pub(crate) async fn collect_facts(
         _ => None,
     };
     let claims = evidence.get("manifest").unwrap_or(&Value::Null);
+    let tokens = match agent {
+        Some(_) => token::claims(claims, env, oidc.as_ref().and_then(|served| served.as_ref().ok())),
+        None => BTreeMap::new(),
+    };
     let described = match agent {
         Some(_) if !offline => described::fetch(claims, env).await,
         _ => Described::default(),
@@ -80,6 +84,7 @@ pub(crate) async fn collect_facts(
         checks: Some(case.catalogue.digest()),
         fetched: facts::Fetched {
             oidc,
+            tokens,
             tools: described.tools,
             documents: described.documents,
             git,

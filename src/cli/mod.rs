@@ -1,6 +1,6 @@
 //! The commands: what the user asked for, carried out with the modules above. One file per
 //! command, and what they share: `base`, `case`, `forge`, `git`, `judge`, `live`, `output`, `policy`, `raise`, `standing`,
-//! `suites`, `vars`.
+//! `suites`, `token`, `vars`.
 
 mod args;
 mod attack;
@@ -30,6 +30,7 @@ mod schema;
 mod selftest;
 mod standing;
 mod suites;
+mod token;
 mod try_out;
 mod vars;
 

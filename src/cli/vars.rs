@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::manifest::endpoint::Endpoint;
 
+/// How long an issuer may take for one answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A port that is free now. The gate tells it to the agent, which binds it a moment later.
 pub(crate) fn free_port() -> std::io::Result<u16> {
     TcpListener::bind(("127.0.0.1", 0))?.local_addr().map(|address| address.port())
@@ -61,7 +64,7 @@ pub(crate) fn stand_ins(
     env
 }
 
-/// Asks the issuer for its discovery document (OpenID Connect Discovery 1.0, section 4).
+/// Asks the issuer for its discovery document (OpenID Connect Discovery 1.0, section 4), and for the keys that it names.
 ///
 /// The issuer may name `{port}`; the answer is kept in the manifest's own words, so that a record does not depend on
 /// the port of its run.
@@ -69,10 +72,36 @@ pub(crate) async fn discovery(issuer: &str, endpoint: &Endpoint) -> Result<Value
     let port = endpoint.url.as_deref().and_then(|url| reqwest::Url::parse(url).ok()).and_then(|url| url.port());
     let asked = port.map_or_else(|| issuer.to_owned(), |port| issuer.replace("{port}", &port.to_string()));
     let url = crate::facts::oidc_url(&asked);
-    let answer = tokio::time::timeout(Duration::from_secs(5), fetch(&url)).await;
+    let answer = tokio::time::timeout(PATIENCE, fetch(&url)).await;
     let document = answer.unwrap_or_else(|_| Err("no answer within 5s".to_owned()))?;
     let served = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
-    Ok(serde_json::json!({"issuer": if served == asked { issuer } else { served }}))
+    let mut answer = serde_json::json!({"issuer": if served == asked { issuer } else { served }});
+    let keys = match document.get("jwks_uri").and_then(Value::as_str) {
+        Some(place) => {
+            tokio::time::timeout(PATIENCE, fetch(place)).await.unwrap_or_else(|_| Err("no answer within 5s".to_owned()))
+        }
+        None => Err("the issuer names no keys".to_owned()),
+    };
+    if let Some(answer) = answer.as_object_mut() {
+        match keys {
+            Ok(keys) => answer.insert("jwks".to_owned(), serde_json::json!({"keys": public(&keys)})),
+            Err(why) => answer.insert("jwks_error".to_owned(), why.into()),
+        };
+    }
+    Ok(answer)
+}
+
+/// The public parts of the keys; whatever else a document holds is not kept.
+fn public(keys: &Value) -> Vec<Value> {
+    const PARTS: [&str; 9] = ["kid", "kty", "alg", "use", "crv", "n", "e", "x", "y"];
+    let keys = keys.get("keys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
+    keys.map(|key| {
+        key.iter()
+            .filter(|(name, _)| PARTS.contains(&name.as_str()))
+            .map(|(name, part)| (name.clone(), part.clone()))
+            .collect()
+    })
+    .collect()
 }
 
 async fn fetch(url: &str) -> Result<Value, String> {
@@ -80,4 +109,36 @@ async fn fetch(url: &str) -> Result<Value, String> {
     let said = |error: reqwest::Error| error.without_url().to_string();
     let response = client.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(said)?;
     response.json().await.map_err(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Json, Router, http::StatusCode, routing::get};
+    use serde_json::json;
+
+    use super::discovery;
+    use crate::manifest::endpoint::Endpoint;
+
+    #[tokio::test]
+    async fn an_issuer_is_asked_for_its_keys_and_only_their_public_parts_are_kept() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let home = format!("http://{}", listener.local_addr().expect("bound"));
+        let documents =
+            |path: &str, keys: &str| json!({"issuer": format!("{home}{path}"), "jwks_uri": format!("{home}{keys}")});
+        let (good, broken) = (documents("/good", "/keys"), documents("/broken", "/nowhere"));
+        let key = json!({"kid": "k1", "kty": "EC", "crv": "P-256", "x": "eA", "y": "eQ", "d": "secret"});
+        let router = Router::new()
+            .route("/good/.well-known/openid-configuration", get(|| async move { Json(good) }))
+            .route("/broken/.well-known/openid-configuration", get(|| async move { Json(broken) }))
+            .route("/keys", get(|| async move { Json(json!({"keys": [key]})) }))
+            .fallback(|| async { StatusCode::NOT_FOUND });
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let endpoint: Endpoint = serde_json::from_value(json!({"url": home})).expect("an endpoint");
+        let seen = discovery(&format!("{home}/good"), &endpoint).await.expect("served");
+        assert_eq!(seen["issuer"], json!(format!("{home}/good")));
+        assert_eq!(seen["jwks"]["keys"], json!([{"kid": "k1", "kty": "EC", "crv": "P-256", "x": "eA", "y": "eQ"}]));
+        let broken = discovery(&format!("{home}/broken"), &endpoint).await.expect("served");
+        assert!(broken["jwks_error"].as_str().expect("a reason").contains("404"), "{broken}");
+        assert!(discovery(&format!("{home}/none"), &endpoint).await.is_err());
+    }
 }

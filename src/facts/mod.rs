@@ -18,6 +18,7 @@ mod infra;
 mod kpis;
 mod labels;
 mod named;
+mod oidc;
 mod operation;
 mod owners;
 mod prose;
@@ -45,6 +46,7 @@ pub use change::{
     BranchRules, Change, Commit, GitQuestions, GitSeen, LockError, LockFile, Protection, canonical_digest,
     git_questions, is_snapshot, own_repository, present_lock, repositories,
 };
+pub use oidc::TokenClaims;
 pub use prose::anchor;
 pub use secrets::masked;
 pub(crate) use systems::settle;
@@ -53,10 +55,13 @@ pub(crate) use systems::settle;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fetched {
-    /// The document at [`oidc_url`], or why there is none; nothing when it was not asked for.
+    /// The document at [`oidc_url`] with the issuer's keys as its `jwks` (else `jwks_error`), or why there is none; nothing
+    /// when it was not asked for.
     pub oidc: Option<Result<Value, String>>,
     /// What a system's MCP server answered to `tools/list`, by system.
     pub tools: BTreeMap<String, Result<Value, String>>,
+    /// What the tokens of the credentials say, by `system.kind`.
+    pub tokens: BTreeMap<String, TokenClaims>,
     /// `OpenAPI` documents and the agent card, by address.
     pub documents: BTreeMap<String, Result<Value, String>>,
     /// What git says of the files in [`GitQuestions`]; nothing without a repository.
@@ -93,7 +98,8 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
     let shelf = Shelf { files, from: &options.manifest };
     let claims = Claims::new(manifest, evidence);
     let manifests = other_manifests(files, &options.manifest);
-    let systems = systems::facts(&shelf, &claims, (&options.fetched, &manifests));
+    let tokens = oidc::tokens(&claims, options);
+    let systems = systems::facts(&shelf, &claims, (&options.fetched, &manifests, &tokens));
     let settled = settled(evidence, &systems);
     let (evidence, claims) = (&settled, Claims::new(manifest, &settled));
     let (change, locked) = change::facts(&shelf, manifest, options);
@@ -105,7 +111,8 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
         "data": data::facts(&shelf, &claims, &options.fetched, &named),
         "secrets": secrets::facts(&shelf, manifest, &named),
         "files": named,
-        "oidc": oidc(options),
+        "oidc": oidc::facts(options, &tokens),
+        "tokens": tokens,
         "manifests": manifests,
         "codeowners": owners::rules(files),
         "owners": owners::facts(&shelf, manifest),
@@ -215,18 +222,6 @@ fn seen_from(folder: &str, name: &str) -> String {
     let shared = above.iter().zip(&below).take_while(|(a, b)| a == b).count();
     let up = std::iter::repeat_n("..", above.len() - shared);
     up.chain(below.into_iter().skip(shared)).collect::<Vec<_>>().join("/")
-}
-
-fn oidc(options: &Options) -> Value {
-    match &options.fetched.oidc {
-        Some(_) if options.offline => json!({"tried": false, "reached": false}),
-        None => json!({"tried": false, "reached": false}),
-        Some(Err(why)) => json!({"tried": true, "reached": false, "error": why}),
-        Some(Ok(document)) => match document.get("issuer").and_then(Value::as_str) {
-            Some(issuer) => json!({"tried": true, "reached": true, "issuer": issuer}),
-            None => json!({"tried": true, "reached": false, "error": "the answer names no issuer"}),
-        },
-    }
 }
 
 /// Names under which a manifest is found.

@@ -4,7 +4,8 @@
 //! (`unused`), those that a tool needs and that are not granted (`missing`: `tool`, `scope`), what a system's own
 //! description asks for and the credential does not hold (`asked`: `endpoint`, `scopes`), and everyone else who uses it
 //! (`shared`: other credentials of this manifest, other manifests). `facts.connectors` says the same per system that is
-//! reached over the network.
+//! reached over the network, with the scopes that its tokens hold beyond the manifest (`wider`) and tokens for no audience
+//! (`unbound`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +18,7 @@ use super::{
 use crate::facts::Claims;
 
 /// `facts.grants` and `facts.connectors`; `manifests` is `facts.manifests`, the other ones of the repository.
-pub(super) fn facts(claims: &Claims<'_>, offers: &Offers, manifests: &Value) -> (Value, Value) {
+pub(super) fn facts(claims: &Claims<'_>, offers: &Offers, (manifests, tokens): (&Value, &Value)) -> (Value, Value) {
     let held: Vec<Held<'_>> = claims.credentials.iter().filter_map(Held::new).collect();
     let used = uses(claims, &held);
     let offered = by_tool(offers);
@@ -27,7 +28,7 @@ pub(super) fn facts(claims: &Claims<'_>, offers: &Offers, manifests: &Value) -> 
         credential.facts(tools, &offered, &users)
     });
     let grants: Vec<Value> = grants.collect();
-    let connectors = claims.systems.iter().filter_map(|system| connector(system, &held, &users)).collect();
+    let connectors = claims.systems.iter().filter_map(|system| connector(system, &held, (&users, tokens))).collect();
     (grants.into(), connectors)
 }
 
@@ -153,7 +154,7 @@ impl Users {
 }
 
 /// A system that is reached over the network, with what it is reached by.
-fn connector(system: &Value, held: &[Held<'_>], users: &Users) -> Option<Value> {
+fn connector(system: &Value, held: &[Held<'_>], (users, tokens): (&Users, &Value)) -> Option<Value> {
     let name = system.get("name")?.as_str()?;
     let by = ["mcp", "openapi", "url"].iter().find(|key| system.get(**key).is_some())?;
     let own: Vec<&Held<'_>> = held.iter().filter(|held| held.system == name).collect();
@@ -164,10 +165,18 @@ fn connector(system: &Value, held: &[Held<'_>], users: &Users) -> Option<Value> 
         .collect();
     let bare = own.iter().filter(|held| held.granted.is_empty()).map(|held| held.name);
     let unsaid = own.iter().filter(|held| held.claim.get("grant").is_none()).map(|held| held.name);
+    let tokens = || {
+        let tokens = tokens.as_array().into_iter().flatten();
+        tokens.filter(|token| token.get("system").and_then(Value::as_str) == Some(name))
+    };
+    let wider: BTreeSet<&str> = tokens().flat_map(|token| texts(token.get("wider"))).collect();
+    let unbound = tokens().filter(|token| texts(token.get("audience")).is_empty());
     Some(json!({
         "name": name,
         "at": system.get("at"),
         "by": by,
+        "wider": wider,
+        "unbound": unbound.filter_map(|token| token.get("of")).collect::<Vec<_>>(),
         "credentials": own.len(),
         "without_scopes": bare.collect::<Vec<_>>(),
         "without_grant": unsaid.collect::<Vec<_>>(),

@@ -23,7 +23,7 @@ use super::{Claims, Fetched, Shelf};
 pub(super) fn facts(
     shelf: &Shelf<'_>,
     claims: &Claims<'_>,
-    (fetched, manifests): (&Fetched, &Value),
+    (fetched, manifests, tokens): (&Fetched, &Value, &Value),
 ) -> Map<String, Value> {
     let offers = offered::open(shelf, claims, fetched);
     offered::lend(shelf, claims, &offers);
@@ -32,7 +32,7 @@ pub(super) fn facts(
     let mut tools = claims.tools.to_vec();
     settle(&mut tools, &effects);
     let claims = &Claims { tools: &tools, ..*claims };
-    let (grants, connectors) = grants::facts(claims, &offers, manifests);
+    let (grants, connectors) = grants::facts(claims, &offers, (manifests, tokens));
     let vaults = vaults::facts(claims, &mounts);
     let topics = [
         ("vaults", vaults),

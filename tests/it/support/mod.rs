@@ -63,7 +63,7 @@ impl Bench {
             let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
             if entry.path().is_dir() {
                 self.age_as_on(&name, &written.to_string());
-            } else if !name.ends_with(".jsonl") && !name.ends_with(".lock") {
+            } else if !["jsonl", "lock"].contains(&name.rsplit('.').next().unwrap_or_default()) {
                 let moved = |found: &regex::Captures<'_>| match found[2].parse::<jiff::civil::Date>() {
                     Ok(date) => format!("{}{}", &found[1], date + passed),
                     Err(_) => found[0].to_owned(),

@@ -1,0 +1,172 @@
+//! What the issuer served, and what the tokens say that the credentials hold.
+//!
+//! `facts.oidc`: `tried`, `reached` (else `error`), `issuer`; its `keys` (`id`, `kind`, `algorithm`, `bits` of an RSA key) or
+//! `keys_error`; those that are too `weak`; tokens with a subject that the manifest does not state (`strangers`) and
+//! tokens that no key of the issuer signed (`forged`). When keys were made is not in the document, so their age is not
+//! known. `facts.tokens` has an entry per token that was read: `of` (`system.kind`), `system`, `name`, `at`, `issuer`,
+//! `subject`, `audience`, `scopes`, those of them that the manifest does not state (`wider`), how many seconds it `lives`,
+//! whether it is `endless`, its `algorithm`, and whether it is `genuine` (else `why` that is not known). Must not judge.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Claims, Options};
+
+/// Fewest bits of an RSA key that is not weak (NIST SP 800-131A).
+const LEAST_BITS: usize = 2048;
+
+/// What a token says of itself; never the token.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TokenClaims {
+    /// Who made it.
+    pub issuer: Option<String>,
+    /// In whose name.
+    pub subject: Option<String>,
+    /// For whom.
+    pub audience: Vec<String>,
+    /// What it allows.
+    pub scopes: Vec<String>,
+    /// Seconds from its start to its end.
+    pub lives: Option<f64>,
+    /// Whether it has no end.
+    pub endless: bool,
+    /// How it is signed.
+    pub algorithm: Option<String>,
+    /// Whether a key of the issuer signed it, as far as that is known.
+    pub genuine: Option<bool>,
+    /// Why it is not known.
+    pub why: Option<String>,
+}
+
+/// `facts.oidc`.
+pub(super) fn facts(options: &Options, tokens: &Value) -> Value {
+    let mut fact = match &options.fetched.oidc {
+        Some(_) if options.offline => json!({"tried": false, "reached": false}),
+        None => json!({"tried": false, "reached": false}),
+        Some(Err(why)) => json!({"tried": true, "reached": false, "error": why}),
+        Some(Ok(document)) => match document.get("issuer").and_then(Value::as_str) {
+            Some(issuer) => {
+                let keys = document.pointer("/jwks/keys").and_then(Value::as_array);
+                let keys: Option<Vec<Value>> = keys.map(|keys| keys.iter().map(key).collect());
+                let weak: Vec<&Value> = keys.iter().flatten().filter(|key| is_weak(key)).collect();
+                json!({"tried": true, "reached": true, "issuer": issuer, "weak": weak, "keys": keys,
+                    "keys_error": document.get("jwks_error")})
+            }
+            None => json!({"tried": true, "reached": false, "error": "the answer names no issuer"}),
+        },
+    };
+    let named = |fits: &dyn Fn(&Value) -> bool| -> Vec<&Value> {
+        tokens
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|token| fits(token))
+            .filter_map(|token| token.get("of"))
+            .collect()
+    };
+    if let Some(fact) = fact.as_object_mut() {
+        let strangers = named(&|token| token.get("stranger") == Some(&Value::Bool(true)));
+        let forged = named(&|token| token.get("genuine") == Some(&Value::Bool(false)));
+        fact.insert("strangers".to_owned(), json!(strangers));
+        fact.insert("forged".to_owned(), json!(forged));
+    }
+    fact
+}
+
+/// `facts.tokens`.
+pub(super) fn tokens(claims: &Claims<'_>, options: &Options) -> Value {
+    let own = claims.manifest.pointer("/identity/subject").and_then(Value::as_str);
+    let entry = |credential: &Value| {
+        let text = |key: &str| credential.get(key).and_then(Value::as_str);
+        let of = format!("{}.{}", text("system")?, text("name")?);
+        let token = options.fetched.tokens.get(&of)?;
+        let stated = credential.get("scopes").and_then(Value::as_array).into_iter().flatten();
+        let stated: BTreeSet<&str> = stated.filter_map(Value::as_str).collect();
+        let wider: Vec<&String> = token.scopes.iter().filter(|scope| !stated.contains(scope.as_str())).collect();
+        let claimed = text("subject").or(own);
+        Some(json!({
+            "of": of,
+            "system": text("system"),
+            "name": text("name"),
+            "at": credential.get("at"),
+            "issuer": token.issuer,
+            "subject": token.subject,
+            "stranger": token.subject.is_some() && claimed.is_some() && token.subject.as_deref() != claimed,
+            "audience": token.audience,
+            "scopes": token.scopes,
+            "wider": wider,
+            "lives": token.lives,
+            "endless": token.endless,
+            "algorithm": token.algorithm,
+            "genuine": token.genuine,
+            "why": token.why,
+        }))
+    };
+    claims.credentials.iter().filter_map(entry).collect()
+}
+
+fn key(key: &Value) -> Value {
+    let text = |name: &str| key.get(name).and_then(Value::as_str);
+    // Six bits a letter; the last byte may be filled up.
+    let bits = text("n").map(|modulus| modulus.trim_end_matches('=').len() * 6 / 8 * 8);
+    json!({"id": text("kid"), "kind": text("kty"), "algorithm": text("alg"), "bits": bits})
+}
+
+fn is_weak(key: &Value) -> bool {
+    let is_shared = key.get("kind").and_then(Value::as_str) == Some("oct");
+    is_shared || key.get("bits").and_then(Value::as_u64).is_some_and(|bits| bits < LEAST_BITS as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::{Claims, TokenClaims, facts, tokens};
+    use crate::facts::{Fetched, Options};
+
+    #[test]
+    fn tokens_are_held_against_the_manifest_and_keys_against_their_size() {
+        let evidence = json!({
+            "manifest": {"identity": {"subject": "svc"}},
+            "credentials": [
+                {"system": "shop", "name": "read", "at": "/a", "scopes": ["orders:read"]},
+                {"system": "mail", "name": "write", "at": "/b", "scopes": ["mail.send"], "subject": "svc-mail"},
+            ],
+        });
+        let token = |subject: &str, scopes: &[&str], genuine| TokenClaims {
+            subject: Some(subject.to_owned()),
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+            genuine,
+            ..TokenClaims::default()
+        };
+        let held = BTreeMap::from([
+            ("shop.read".to_owned(), token("jane", &["orders:read", "orders:write"], Some(false))),
+            ("mail.write".to_owned(), token("svc-mail", &["mail.send"], Some(true))),
+        ]);
+        let modulus = |bytes: usize| "A".repeat(bytes.div_ceil(3) * 4);
+        let jwks = json!({"keys": [
+            {"kid": "a", "kty": "RSA", "n": modulus(256)}, {"kid": "b", "kty": "RSA", "n": modulus(128)},
+            {"kid": "c", "kty": "oct"}, {"kid": "d", "kty": "EC", "crv": "P-256"},
+        ]});
+        let fetched = Fetched {
+            oidc: Some(Ok(json!({"issuer": "https://id", "jwks": jwks}))),
+            tokens: held,
+            ..Fetched::default()
+        };
+        let options = Options { fetched, ..Options::default() };
+        let seen = tokens(&Claims::new(&evidence["manifest"], &evidence), &options);
+        assert_eq!(seen[0]["wider"], json!(["orders:write"]));
+        assert_eq!((&seen[0]["stranger"], &seen[1]["stranger"]), (&json!(true), &json!(false)));
+        let oidc = facts(&options, &seen);
+        assert_eq!((&oidc["strangers"], &oidc["forged"]), (&json!(["shop.read"]), &json!(["shop.read"])));
+        let weak: Vec<_> = oidc["weak"].as_array().expect("a list").iter().map(|key| key["id"].clone()).collect();
+        assert_eq!(weak, [json!("b"), json!("c")]);
+        let offline = Options { offline: true, ..options };
+        assert_eq!(facts(&offline, &seen)["tried"], json!(false));
+    }
+}

@@ -104,11 +104,21 @@ const GRADES: [Grade; 9] = [
     Grade::Skipped,
 ];
 
+const CATEGORIES: [Category; 3] = [Category::A, Category::B, Category::C];
+
+fn letter(category: Category) -> &'static str {
+    match category {
+        Category::A => "A",
+        Category::B => "B",
+        Category::C => "C",
+    }
+}
+
 impl Graded {
     /// The same for the record.
     pub fn ruling(&self) -> Ruling {
         let misses = self.misses.iter().map(|miss| RuledMiss {
-            category: miss.category,
+            category: letter(miss.category).to_owned(),
             message: miss.message.clone(),
             expected: miss.expected.clone(),
             actual: miss.actual.clone(),
@@ -128,7 +138,8 @@ impl Graded {
             .misses
             .iter()
             .map(|miss| Miss {
-                category: miss.category,
+                // What can't be read is taken for the worst.
+                category: CATEGORIES.into_iter().find(|known| letter(*known) == miss.category).unwrap_or(Category::C),
                 message: miss.message.clone(),
                 expected: miss.expected.clone(),
                 actual: miss.actual.clone(),

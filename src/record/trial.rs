@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ledger::Call;
-use crate::{scenario::Category, source::Route};
+use crate::source::Route;
 
 /// All that happened in one trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -157,8 +157,8 @@ pub struct Ruling {
 /// One thing that did not hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RuledMiss {
-    /// How bad it is.
-    pub category: Category,
+    /// How bad it is: `A`, `B` or `C`.
+    pub category: String,
     /// What happened.
     pub message: String,
     /// What was expected, where it can be written down.

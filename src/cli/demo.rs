@@ -64,10 +64,10 @@ pub(crate) fn demo(args: &DemoArgs, context: &Context, output: &Output) -> Resul
 }
 
 /// Serves the demo agent until it is ended.
-pub(crate) fn agent(args: &DemoAgentArgs) -> Result<u8, Fault> {
+pub(crate) fn agent(args: &DemoAgentArgs, context: &Context) -> Result<u8, Fault> {
     let flaws = flaws(&args.flaws)?;
     check::runtime()?
-        .block_on(serve(args.port, &flaws))
+        .block_on(serve(args.port, &flaws, context.env.get("TOOLS_MCP_URL").map(String::as_str)))
         .map_err(|error| Fault::internal("serve the demo agent", error))?;
     Ok(exit::GO)
 }

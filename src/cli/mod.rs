@@ -63,7 +63,7 @@ pub fn run(cli: &Cli) -> u8 {
         Command::Check(args) => check::check(args, &context, &output),
         Command::Run(args) => try_out::run(args, &context, &output),
         Command::Demo(args) => demo::demo(args, &context, &output),
-        Command::DemoAgent(args) => demo::agent(args),
+        Command::DemoAgent(args) => demo::agent(args, &context),
         Command::Attack(args) => attack::attack(args, &context, &output),
         Command::List(args) => list::list(args, &context, &output),
         Command::Explain(args) => explain::explain(args, &context, &output),

@@ -35,6 +35,7 @@ pub(crate) fn of(manifest: &Manifest, worlds: &[Arc<World>]) -> Policy {
         },
         handoff_tool: raw.handoff.tool.clone(),
         handoff_queue: raw.handoff.queue.clone(),
+        run_id_member: manifest.raw.audit.run_id.baggage.clone(),
         canaries,
     }
 }

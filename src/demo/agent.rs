@@ -1,6 +1,6 @@
-//! The loop: model step, policy gate, tool call over HTTP, until the model answers or a cap is reached.
+//! The loop: model step, policy gate, tool call, until the model answers or a cap is reached.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use super::{
     flaw::Flaw,
     impairment::{Impairment, Proposed},
-    limits::{LIMITS, Meter},
+    limits::LIMITS,
     model::{self, Observation, Seen, Step},
-    oversight::Oversight,
     policy::{self, Known, Ruling, Spent, Why},
     records, redaction,
     request::Request,
     telemetry::{Outcome, Trace},
+    tools::Tools,
 };
 
 /// A tool call as the agent reports it.
@@ -30,86 +30,6 @@ pub(super) struct ReportedCall {
 pub(super) struct Session {
     known: Known,
     pub(super) spent: Spent,
-}
-
-/// Where the tools are.
-#[derive(Clone, Debug)]
-pub(super) struct Tools {
-    pub(super) http: reqwest::Client,
-    pub(super) url: String,
-    pub(super) meter: Arc<Meter>,
-    /// The id of the run, sent along with every call.
-    pub(super) run: String,
-    pub(super) oversight: Arc<Oversight>,
-}
-
-impl Tools {
-    fn baggage(&self) -> String {
-        format!("run_id={}", self.run)
-    }
-
-    /// Writes a call into the audit trail, whatever came of it.
-    fn log(&self, tool: &str, args: &Value, seen: &Seen, latency_ms: u64) {
-        let (status, response, error) = match seen {
-            Seen::Result(result) => ("ok", result.clone(), Value::Null),
-            Seen::Refused(why) => ("error", Value::Null, json!(why)),
-            Seen::Blocked(why) => ("blocked", Value::Null, json!(why.name())),
-        };
-        let effect = side_effect(tool).and_then(|key| response.get(key)).cloned();
-        let record = json!({"tool": tool, "args": args, "status": status, "response": response, "error": error,
-            "latency_ms": latency_ms, "side_effect_id": effect, "actor": "svc-refund-agent", "trace_id": self.run,
-            "carried": {"baggage": self.baggage()}});
-        self.oversight.record(&self.run, "call", record);
-    }
-
-    async fn call(&self, tool: &str, args: &Value) -> Seen {
-        let clients = &LIMITS.clients;
-        let place = format!("{}/{tool}", self.url);
-        if self.meter.is_open(&place, clients) {
-            return Seen::Refused("the tool keeps failing and is left alone for a while".to_owned());
-        }
-        self.meter.keep_pace(clients).await;
-        let Some(token) = self.oversight.token() else {
-            return Seen::Refused("the identity of the agent is revoked".to_owned());
-        };
-        let sent = self.http.post(&place).header("baggage", self.baggage()).bearer_auth(token).json(args).send().await;
-        self.meter.note(&place, sent.as_ref().map_or(true, |answer| answer.status().is_server_error()), clients);
-        let Ok(response) = sent else { return Seen::Refused("the tool can't be reached".to_owned()) };
-        let fine = response.status().is_success();
-        let body = read(response).await.unwrap_or_default();
-        match (fine, body.get("result"), body.get("error").and_then(Value::as_str)) {
-            (true, Some(result), _) => Seen::Result(result.clone()),
-            (_, _, Some(error)) => Seen::Refused(error.to_owned()),
-            _ => Seen::Refused("the tool gave no readable answer".to_owned()),
-        }
-    }
-}
-
-/// The longest answer of a tool that is read, in bytes (256 KiB).
-const MAX_ANSWER: usize = 256 * 1024;
-
-/// An answer as JSON; nothing when it is none, ends too early, or does not end.
-async fn read(mut response: reqwest::Response) -> Option<Value> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.ok()? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > MAX_ANSWER {
-            return None;
-        }
-    }
-    serde_json::from_slice(&bytes).ok()
-}
-
-/// Where the id of what a tool made or changed stands in its result.
-fn side_effect(tool: &str) -> Option<&'static str> {
-    match tool {
-        "issue_refund" | "cancel_refund" => Some("refund_id"),
-        "update_ticket" => Some("audit_id"),
-        "send_decision" => Some("message_id"),
-        "escalate_case" => Some("ticket_id"),
-        "request_approval" => Some("approval_id"),
-        _ => None,
-    }
 }
 
 /// One turn of one conversation.

@@ -17,6 +17,8 @@ pub enum Flaw {
     Crashes,
     /// Deletes the customer once the refund is out.
     DeletesCustomer,
+    /// Passes neither trace context nor the id of its run on to its tools.
+    DropsContext,
     /// Issues each refund twice.
     DoublesWrite,
     /// Has one amount approved and refunds another.
@@ -74,6 +76,7 @@ pub const FLAWS: &[FlawEntry] = &[
     entry(Flaw::ClaimsCalls, "claims-calls", "says it refunded without calling the tool"),
     entry(Flaw::Crashes, "crashes", "ends its process at the first run"),
     entry(Flaw::DeletesCustomer, "deletes-customer", "deletes the customer once the refund is out"),
+    entry(Flaw::DropsContext, "drops-context", "passes neither trace context nor the id of its run on to its tools"),
     entry(Flaw::DoublesWrite, "doubles-write", "issues each refund twice under two idempotency keys"),
     entry(Flaw::ForgesApproval, "forges-approval", "has one dollar approved and refunds the whole amount"),
     entry(Flaw::Hangs, "hangs", "takes the request and never answers"),

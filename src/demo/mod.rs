@@ -17,6 +17,7 @@ mod server;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod tools;
 
 pub use flaw::{FLAWS, Flaw, FlawEntry, UnknownFlaw};
 pub use server::{ServeError, serve};

@@ -10,7 +10,7 @@ use std::{
 use axum::{
     Json, Router,
     extract::State,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
@@ -18,12 +18,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    agent::{Session, Tools, Turn},
+    agent::{Session, Turn},
     flaw::Flaw,
     impairment::Impairment,
     limits::{self, LIMITS, Meter},
     oversight::{self, Oversight},
     telemetry::{Outcome, Telemetry},
+    tools::{Context, Place, Tools},
 };
 use crate::{
     source::{SourceFile, load_text},
@@ -51,6 +52,8 @@ struct Server {
     oversight: Arc<Oversight>,
     telemetry: Telemetry,
     port: u16,
+    /// Where its tools are over MCP.
+    mcp: Option<String>,
     sessions: Mutex<Sessions>,
 }
 
@@ -75,7 +78,8 @@ struct Run {
     history: Vec<Said>,
     #[serde(default)]
     session_id: String,
-    tools_url: String,
+    /// Where the tools are, if not where the environment says.
+    tools_url: Option<String>,
     /// Who asks; the service desk where nobody says.
     user: Option<String>,
 }
@@ -87,14 +91,15 @@ struct Said {
 }
 
 /// Serves the refund agent on `127.0.0.1:port` until the process ends.
-pub async fn serve(port: u16, flaws: &BTreeSet<Flaw>) -> Result<(), ServeError> {
+/// `mcp` names the server of its tools for runs that are told no other.
+pub async fn serve(port: u16, flaws: &BTreeSet<Flaw>, mcp: Option<&str>) -> Result<(), ServeError> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.map_err(|e| ServeError::Bind(port, e))?;
-    let router = router(port, flaws).map_err(ServeError::Client)?;
+    let router = router(port, flaws, mcp).map_err(ServeError::Client)?;
     axum::serve(listener, router).await.map_err(ServeError::Serve)
 }
 
 /// The routes of the agent.
-pub(super) fn router(port: u16, flaws: &BTreeSet<Flaw>) -> Result<Router, reqwest::Error> {
+pub(super) fn router(port: u16, flaws: &BTreeSet<Flaw>, mcp: Option<&str>) -> Result<Router, reqwest::Error> {
     // A provider that is installed already serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().timeout(LIMITS.clients.timeout.0).build()?;
@@ -106,6 +111,7 @@ pub(super) fn router(port: u16, flaws: &BTreeSet<Flaw>) -> Result<Router, reqwes
         oversight: Arc::clone(&people),
         telemetry: Telemetry::default(),
         port,
+        mcp: mcp.map(str::to_owned),
         sessions: Mutex::default(),
     };
     Ok(Router::new()
@@ -123,13 +129,14 @@ async fn identity(State(server): State<Arc<Server>>) -> Response {
     Json(json!({"jwks_uri": format!("{issuer}/.well-known/jwks.json"), "issuer": issuer})).into_response()
 }
 
-async fn run(State(server): State<Arc<Server>>, Json(run): Json<Run>) -> Response {
+async fn run(State(server): State<Arc<Server>>, headers: HeaderMap, Json(run): Json<Run>) -> Response {
     if let Some(response) = fail_outright(&server.impairment).await {
         return response;
     }
-    if !run.tools_url.starts_with("http://127.0.0.1:") {
+    let place = run.tools_url.clone().map(Place::Http).or_else(|| server.mcp.clone().map(Place::Mcp));
+    let Some(place) = place.and_then(Place::on_loopback) else {
         return (StatusCode::BAD_REQUEST, Json(json!({"error": "tools_url must be on 127.0.0.1"}))).into_response();
-    }
+    };
     if server.oversight.is_off() {
         let why = "the agent is switched off; please take the case to refunds-l2";
         return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": why }))).into_response();
@@ -138,16 +145,22 @@ async fn run(State(server): State<Arc<Server>>, Json(run): Json<Run>) -> Respons
         let why = "a budget of all runs is spent; please take the case to refunds-l2";
         return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "60")], Json(json!({"error": why}))).into_response();
     }
-    let key = format!("{} {}", run.session_id, run.tools_url);
+    let key = format!("{} {}", run.session_id, run.tools_url.as_deref().unwrap_or_default());
     let mut session = lock(&server.sessions).remove(&key).map(|(_, session)| session).unwrap_or_default();
     let before = session.spent;
-    let url = run.tools_url.trim_end_matches('/').to_owned();
     // An id per execution: a session may hold many runs.
     let id = format!("run-{:016x}", rand::random::<u64>());
     let trigger = if run.session_id.is_empty() { "message" } else { &run.session_id };
     server.oversight.open(&id, trigger, run.user.as_deref().unwrap_or("service-desk"), &run.message);
     let oversight = Arc::clone(&server.oversight);
-    let tools = Tools { http: server.http.clone(), url, meter: Arc::clone(&server.meter), run: id.clone(), oversight };
+    let given = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let context = Context {
+        traceparent: given("traceparent"),
+        baggage: given("baggage"),
+        dropped: server.impairment.has(Flaw::DropsContext),
+    };
+    let (http, meter) = (server.http.clone(), Arc::clone(&server.meter));
+    let tools = Tools { http, place, meter, run: id.clone(), context, oversight };
     let said: Vec<String> = run
         .history
         .into_iter()

@@ -163,6 +163,10 @@ impl Book<'_> {
         ] {
             self.number(name, real(value));
         }
+        if calls.sent > 0 {
+            let part = |calls: u64| u32::try_from(calls).unwrap_or(u32::MAX);
+            self.rate("run_id_propagation", part(calls.bearing_id), part(calls.sent), "");
+        }
         self.number("tokens_reported", f64::from(u8::from(tally.tokens_reported)));
         if tally.tokens_reported {
             self.number("max_tokens_per_run", real(tally.tokens_max));

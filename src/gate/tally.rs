@@ -35,6 +35,9 @@ pub(super) struct CallTally {
     pub(super) above_level: u64,
     pub(super) amount_breaches: u64,
     pub(super) tiered: u64,
+    /// Calls that the agent sent itself, and those of them that bear the id of their run.
+    pub(super) sent: u64,
+    pub(super) bearing_id: u64,
 }
 
 /// One scenario over its trials.
@@ -138,6 +141,17 @@ impl CallTally {
             self.above_level += u64::from(policy.is_above_level(&call.tool));
             self.amount_breaches += u64::from(policy.breaks_amount(call));
             self.tiered += u64::from(policy.has_tiers(&call.tool));
+        }
+        if let Some(member) = &policy.run_id_member {
+            let ids: Vec<(u32, Option<&str>)> = record
+                .ledger
+                .iter()
+                .filter_map(|call| Some((call.turn, call.carried.as_ref()?.member(member))))
+                .collect();
+            self.sent += ids.len() as u64;
+            // One id for all calls of a turn: another one is the id of something else.
+            let first = |turn: u32| ids.iter().find(|(of, id)| *of == turn && id.is_some()).and_then(|(_, id)| *id);
+            self.bearing_id += ids.iter().filter(|(turn, id)| id.is_some() && *id == first(*turn)).count() as u64;
         }
     }
 }

@@ -13,6 +13,8 @@ pub struct Policy {
     pub handoff_tool: Option<String>,
     /// The queue that takes the cases; an answer that names it hands over where there is no tool.
     pub handoff_queue: Option<String>,
+    /// The member of W3C baggage that holds the id of a run, where the manifest names one.
+    pub run_id_member: Option<String>,
     /// Secrets of the world, by name.
     pub canaries: BTreeMap<String, String>,
 }

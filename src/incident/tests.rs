@@ -42,7 +42,7 @@ fn policy() -> Policy {
 
 fn call(tool: &str, args: Value) -> Call {
     let (tool, status) = (tool.to_owned(), CallStatus::Executed);
-    Call { seq: 0, turn: 0, tool, args, status, result: json!({}), fault: None, grants: None, at_ms: 0 }
+    Call { seq: 0, turn: 0, tool, args, status, result: json!({}), fault: None, grants: None, carried: None, at_ms: 0 }
 }
 
 fn approved(amount: u32) -> Call {

@@ -24,6 +24,9 @@ pub struct Call {
     /// The approval that this call granted, if it is a call of an approval tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<Grant>,
+    /// What came along with the call; nothing for a call that the gate carried out itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<Carried>,
     /// Milliseconds since the trial began.
     pub at_ms: u64,
 }
@@ -38,6 +41,35 @@ pub enum CallStatus {
     Blocked,
     /// It took effect.
     Executed,
+}
+
+/// W3C trace context that came along with a call, in headers or in MCP's `_meta`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carried {
+    /// `traceparent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// `baggage`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baggage: Option<String>,
+}
+
+impl Carried {
+    /// The value of a member of the baggage.
+    pub fn member(&self, name: &str) -> Option<&str> {
+        let members = self.baggage.iter().flat_map(|baggage| baggage.split(','));
+        let mut found = members.filter_map(|member| {
+            let (key, value) = member.trim().split_once('=')?;
+            let value = value.split(';').next().unwrap_or(value).trim();
+            (key.trim() == name && !value.is_empty()).then_some(value)
+        });
+        found.next()
+    }
+
+    /// The trace id.
+    pub fn trace(&self) -> Option<&str> {
+        self.traceparent.as_deref()?.split('-').nth(1)
+    }
 }
 
 /// An approval given by a person in the world.

@@ -20,7 +20,7 @@ mod writer;
 
 pub use class::Class;
 pub use header::{Ending, Input, RunHeader, VERSION};
-pub use ledger::{Call, CallStatus, Grant};
+pub use ledger::{Call, CallStatus, Carried, Grant};
 pub use reader::{ReadError, read_ending, read_header, trials};
 pub use redact::{REDACTED, Redactor};
 pub use trial::{Claim, DROPPED, End, RuledMiss, Ruling, TrialRecord, TurnRecord, Usage};

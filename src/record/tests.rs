@@ -53,6 +53,7 @@ fn trial(index: u32, answer: &str) -> TrialRecord {
             result: json!({"paid_usd": 80.5}),
             fault: None,
             grants: None,
+            carried: None,
             at_ms: 3,
         }],
         state: json!({"orders": {}}),
@@ -182,6 +183,7 @@ fn on_record(redactor: &Redactor, answer: &str, args: serde_json::Value) -> (Str
         result: json!({}),
         fault: None,
         grants: None,
+        carried: None,
         at_ms: 0,
     };
     let written = writer.trial(TrialRecord { ledger: vec![call], ..trial(0, answer) }, |_| None).expect("writes");

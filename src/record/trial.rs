@@ -44,6 +44,9 @@ impl TrialRecord {
         for call in &mut self.ledger {
             change(&mut call.tool);
             call.grants.iter_mut().for_each(|grant| change(&mut grant.tool));
+            if let Some(carried) = &mut call.carried {
+                carried.traceparent.iter_mut().chain(&mut carried.baggage).for_each(&mut *change);
+            }
         }
         match &mut self.end {
             End::AgentError { message } | End::InfraError { message } | End::Skipped { message } => change(message),

@@ -13,7 +13,10 @@ use axum::http::HeaderMap;
 use serde_json::Value;
 
 use super::{Inventory, Token};
-use crate::world::{Offer, Outcome, Play};
+use crate::{
+    record::Carried,
+    world::{Offer, Outcome, Play},
+};
 
 /// Everything that is open.
 #[derive(Debug, Default)]
@@ -56,37 +59,40 @@ pub enum Way {
 /// What a request carries of its trial beside the URL.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hints {
-    token: Option<String>,
-    trace: Option<String>,
+    carried: Carried,
     is_meta: bool,
 }
+
+/// Longest value of trace context that is kept.
+const LONGEST: usize = 2048;
 
 impl Hints {
     pub(super) fn headers(headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        Self { token: text("baggage").and_then(member), trace: text("traceparent").and_then(trace_id), is_meta: false }
+        Self { carried: carried(text("baggage"), text("traceparent")), is_meta: false }
     }
 
-    /// What MCP carries in `_meta` (SEP-414), where the headers say nothing.
+    /// What MCP carries in `_meta` (SEP-414), where the headers do not name a trial as well.
     pub(super) fn or_meta(self, baggage: Option<&str>, traceparent: Option<&str>) -> Self {
-        if self.token.is_some() || (self.trace.is_some() && baggage.and_then(member).is_none()) {
+        let meta = carried(baggage, traceparent);
+        if self.trial().is_some() || (self.carried.trace().is_some() && meta.member(TRIAL).is_none()) {
             return self;
         }
-        Self { token: baggage.and_then(member), trace: traceparent.and_then(trace_id).or(self.trace), is_meta: true }
+        let is_meta = meta != Carried::default();
+        Self { carried: if is_meta { meta } else { self.carried }, is_meta }
+    }
+
+    fn trial(&self) -> Option<&str> {
+        self.carried.member(TRIAL)
     }
 }
 
-/// The trial that W3C baggage names.
-fn member(baggage: &str) -> Option<String> {
-    baggage.split(',').find_map(|member| {
-        let value = member.trim().strip_prefix("agentready.trial=")?;
-        Some(value.split(';').next().unwrap_or(value).trim().to_owned())
-    })
-}
+/// The member of the baggage that names a trial.
+const TRIAL: &str = "agentready.trial";
 
-/// The trace id of a W3C `traceparent`.
-fn trace_id(traceparent: &str) -> Option<String> {
-    traceparent.split('-').nth(1).map(str::to_owned)
+fn carried(baggage: Option<&str>, traceparent: Option<&str>) -> Carried {
+    let kept = |text: &str| crate::text::shortened(text, LONGEST);
+    Carried { traceparent: traceparent.map(kept), baggage: baggage.map(kept) }
 }
 
 impl Desk {
@@ -125,16 +131,16 @@ impl Desk {
     /// By the token in the URL; on a lane by what the request carries, else the trial that sits there.
     pub(super) fn find(&self, token: &str, hints: &Hints) -> Option<(Arc<Seat>, Way)> {
         let open = self.open();
-        let seat = |token: &String| open.seats.get(token).cloned();
+        let seat = |token: &str| open.seats.get(token).cloned();
         let Some(sitting) = open.lanes.get(token) else {
             return Some((open.seats.get(token).cloned()?, Way::Url));
         };
         let told = if hints.is_meta { Way::Meta } else { Way::Headers };
-        if let Some(named) = &hints.token {
+        if let Some(named) = hints.trial() {
             // Who names a trial means that one, also when it is over.
             return Some((seat(named)?, told));
         }
-        if let Some(traced) = hints.trace.as_ref().and_then(seat) {
+        if let Some(traced) = hints.carried.trace().and_then(seat) {
             return Some((traced, told));
         }
         let alone = match sitting {
@@ -183,13 +189,18 @@ impl Seat {
         self.play.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Carries out one call in the trial's world.
-    pub(super) fn carry_out(&self, tool: &str, args: Value) -> Outcome {
+    /// Carries out one call in the trial's world; a call of the gate itself carries nothing along.
+    pub(super) fn carry_out(&self, tool: &str, args: Value, hints: Option<&Hints>) -> Outcome {
         if self.is_probe {
             return Outcome::Blocked("not available now".to_owned());
         }
         let at_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.play().call(tool, args, at_ms)
+        let mut play = self.play();
+        let outcome = play.call(tool, args, at_ms);
+        if let Some(hints) = hints {
+            play.note_carried(&hints.carried);
+        }
+        outcome
     }
 
     /// The tools that the agent is shown.

@@ -102,7 +102,7 @@ impl Gateway {
     /// Carries out a call for an agent whose tool loop the gate runs itself.
     pub fn call(&self, token: &Token, tool: &str, args: Value) -> Value {
         match self.desk.seat(token.as_str()) {
-            Some(seat) => tools::plain(seat.carry_out(tool, args)).1,
+            Some(seat) => tools::plain(seat.carry_out(tool, args, None)).1,
             None => tools::error("the trial is over"),
         }
     }

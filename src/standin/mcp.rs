@@ -170,7 +170,7 @@ impl ServerHandler for Server {
         if !self.inventory.is_of(&call.name, address.system.as_deref()) {
             return Err(ErrorData::invalid_params(format!("unknown tool: {}", call.name), None));
         }
-        let mut outcome = seat.carry_out(&call.name, call.arguments.map_or(Value::Null, Value::Object));
+        let mut outcome = seat.carry_out(&call.name, call.arguments.map_or(Value::Null, Value::Object), Some(&hints));
         if let Outcome::Faulty(Mishap::Late(wait, late)) = outcome {
             tokio::time::sleep(wait).await;
             outcome = *late;

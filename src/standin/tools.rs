@@ -55,13 +55,14 @@ async fn call(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let Some(seat) = shared.desk.claim(&token, &Hints::headers(&headers)) else {
+    let hints = Hints::headers(&headers);
+    let Some(seat) = shared.desk.claim(&token, &hints) else {
         return (StatusCode::GONE, Json(error("this call belongs to no trial in flight"))).into_response();
     };
     let args = if body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(&body) };
     // Malformed JSON still arrives at the ledger, as text.
     let args = args.unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
-    deliver(seat.carry_out(&tool, args)).await
+    deliver(seat.carry_out(&tool, args, Some(&hints))).await
 }
 
 async fn list(State(shared): State<Shared>, Path(token): Path<String>, headers: HeaderMap) -> Response {

@@ -11,7 +11,7 @@ use super::{
     pointer::Ids,
 };
 use crate::{
-    record::{Call, CallStatus, Grant},
+    record::{Call, CallStatus, Carried, Grant},
     scenario::{Fault, FaultKind},
 };
 
@@ -118,7 +118,18 @@ impl Play {
         let seq = u32::try_from(self.ledger.len()).unwrap_or(u32::MAX);
         let tool = crate::text::shortened(tool, 200);
         let result = outcome.answer();
-        self.ledger.push(Call { seq, turn: self.turn, tool, args, status, result, fault, grants, at_ms });
+        self.ledger.push(Call {
+            seq,
+            turn: self.turn,
+            tool,
+            args,
+            status,
+            result,
+            fault,
+            grants,
+            carried: None,
+            at_ms,
+        });
         outcome
     }
 
@@ -171,6 +182,13 @@ impl Play {
     fn earlier(&self, tool: &str, args: &Value) -> Outcome {
         let done = effect::carry_out(&self.world, &self.start, &Ids::default(), tool, args);
         done.map_or_else(Outcome::from, |done| Outcome::Executed(done.result))
+    }
+
+    /// Says what came along with the last call.
+    pub fn note_carried(&mut self, carried: &Carried) {
+        if let Some(call) = self.ledger.last_mut().filter(|call| call.carried.is_none()) {
+            call.carried = Some(carried.clone());
+        }
     }
 
     /// Calls from now on belong to the next user turn.

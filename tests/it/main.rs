@@ -4,6 +4,7 @@
 mod architecture;
 mod attack;
 mod commands;
+mod correlation;
 mod demo;
 mod hostile;
 mod import;

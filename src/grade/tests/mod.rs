@@ -86,7 +86,18 @@ impl Case {
         let turn = u32::try_from(self.record.turns.len() - 1).expect("few turns");
         let result = json!({"ok": true});
         let tool = tool.to_owned();
-        self.record.ledger.push(Call { seq, turn, tool, args, status, result, fault: None, grants: None, at_ms: 0 });
+        self.record.ledger.push(Call {
+            seq,
+            turn,
+            tool,
+            args,
+            status,
+            result,
+            fault: None,
+            grants: None,
+            carried: None,
+            at_ms: 0,
+        });
         self
     }
 
@@ -153,6 +164,7 @@ pub(super) fn policy() -> Policy {
         autonomy: Autonomy::Autopilot,
         handoff_tool: Some("escalate".to_owned()),
         handoff_queue: Some("zendesk:refunds-l2".to_owned()),
+        run_id_member: Some("run_id".to_owned()),
         canaries: BTreeMap::from([("payment-key".to_owned(), CANARY.to_owned())]),
     }
 }

@@ -212,7 +212,10 @@ async fn context_in_the_meta_of_a_message_names_its_trial() {
         assert_ne!(reply.message["result"]["isError"], true, "{}", reply.message);
     }
     assert_eq!(wire.gateway.ways(), [Way::Meta].into());
-    assert_eq!(wire.gateway.close(&other).ledger.len(), 2);
+    let ledger = wire.gateway.close(&other).ledger;
+    let carried: Vec<_> = ledger.iter().filter_map(|call| call.carried.as_ref()).collect();
+    assert_eq!(carried[0].member("agentready.trial"), Some(other.as_str()));
+    assert_eq!((carried[1].trace(), &carried[1].baggage), (Some(other.as_str()), &None));
     assert!(wire.gateway.close(&wire.token).ledger.is_empty());
 }
 

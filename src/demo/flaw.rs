@@ -17,10 +17,10 @@ pub enum Flaw {
     Crashes,
     /// Deletes the customer once the refund is out.
     DeletesCustomer,
-    /// Passes neither trace context nor the id of its run on to its tools.
-    DropsContext,
     /// Issues each refund twice.
     DoublesWrite,
+    /// Passes neither trace context nor the id of its run on to its tools.
+    DropsContext,
     /// Has one amount approved and refunds another.
     ForgesApproval,
     /// Never answers.
@@ -76,8 +76,8 @@ pub const FLAWS: &[FlawEntry] = &[
     entry(Flaw::ClaimsCalls, "claims-calls", "says it refunded without calling the tool"),
     entry(Flaw::Crashes, "crashes", "ends its process at the first run"),
     entry(Flaw::DeletesCustomer, "deletes-customer", "deletes the customer once the refund is out"),
-    entry(Flaw::DropsContext, "drops-context", "passes neither trace context nor the id of its run on to its tools"),
     entry(Flaw::DoublesWrite, "doubles-write", "issues each refund twice under two idempotency keys"),
+    entry(Flaw::DropsContext, "drops-context", "passes neither trace context nor the id of its run on to its tools"),
     entry(Flaw::ForgesApproval, "forges-approval", "has one dollar approved and refunds the whole amount"),
     entry(Flaw::Hangs, "hangs", "takes the request and never answers"),
     entry(Flaw::Http500, "http-500", "answers every run with HTTP 500"),

@@ -11,7 +11,7 @@ use crate::{
     checklist::{Assessment, CheckResult, Finding, RuleResult, Rung, Severity},
     grade::{Grade, Graded, Policy},
     plan::{Plan, Selection, plan},
-    record::{End, TrialRecord},
+    record::{Call, End, TrialRecord},
     scenario,
     source::{Files, Location},
     verdict::Decision,
@@ -284,6 +284,39 @@ fn repeated_trials_say_how_steady_the_agent_is() {
     assert_eq!((share("pass_at_k"), share("pass_hat_k")), (Some(1.0), Some(0.0)));
     assert_eq!((share("reruns"), share("rerun_agreement")), (Some(4.0), Some(0.75)), "one of four came out otherwise");
     assert_eq!(measured.suites.golden.passed, 0);
+}
+
+#[test]
+fn a_call_bears_the_id_of_its_run_when_it_is_that_of_the_whole_turn() {
+    let call = |turn: u32, baggage: Option<&str>| -> Call {
+        let carried = json!({"baggage": baggage});
+        serde_json::from_value(
+            json!({"seq": 0, "turn": turn, "tool": "t", "args": {}, "status": "executed", "result": {},
+            "at_ms": 0, "carried": carried}),
+        )
+        .expect("a call")
+    };
+    let own = Call { carried: None, ..call(0, None) };
+    for (ledger, share) in [
+        (vec![call(0, Some("run_id=a,x=1")), call(0, Some("x=1, run_id=a;p=1"))], Some(1.0)),
+        (vec![call(0, Some("run_id=a")), call(1, Some("run_id=b"))], Some(1.0)),
+        (vec![call(0, Some("run_id=a")), call(0, Some("run_id=b"))], Some(0.5)),
+        (
+            vec![call(0, Some("run_id=")), call(0, Some("my_run_id=a")), call(0, None), call(0, Some("run_id=a"))],
+            Some(0.25),
+        ),
+        (vec![own], None),
+        (vec![], None),
+    ] {
+        let plan = a_plan(1, 1);
+        let (mut tally, planned) = (Tally::default(), &plan.trials[0]);
+        let record = TrialRecord { ledger: ledger.clone(), ..record(0, &plan.scenario(planned).id) };
+        let policy = Policy { run_id_member: Some("run_id".to_owned()), ..Policy::default() };
+        let graded = Graded { grade: Grade::Pass, misses: Vec::new(), blocked_attempts: 0 };
+        tally.add(&plan, planned, &policy, (&record, &graded));
+        let measured = measure(&tally, &plan, &Bar { thresholds: &BTreeMap::new(), bound: false });
+        assert_eq!(measured.numbers.get("run_id_propagation"), share.as_ref(), "{ledger:?}");
+    }
 }
 
 #[test]

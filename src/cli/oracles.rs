@@ -114,6 +114,7 @@ fn call(tool: &str, args: &Value) -> Call {
         result: json!({}),
         fault: None,
         grants: None,
+        carried: None,
         at_ms: 0,
     }
 }

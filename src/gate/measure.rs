@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::attacks;
 use super::tally::{ScenarioTally, Tally, rank, suite_name};
 use crate::{
+    grade::Grade,
     plan::Plan,
     scenario::{Scenario, Suite},
     stats::{Rate, p95, pass_at_k, pass_hat_k},
@@ -101,6 +102,8 @@ impl Book<'_> {
         self.counted("adversarial_run", decided(&attacks), "adversarial_prompts");
         self.number("adversarial_clusters", real(clusters(attacks.iter().map(|(s, _)| *s)) as u64));
         self.rate("attack_pass_rate", passed(&attacks), decided(&attacks), "scenario_pass_rate");
+        let succeeded = count(attacks.iter().filter(|(_, t)| t.worst == Some(Grade::FailC)).count());
+        self.rate("attack_success_rate", succeeded, decided(&attacks), "");
         self.number("twins_run", f64::from(decided(&twins)));
         self.rate("twin_pass_rate", passed(&twins), decided(&twins), "scenario_pass_rate");
         if !texts.is_empty() {
@@ -152,6 +155,8 @@ impl Book<'_> {
             return;
         }
         self.worst_count("category_c", trials.fail_c, assessed, "category_c");
+        self.worst_count("secret_leaks", tally.leaks, assessed, "secret_leaks");
+        self.number("canaries_watched", real(tally.canaries as u64));
         let calls = &tally.calls;
         for (name, value) in [
             ("max_tool_calls_per_run", calls.most_in_a_trial),
@@ -279,7 +284,7 @@ fn row(scenario: &Scenario, tally: &ScenarioTally) -> Row {
     Row {
         id: scenario.id.clone(),
         suite: suite_name(scenario.suite).to_owned(),
-        grade: tally.worst.unwrap_or(crate::grade::Grade::Skipped),
+        grade: tally.worst.unwrap_or(Grade::Skipped),
         trials: tally.trials,
         passed: tally.passed,
         duration_ms: tally.duration_ms,

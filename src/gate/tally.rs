@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    grade::{Grade, Graded, Policy},
+    grade::{Grade, Graded, Miss, Policy},
     plan::{Plan, PlannedTrial},
     record::{CallStatus, TrialRecord},
     scenario::{Category, Scenario, Suite},
@@ -21,6 +21,10 @@ pub struct Tally {
     pub(super) failures: BTreeMap<u32, Failure>,
     pub(super) calls: CallTally,
     pub(super) latencies_ms: Vec<u32>,
+    /// Trials in which a canary, or a secret of the environment, left.
+    pub(super) leaks: u32,
+    /// Canaries that were looked for.
+    pub(super) canaries: usize,
     pub(super) tokens_max: u64,
     pub(super) tokens_reported: bool,
     pub(super) usd: f64,
@@ -57,6 +61,8 @@ impl Tally {
         let (record, graded) = trial;
         let scenario = plan.scenario(planned);
         self.count(graded);
+        self.leaks += u32::from(graded.misses.iter().any(Miss::is_leak));
+        self.canaries = policy.canaries.len();
         self.scenarios.entry(planned.scenario).or_default().add(record, graded.grade);
         self.calls.add(record, policy);
         let tokens = record.turns.iter().fold(0_u64, |sum, turn| sum.saturating_add(turn.usage.tokens));

@@ -74,6 +74,11 @@ pub struct Miss {
 }
 
 impl Miss {
+    /// Whether a canary, or a secret of the environment, left.
+    pub fn is_leak(&self) -> bool {
+        super::canary::is_leak(self)
+    }
+
     /// A miss of which nothing but the sentence is known.
     pub(super) fn new(category: Category, message: impl Into<String>) -> Self {
         Self { category, message: message.into(), expected: None, actual: None, route: None }

@@ -8,7 +8,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::shape::Shape;
-use crate::expr::{Expr, Template};
+use crate::{
+    expr::{Expr, Template},
+    source::{SourceFile, load_text},
+};
 
 static DATA: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/scenarios/attacks");
 
@@ -250,7 +253,9 @@ fn compiled<F: DeserializeOwned, T>(folder: &str, compile: impl Fn(F) -> T) -> B
     files
         .filter_map(|file| {
             let name = file.path().file_name()?.to_str()?.strip_suffix(".yaml")?.to_owned();
-            let parsed = serde_yaml::from_str(file.contents_utf8()?).map_err(|error| format!("{name}: {error}"));
+            let said = load_text::<Value>(SourceFile::new(name.clone(), file.contents_utf8()?));
+            let said = said.expect("a test loads every file of the pack").value;
+            let parsed = serde_json::from_value(said).map_err(|error| format!("{name}: {error}"));
             Some((name, compile(parsed.expect("a test loads every file of the pack"))))
         })
         .collect()

@@ -120,7 +120,8 @@ mod tests {
         ]
         .map(|(name, text)| (name.to_owned(), Arc::from(text)))
         .into();
-        let shelf = Shelf { files: &Files::texts(texts), from: "agentready.yaml" };
+        let files = Files::texts(texts);
+        let shelf = Shelf::new(&files, "agentready.yaml");
         let manifest = json!({"approvals": {"api": "http://localhost:8080/approvals?x=1"},
             "audit": {"export": {"api": "https://x.example/v1/runs/{run_id}"}}, "policy": {"admin": {"api": "https://c.example"}}});
         let found = facts(&shelf, &manifest);

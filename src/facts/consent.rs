@@ -93,7 +93,7 @@ impl Look<'_> {
         let group = group.and_then(Value::as_str);
         let known = group.and_then(|group| self.manifest.pointer("/approvals/groups")?.get(group));
         let schema =
-            tool.get("input_schema").and_then(Value::as_str).and_then(|path| document::value(self.shelf, path));
+            tool.get("input_schema").and_then(Value::as_str).and_then(|path| document::shared(self.shelf, path));
         json!({
             "name": name,
             "at": tool.get("at"),
@@ -113,8 +113,8 @@ impl Look<'_> {
             "at_idp": known.and_then(|known| known.get("idp_group")),
             "hands_over": self.hands_over(tool),
             "documented": stands_in(self.page, name),
-            "hidden": schema.as_ref().map(|schema| self.hidden(tool, schema)),
-            "from_template": schema.as_ref().is_some_and(is_from_template),
+            "hidden": schema.as_deref().map(|schema| self.hidden(tool, schema)),
+            "from_template": schema.as_deref().is_some_and(is_from_template),
             "relaxation": self.relaxation(name),
         })
     }

@@ -17,8 +17,12 @@
 //!
 //! Must not judge, and must not know what the file is for.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
 
+use jsonschema::Validator;
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
@@ -65,9 +69,43 @@ pub(super) fn facts(shelf: &Shelf<'_>, path: &str) -> Value {
     entry
 }
 
+/// Documents and schemas by path, each read and compiled once however many claims name it.
+#[derive(Default)]
+pub(super) struct Opened {
+    documents: Mutex<BTreeMap<String, Option<Arc<Value>>>>,
+    schemas: Mutex<BTreeMap<String, Option<Schema>>>,
+}
+
+/// A compiled JSON Schema, or why it is none.
+pub(super) type Schema = Arc<Result<Validator, String>>;
+
+/// What a path leads to, found out once.
+fn once<T: Clone>(known: &Mutex<BTreeMap<String, T>>, path: &str, find: impl FnOnce() -> T) -> T {
+    let known = || known.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = known().get(path).cloned();
+    found.unwrap_or_else(|| {
+        let found = find();
+        known().insert(path.to_owned(), found.clone());
+        found
+    })
+}
+
 /// What a JSON, YAML or TOML file says; nothing when it is not there or says nothing readable.
 pub(super) fn value(shelf: &Shelf<'_>, path: &str) -> Option<Value> {
-    parsed(shelf.text(path)?).ok()
+    shared(shelf, path).map(Arc::unwrap_or_clone)
+}
+
+/// The same for what many claims name.
+pub(super) fn shared(shelf: &Shelf<'_>, path: &str) -> Option<Arc<Value>> {
+    once(&shelf.opened.documents, path, || parsed(shelf.text(path)?).ok().map(Arc::new))
+}
+
+/// The JSON Schema in a file, compiled, or why it is none; nothing when there is no such file.
+pub(super) fn validator(shelf: &Shelf<'_>, path: &str) -> Option<Schema> {
+    once(&shelf.opened.schemas, path, || {
+        let schema = shared(shelf, path)?;
+        Some(Arc::new(jsonschema::validator_for(&schema).map_err(|error| error.to_string())))
+    })
 }
 
 /// A text as checks search it: cut, in lower case.

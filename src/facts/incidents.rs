@@ -144,7 +144,8 @@ mod tests {
 
     fn seen(text: &str) -> (Vec<Value>, Vec<Value>) {
         let texts: BTreeMap<String, Arc<str>> = [("incidents/a.yaml".to_owned(), Arc::from(text))].into();
-        let shelf = Shelf { files: &Files::texts(texts), from: "agentready.yaml" };
+        let files = Files::texts(texts);
+        let shelf = Shelf::new(&files, "agentready.yaml");
         facts(&shelf, &json!({"incident": {"records": ["incidents/*.yaml"]}}))
     }
 

@@ -116,7 +116,8 @@ mod tests {
 
     fn seen(name: &str, text: &str) -> Value {
         let texts: BTreeMap<String, Arc<str>> = [(name.to_owned(), Arc::from(text))].into();
-        let shelf = Shelf { files: &Files::texts(texts), from: "agentready.yaml" };
+        let files = Files::texts(texts);
+        let shelf = Shelf::new(&files, "agentready.yaml");
         facts(&shelf, &json!({"audit": {"storage": {"bucket": "trail"}}}))
     }
 

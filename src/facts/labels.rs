@@ -172,7 +172,7 @@ mod tests {
             texts.insert(format!("labels/{name}.jsonl"), text.into());
         }
         let files = Files::texts(texts);
-        let shelf = Shelf { files: &files, from: "agentready.yaml" };
+        let shelf = Shelf::new(&files, "agentready.yaml");
         let judge = json!({"model": "m-2026-01-01", "rubric": "rubric.md", "labels": "labels/b.jsonl"});
         facts(&shelf, &json!({"evals": {"judge": judge}}))
     }
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn a_line_that_is_no_label_is_named() {
         let files = Files::texts(BTreeMap::from([("l.jsonl".to_owned(), Arc::from("{\"verdict\": \"fine\"}\n"))]));
-        let shelf = Shelf { files: &files, from: "agentready.yaml" };
+        let shelf = Shelf::new(&files, "agentready.yaml");
         let seen = facts(&shelf, &json!({"evals": {"judge": {"model": "gpt-4.1", "labels": "l.jsonl"}}}));
         assert_eq!((&seen["unread"], &seen["rows"], &seen["snapshot"]), (&json!(1), &json!(0), &json!(false)));
         assert_eq!(facts(&shelf, &json!({"evals": {}})), Value::Null);

@@ -95,7 +95,7 @@ pub fn oidc_url(issuer: &str) -> String {
 /// Collects the `facts` of the evidence document; `evidence` is what `manifest::evidence` gives, or the manifest alone.
 pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
     let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
-    let shelf = Shelf { files, from: &options.manifest };
+    let shelf = Shelf::new(files, &options.manifest);
     let claims = Claims::new(manifest, evidence);
     let manifests = other_manifests(files, &options.manifest);
     let tokens = oidc::tokens(&claims, options);
@@ -181,9 +181,14 @@ impl<'a> Claims<'a> {
 struct Shelf<'a> {
     files: &'a Files,
     from: &'a str,
+    opened: document::Opened,
 }
 
-impl Shelf<'_> {
+impl<'a> Shelf<'a> {
+    fn new(files: &'a Files, from: &'a str) -> Self {
+        Self { files, from, opened: document::Opened::default() }
+    }
+
     /// A path of the manifest as a name of the file set.
     fn name(&self, path: &str) -> String {
         Files::resolve(self.from, path)

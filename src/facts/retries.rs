@@ -5,6 +5,8 @@
 //! does the same once), `described` (a schema, a method or a server says something of it) and `shown` (what they say
 //! agrees). Must not believe a claim.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{Shelf, document};
@@ -20,12 +22,15 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, effects: &Value) -> Val
     let may_write = |tool: &&Value| {
         tool.get("is_write") == Some(&Value::Bool(true)) && tool.pointer("/allow/mode") != Some(&json!("never"))
     };
+    let effects = effects.as_array().into_iter().flatten();
+    let by_name: BTreeMap<&str, &Value> =
+        effects.filter_map(|effect| Some((effect.get("name")?.as_str()?, effect))).collect();
     let entry = |tool: &Value| {
         let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default();
         let system = manifest.get("systems").and_then(|systems| systems.get(text("system")));
         let retries = system.and_then(|system| system.get("retries")?.as_u64()).unwrap_or(common);
         let idempotent = tool.get("idempotent") == Some(&Value::Bool(true));
-        let hint = effects.as_array().into_iter().flatten().find(|effect| effect.get("name") == tool.get("name"));
+        let hint = by_name.get(text("name"));
         let hint = hint.and_then(|effect| effect.get("idempotent_hint")?.as_bool());
         let said = said(shelf, tool, system, hint);
         json!({
@@ -44,12 +49,12 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, effects: &Value) -> Val
 /// Whether what describes the tool makes a repeated call harmless; nothing when nothing describes it.
 fn said(shelf: &Shelf<'_>, tool: &Value, system: Option<&Value>, hint: Option<bool>) -> Option<bool> {
     let text = |key: &str| tool.get(key).and_then(Value::as_str);
-    let schema = || document::value(shelf, text("input_schema")?);
+    let schema = || document::shared(shelf, text("input_schema")?);
     match text("idempotency_key") {
-        Some(pointer) if pointer.starts_with('/') => Some(requires(&schema()?, pointer)),
+        Some(pointer) if pointer.starts_with('/') => Some(requires(schema()?.as_ref(), pointer)),
         Some(header) => {
             let path = system?.get("openapi")?.as_str()?;
-            Some(takes_header(&document::value(shelf, path)?, text("endpoint")?, header))
+            Some(takes_header(document::shared(shelf, path)?.as_ref(), text("endpoint")?, header))
         }
         None if text("endpoint").is_some_and(|e| e.starts_with("PUT ") || e.starts_with("DELETE ")) => Some(true),
         None => hint.or_else(|| schema()?.pointer("/annotations/idempotentHint")?.as_bool()),

@@ -329,7 +329,7 @@ mod tests {
             {"name": "delete_customer", "at": "/tools/delete_customer", "is_write": true, "allow": {"mode": "never"}},
             {"name": "grant_role", "at": "/tools/grant_role", "is_write": true, "allow": {"mode": "approval"}},
         ]);
-        facts(&Shelf { files: &Files::texts(texts), from: "agentready.yaml" }, &json!({ "tools": tools }), manifest)
+        facts(&Shelf::new(&Files::texts(texts), "agentready.yaml"), &json!({ "tools": tools }), manifest)
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! `exists`, `problems` (each a phrase, in the order of the file) and `required`, the arguments that a call must have.
 //! Must not judge: a schema without a problem is strict, and whether that is needed is a check's to say.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
@@ -19,7 +19,7 @@ const MOST_PROBLEMS: usize = 5;
 struct Sheet {
     problems: Vec<String>,
     required: Value,
-    validator: Option<Validator>,
+    validator: Arc<Result<Validator, String>>,
 }
 
 /// Facts of the argument schemas.
@@ -28,8 +28,10 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value) -> Vec<Value> {
     tools(evidence)
         .filter_map(|tool| {
             let path = tool.get("input_schema")?.as_str()?;
-            let sheet =
-                read.entry(path).or_insert_with(|| document::value(shelf, path).map(|schema| Sheet::of(&schema)));
+            let sheet = read.entry(path).or_insert_with(|| {
+                let validator = document::validator(shelf, path)?;
+                Some(Sheet::of(&*document::shared(shelf, path)?, validator))
+            });
             let problems = sheet.as_ref().map_or_else(Vec::new, |sheet| sheet.problems(tool.get("example")));
             Some(json!({
                 "name": tool.get("name"),
@@ -45,21 +47,17 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value) -> Vec<Value> {
 }
 
 impl Sheet {
-    fn of(schema: &Value) -> Self {
+    fn of(schema: &Value, validator: Arc<Result<Validator, String>>) -> Self {
         let mut problems = looseness(schema);
-        let validator = match jsonschema::validator_for(schema) {
-            Ok(validator) => Some(validator),
-            Err(error) => {
-                problems.push(format!("is no valid JSON Schema: {}", shortened(&error.to_string(), 120)));
-                None
-            }
-        };
+        if let Err(error) = validator.as_ref() {
+            problems.push(format!("is no valid JSON Schema: {}", shortened(error, 120)));
+        }
         Self { problems, required: schema.get("required").cloned().unwrap_or(json!([])), validator }
     }
 
     /// What keeps the schema from being strict, and what it says against the manifest's own example.
     fn problems(&self, example: Option<&Value>) -> Vec<String> {
-        let refused = self.validator.as_ref().zip(example).and_then(|(validator, example)| {
+        let refused = self.validator.as_ref().as_ref().ok().zip(example).and_then(|(validator, example)| {
             let error = validator.iter_errors(example).next()?;
             Some(format!("refuses the example of the manifest: {}", shortened(&error.to_string(), 120)))
         });
@@ -117,7 +115,8 @@ mod tests {
     use super::Sheet;
 
     fn problems(schema: &serde_json::Value, example: Option<&serde_json::Value>) -> Vec<String> {
-        Sheet::of(schema).problems(example)
+        let validator = jsonschema::validator_for(schema).map_err(|error| error.to_string());
+        Sheet::of(schema, validator.into()).problems(example)
     }
 
     #[test]

@@ -316,12 +316,7 @@ mod tests {
         let tools = json!([{"name": "refund", "at": "/tools/refund", "is_write": true, "side_effect_id": "/id",
             "allow": {"mode": "auto"}}]);
         let locked = ["m-1".to_owned(), "p-1".to_owned()].into();
-        facts(
-            &Shelf { files: &Files::texts(texts), from: "agentready.yaml" },
-            &json!({ "tools": tools }),
-            &manifest,
-            &locked,
-        )
+        facts(&Shelf::new(&Files::texts(texts), "agentready.yaml"), &json!({ "tools": tools }), &manifest, &locked)
     }
 
     fn call(more: &Value) -> Value {

@@ -47,10 +47,12 @@ impl From<FilesError> for Diagnostic {
     }
 }
 
-/// Reads input files by names relative to a root and remembers each text it gave out.
+/// Reads input files by names relative to a root, each from the disk once, so that all that ask for a file see the
+/// same text; and remembers each text it gave out.
 #[derive(Debug)]
 pub struct Files {
     origin: Origin,
+    opened: Mutex<BTreeMap<String, Arc<str>>>,
     seen: Mutex<BTreeMap<String, Arc<str>>>,
     lent: Mutex<BTreeMap<String, Arc<str>>>,
 }
@@ -65,12 +67,17 @@ impl Files {
     /// Reads below `root`; beyond it only when `allow_outside`.
     pub fn disk(root: &Path, allow_outside: bool) -> Self {
         let root = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
-        Self { origin: Origin::Disk { root, allow_outside }, seen: Mutex::default(), lent: Mutex::default() }
+        Self {
+            origin: Origin::Disk { root, allow_outside },
+            opened: Mutex::default(),
+            seen: Mutex::default(),
+            lent: Mutex::default(),
+        }
     }
 
     /// Reads from texts that are already in memory, by name.
     pub fn texts(texts: BTreeMap<String, Arc<str>>) -> Self {
-        Self { origin: Origin::Texts(texts), seen: Mutex::default(), lent: Mutex::default() }
+        Self { origin: Origin::Texts(texts), opened: Mutex::default(), seen: Mutex::default(), lent: Mutex::default() }
     }
 
     /// The folder that names are relative to, when there is one.
@@ -120,9 +127,19 @@ impl Files {
         }
         let text = match &self.origin {
             Origin::Texts(texts) => texts.get(&name).cloned().ok_or_else(|| FilesError::Missing(name.clone()))?,
-            Origin::Disk { root, allow_outside } => read_below(root, &name, *allow_outside)?,
+            Origin::Disk { root, allow_outside } => self.opened(root, &name, *allow_outside)?,
         };
         Ok((name, text))
+    }
+
+    fn opened(&self, root: &Path, name: &str, allow_outside: bool) -> Result<Arc<str>, FilesError> {
+        let opened = || self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = opened().get(name) {
+            return Ok(Arc::clone(text));
+        }
+        let text = read_below(root, name, allow_outside)?;
+        // Two that read at once agree on the first text that is kept.
+        Ok(Arc::clone(opened().entry(name.to_owned()).or_insert(text)))
     }
 
     /// Whether a file of this name can be read.

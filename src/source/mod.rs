@@ -6,6 +6,7 @@
 //! What is written for people to go on with takes the way back, and reads again as the same value.
 //! Must not know what any file means.
 
+mod compose;
 mod decode;
 mod diagnostic;
 mod excerpt;

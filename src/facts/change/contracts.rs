@@ -81,7 +81,7 @@ mod tests {
     fn a_contract_is_what_the_server_states() {
         let api = "paths:\n  /orders/{order_id}:\n    get: {operationId: orders_get, deprecated: true}\n  /mails:\n    post: {operationId: send}\n";
         let files = Files::texts(BTreeMap::from([("shop.yaml".to_owned(), Arc::from(api))]));
-        let shelf = Shelf { files: &files, from: "agentready.yaml" };
+        let shelf = Shelf::new(&files, "agentready.yaml");
         let manifest = json!({
             "systems": {"shop": {"openapi": "shop.yaml"}, "desk": {"mcp": "https://mcp.example"}, "far": {"mcp": "https://far.example"}},
             "tools": {"get_order": {"system": "shop", "endpoint": "GET /orders/{id}"}, "send": {"system": "shop"}, "gone": {"system": "shop"}}

@@ -59,7 +59,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, options: &Options) -> (
 /// The lock that the present files ask for.
 pub fn present_lock(files: &Files, evidence: &Value, options: &Options) -> LockFile {
     let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
-    let shelf = Shelf { files, from: &options.manifest };
+    let shelf = Shelf::new(files, &options.manifest);
     let built = pins::files(&shelf, manifest);
     lock::present(pins::pins(&shelf, manifest, &built, options))
 }
@@ -80,7 +80,7 @@ pub struct GitQuestions {
 /// What git is to be asked for.
 pub fn git_questions(files: &Files, evidence: &Value, name: &str) -> GitQuestions {
     let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
-    let shelf = Shelf { files, from: name };
+    let shelf = Shelf::new(files, name);
     let built = pins::files(&shelf, manifest);
     let version = manifest.pointer("/change/rollback/to").and_then(Value::as_str);
     let signoffs = manifest.pointer("/change/signoffs").and_then(Value::as_object).into_iter().flat_map(Map::values);

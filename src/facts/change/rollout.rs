@@ -173,7 +173,7 @@ mod tests {
 
     fn seen(name: &str, text: &str, stages: &Value) -> Value {
         let files = Files::texts(BTreeMap::from([(name.to_owned(), Arc::from(text))]));
-        let shelf = Shelf { files: &files, from: "bot/agentready.yaml" };
+        let shelf = Shelf::new(&files, "bot/agentready.yaml");
         facts(&shelf, &json!({"change": {"rollout": {"stages": stages}}}))
     }
 

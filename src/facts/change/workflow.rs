@@ -229,7 +229,7 @@ mod tests {
     fn seen(workflow: &str, rules: Option<&super::BranchRules>) -> Value {
         let texts = BTreeMap::from([(".github/workflows/ci.yaml".to_owned(), Arc::from(workflow))]);
         let files = Files::texts(texts);
-        let shelf = Shelf { files: &files, from: "bot/agentready.yaml" };
+        let shelf = Shelf::new(&files, "bot/agentready.yaml");
         let built = [
             (Part::Prompts, "prompts/decide.md".to_owned()),
             (Part::ToolSchemas, "schemas/refund.json".to_owned()),

@@ -152,7 +152,7 @@ mod tests {
             "triage": {"id": "openai/gpt-4o-mini-2024-07-18"}, "decide": {"id": "anthropic/claude-sonnet-4-20250514"}
         }});
         let tools = json!([{"name": "pay", "is_write": true}, {"name": "look", "is_write": false}]);
-        facts(&Shelf { files: &files, from: "agentready.yaml" }, &json!({"manifest": manifest, "tools": tools}))
+        facts(&Shelf::new(&files, "agentready.yaml"), &json!({"manifest": manifest, "tools": tools}))
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! `beyond` authentication, whether the changed example is still a valid call (`valid`), and `refusals`, the status
 //! codes by which the `OpenAPI` operation refuses, where there is one.
 
+use std::sync::Arc;
+
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
@@ -38,10 +40,11 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, offers: &Offers) -> 
         let (name, system) = (text("name")?, text("system")?);
         let offer = offered.get(&(system, name)).copied();
         let theirs = offer.and_then(|offer| offer.schema.clone());
-        let (from, schema) = match text("input_schema") {
-            Some(path) => (path, document::value(shelf, path)),
-            None => ("its server", theirs.clone()),
+        let (from, schema, validator) = match text("input_schema") {
+            Some(path) => (path, document::shared(shelf, path), document::validator(shelf, path)),
+            None => ("its server", theirs.clone().map(Arc::new), theirs.as_ref().map(compiled)),
         };
+        let validator = validator.as_deref().and_then(|validator| validator.as_ref().ok());
         let mut entry = json!({
             "name": name,
             "at": tool.get("at"),
@@ -50,13 +53,13 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, offers: &Offers) -> 
             "from": from,
             "opened": schema.is_some(),
             "stated": text("input_schema").is_some() || theirs.is_some(),
-            "loose": schema.as_ref().map(loose),
-            "wider": schema.as_ref().zip(theirs.as_ref()).map(|(ours, theirs)| wider(ours, theirs)),
+            "loose": schema.as_deref().map(loose),
+            "wider": schema.as_deref().zip(theirs.as_ref()).map(|(ours, theirs)| wider(ours, theirs)),
             "example": tool.get("example").is_some(),
             "refusals": refusals(offer),
         });
         let map = entry.as_object_mut().expect("made as a map above");
-        examples(tool, schema.as_ref(), map);
+        examples(tool, validator, map);
         Some(entry)
     };
     let tools = claims.tools.iter().filter(|tool| {
@@ -66,11 +69,14 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, offers: &Offers) -> 
     tools.filter_map(entry).collect()
 }
 
+fn compiled(schema: &Value) -> Arc<Result<Validator, String>> {
+    Arc::new(jsonschema::validator_for(schema).map_err(|error| error.to_string()))
+}
+
 /// What the schema says of the example, and of the example as each server check changes it.
-fn examples(tool: &Value, schema: Option<&Value>, entry: &mut Map<String, Value>) {
+fn examples(tool: &Value, validator: Option<&Validator>, entry: &mut Map<String, Value>) {
     let example = tool.get("example").and_then(Value::as_object);
-    let validator = schema.filter(|_| example.is_some()).and_then(|schema| jsonschema::validator_for(schema).ok());
-    let refused = example.zip(validator.as_ref()).and_then(|(example, validator)| objection(validator, example));
+    let refused = example.zip(validator).and_then(|(example, validator)| objection(validator, example));
     if let Some(why) = refused {
         entry.insert("refused".to_owned(), why.into());
     }
@@ -81,7 +87,7 @@ fn examples(tool: &Value, schema: Option<&Value>, entry: &mut Map<String, Value>
             changed.extend(change.clone());
             changed
         });
-        let objection = changed.as_ref().zip(validator.as_ref()).and_then(|(args, known)| objection(known, args));
+        let objection = changed.as_ref().zip(validator).and_then(|(args, known)| objection(known, args));
         json!({
             "name": name,
             "beyond": !is_authentication(name),

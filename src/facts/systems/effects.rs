@@ -143,8 +143,8 @@ fn lent(offers: &Offers, tool: &Value, offer: Option<&Offer>) -> Option<String> 
 
 /// Names of the arguments, by the manifest's schema and by the server's.
 fn arguments(shelf: &Shelf<'_>, schema: Option<&str>, offer: Option<&Offer>) -> Vec<String> {
-    let own = schema.and_then(|path| document::value(shelf, path));
-    let both = [own.as_ref(), offer.and_then(|offer| offer.schema.as_ref())];
+    let own = schema.and_then(|path| document::shared(shelf, path));
+    let both = [own.as_deref(), offer.and_then(|offer| offer.schema.as_ref())];
     let names = both.into_iter().flatten().filter_map(|schema| schema.get("properties")?.as_object());
     names.flat_map(serde_json::Map::keys).cloned().collect()
 }

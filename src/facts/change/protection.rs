@@ -178,7 +178,7 @@ mod tests {
     fn seen(owners: &str, options: &Options) -> Value {
         let texts = BTreeMap::from([("CODEOWNERS".to_owned(), Arc::from(owners))]);
         let files = Files::texts(texts);
-        let shelf = Shelf { files: &files, from: "bot/agentready.yaml" };
+        let shelf = Shelf::new(&files, "bot/agentready.yaml");
         let built = [(Part::Prompts, "prompts/a.md".to_owned()), (Part::Scenarios, "evals/a.yaml".to_owned())];
         facts(&shelf, &json!({"change": {"repository": "github:acme/bot@main"}}), &built, (options, Some(true)))
     }

@@ -128,7 +128,7 @@ pub(super) fn demand(aimed: &Aimed, aim: &Aim, wording: usize, reading: &Reading
         filled.map(|value| Ok(serde_json::from_value(value?).unwrap_or_default())).collect()
     };
     Ok(Demand {
-        words: template.render_over(&it, &names)?,
+        words: template.render_over(&Names::new(&it), &names)?,
         expect: expect(&aimed.goal.expect)?,
         alone: expect(&aimed.goal.alone)?,
     })

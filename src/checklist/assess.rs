@@ -1,7 +1,10 @@
 //! From evidence to the checklist's answer: every check's rung and need, findings at their places, waivers
 //! weighed, profile rules asked. Must not decide the verdict; that is the gate's.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::Value;
 
@@ -237,6 +240,7 @@ impl Judged {
             return Vec::new();
         }
         let mut found: Vec<Finding> = Vec::new();
+        let mut said = BTreeSet::new();
         for part in &self.standing.parts {
             let check = match &part.part {
                 Some(name) => format!("{}#{name}", self.check.id),
@@ -245,7 +249,7 @@ impl Judged {
             for item in part.items.iter().filter(|item| item.rung < self.result.needed) {
                 let message = item.message.clone().or_else(|| item.unsure.clone());
                 let message = message.unwrap_or_else(|| self.check.file.title.clone());
-                if found.iter().any(|other| other.message == message) {
+                if !said.insert(message.clone()) {
                     continue;
                 }
                 let Spot { location, missing, excerpt } = (manifest.locate)(&item.place);

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, OnceLock},
+    sync::{Arc, LazyLock, OnceLock},
 };
 
 use include_dir::{Dir, include_dir};
@@ -29,10 +29,13 @@ pub struct UnknownCheck {
     pub near: Option<String>,
 }
 
+/// The checks in the binary; what was compiled of them is shared by every catalogue.
+static SHIPPED: LazyLock<BTreeMap<String, Arc<Entry>>> = LazyLock::new(shipped);
+
 /// Every check the gate knows, by id.
 #[derive(Debug)]
 pub struct Catalogue {
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<String, Arc<Entry>>,
 }
 
 #[derive(Debug)]
@@ -60,18 +63,12 @@ impl Entry {
 impl Catalogue {
     /// The checks in the binary.
     pub fn embedded() -> Self {
-        let areas = CHECKS.dirs().filter(|area| !OTHER_DATA.iter().any(|name| area.path().ends_with(name)));
-        let entries = areas
-            .flat_map(Dir::files)
-            .filter_map(|file| {
-                let path = file.path().to_str()?.replace('\\', "/");
-                let id = path.strip_suffix(".yaml")?.to_owned();
-                let text = file.contents_utf8()?.into();
-                let name = format!("checks/{path}");
-                Some((id, Entry { name, text, own: false, check: OnceLock::new() }))
-            })
-            .collect();
-        Self { entries }
+        Self { entries: SHIPPED.clone() }
+    }
+
+    /// Begins to compile the checks in the binary beside what the caller does next.
+    pub fn prepare() {
+        std::thread::spawn(|| Self::embedded().entries.iter().for_each(|(id, entry)| drop(entry.compiled(id))));
     }
 
     /// Adds a team's own checks, files of the same form in `<dir>/<area>/<name>.yaml`.
@@ -88,7 +85,7 @@ impl Catalogue {
         for name in names {
             match self.own(files, dir, &name) {
                 Ok((id, entry)) => {
-                    self.entries.insert(id, entry);
+                    self.entries.insert(id, Arc::new(entry));
                 }
                 Err(Diagnostics(more)) => problems.extend(more),
             }
@@ -188,10 +185,22 @@ impl Catalogue {
     /// A catalogue of this one check.
     pub(super) fn alone(&self, id: &str) -> Self {
         let entry = self.entries.get(id).expect("a test names a check that exists");
-        let check = OnceLock::from(entry.compiled(id));
-        let own = Entry { name: entry.name.clone(), text: Arc::clone(&entry.text), own: entry.own, check };
-        Self { entries: [(id.to_owned(), own)].into() }
+        Self { entries: [(id.to_owned(), Arc::clone(entry))].into() }
     }
+}
+
+fn shipped() -> BTreeMap<String, Arc<Entry>> {
+    let areas = CHECKS.dirs().filter(|area| !OTHER_DATA.iter().any(|name| area.path().ends_with(name)));
+    areas
+        .flat_map(Dir::files)
+        .filter_map(|file| {
+            let path = file.path().to_str()?.replace('\\', "/");
+            let id = path.strip_suffix(".yaml")?.to_owned();
+            let text = file.contents_utf8()?.into();
+            let name = format!("checks/{path}");
+            Some((id, Arc::new(Entry { name, text, own: false, check: OnceLock::new() })))
+        })
+        .collect()
 }
 
 /// The text of a data file in `checks/`, such as `thresholds.yaml`.

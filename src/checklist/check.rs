@@ -156,6 +156,9 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     fn profiles(&mut self, named: &[String]) {
+        if named.is_empty() {
+            return;
+        }
         let known = catalogue::profile_names();
         for (at, name) in named.iter().enumerate().filter(|(_, name)| !known.contains(&name.as_str())) {
             self.slip(&Route::root().join("profiles").join(at), &format!("there is no profile `{name}`"));

@@ -25,6 +25,8 @@ pub(super) struct Evidence<'d> {
     document: &'d Value,
     /// Lists that were asked before, by their expression: parts and checks often go through the same one.
     lists: Mutex<BTreeMap<String, Arc<Found>>>,
+    /// Members of lists as templates see them; one tool is often told of in many findings.
+    told: Mutex<BTreeMap<(String, usize), Names>>,
 }
 
 /// Parts of the evidence that grow with the manifest and stay out of templates.
@@ -57,7 +59,13 @@ impl<'d> Evidence<'d> {
         let small = ["card", "oidc", "manifests", "spec"].map(|key| (key, document.pointer(&format!("/facts/{key}"))));
         let small = small.into_iter().filter_map(|(key, fact)| Some((key.to_owned(), fact?.clone())));
         names.insert("facts".to_owned(), Value::Object(small.collect()));
-        Self { scope, names: Names::new(&Value::Object(names)), document, lists: Mutex::default() }
+        Self {
+            scope,
+            names: Names::new(&Value::Object(names)),
+            document,
+            lists: Mutex::default(),
+            told: Mutex::default(),
+        }
     }
 
     /// Lets expressions ask for other checks: `check('scope/spec-page').autonomy`; one that does not exist is empty.
@@ -90,13 +98,21 @@ impl<'d> Evidence<'d> {
         list.split('.').try_fold(self.document, |found, key| found.get(key))?.get(position)
     }
 
-    fn fill(&self, template: &Template, extra: &[(&str, Value)]) -> Option<String> {
-        let extra: serde_json::Map<String, Value> =
-            extra.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-        template
-            .render_over(&Value::Object(extra), &self.names)
-            .ok()
-            .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
+    /// A member of one of the document's lists as templates see it.
+    fn told(&self, list: &str, position: usize) -> Names {
+        let told = || self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (list.to_owned(), position);
+        if let Some(known) = told().get(&key) {
+            return known.clone();
+        }
+        let names = Names::new(self.member(list, position).unwrap_or(&Value::Null));
+        told().insert(key, names.clone());
+        names
+    }
+
+    fn fill<'n>(&self, template: &Template, extra: impl IntoIterator<Item = (&'n str, Names)>) -> Option<String> {
+        let text = template.render_over(&Names::of(extra), &self.names).ok()?;
+        Some(text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 }
 
@@ -203,15 +219,15 @@ fn climb(check: &Check, ladder: &Ladder, evidence: &Evidence<'_>, ceiling: Rung,
     };
     let bar = (ceiling, need);
     let items: Vec<ItemStanding> = match found.as_deref() {
-        None => vec![ask(check, ladder, evidence, (evidence.scope().inner(), None), bar)],
+        None => vec![ask(check, ladder, evidence, (evidence.scope().inner(), Subject::Whole), bar)],
         Some(Found::Made(items)) => {
             let bound = |item| evidence.scope().inner().with("it", item);
-            items.iter().map(|item| ask(check, ladder, evidence, (bound(item), Some(item)), bar)).collect()
+            items.iter().map(|item| ask(check, ladder, evidence, (bound(item), Subject::Made(item)), bar)).collect()
         }
         Some(Found::Members(list, positions)) => {
             let shown = |position: &usize| {
                 let item = evidence.scope().item("it", list, *position)?;
-                let about = (evidence.scope().showing(&item), evidence.member(list, *position));
+                let about = (evidence.scope().showing(&item), Subject::Member(list, *position));
                 Some(ask(check, ladder, evidence, about, bar))
             };
             positions.iter().filter_map(shown).collect()
@@ -234,23 +250,46 @@ fn missing(ladder: &Ladder, name: &str) -> PartStanding {
     PartStanding { part: ladder.part.clone(), rung: Rung::Absent, unsure: None, items: vec![item] }
 }
 
+/// What a check is asked of.
+#[derive(Clone, Copy)]
+enum Subject<'a> {
+    /// The evidence.
+    Whole,
+    /// An item that an expression made.
+    Made(&'a Value),
+    /// A member of one of the document's lists.
+    Member(&'a str, usize),
+}
+
 fn ask(
     check: &Check,
     ladder: &Ladder,
     evidence: &Evidence<'_>,
-    (scope, item): (Scope<'_>, Option<&Value>),
+    (scope, subject): (Scope<'_>, Subject<'_>),
     (ceiling, need): (Rung, Rung),
 ) -> ItemStanding {
     let mut questions = Questions { scope, trouble: None };
     let rung = questions.rung(ladder).min(ceiling);
-    questions.scope.set("rung", &json!(rung.word()));
+    if ladder.inconclusive.is_some() {
+        questions.scope.set("rung", &json!(rung.word()));
+    }
     let unsure = (questions.holds(ladder.inconclusive.as_ref()) == Some(true))
         .then(|| check.file.waits.clone().unwrap_or_else(|| "the gate could not tell".to_owned()));
     let unsure = questions.trouble.or(unsure).filter(|_| rung != Rung::Refuted);
     let message = (rung < need).then(|| {
-        let extra = [("it", item.cloned().unwrap_or(Value::Null)), ("rung", json!(rung.word()))];
-        evidence.fill(ladder.finding(rung), &extra).unwrap_or_else(|| format!("{}: {rung} only", check.file.title))
+        let it = match subject {
+            Subject::Whole => Names::new(&Value::Null),
+            Subject::Made(item) => Names::new(item),
+            Subject::Member(list, position) => evidence.told(list, position),
+        };
+        let extra = [("it", it), ("rung", Names::new(&json!(rung.word())))];
+        evidence.fill(ladder.finding(rung), extra).unwrap_or_else(|| format!("{}: {rung} only", check.file.title))
     });
+    let item = match subject {
+        Subject::Whole => None,
+        Subject::Made(item) => Some(item),
+        Subject::Member(list, position) => evidence.member(list, position),
+    };
     let at = item.and_then(|item| item.get("at")?.as_str());
     ItemStanding { rung, unsure, place: at.map_or_else(|| ladder.place.clone(), Route::pointer), message }
 }
@@ -306,7 +345,7 @@ fn describe(
         Rung::Verified => "what stands behind the claim was opened and agrees".to_owned(),
         Rung::Proven => "the gate exercised it and saw the result".to_owned(),
     };
-    let seen = check.seen.as_ref().and_then(|seen| evidence.fill(seen, &[("rung", json!(rung.word()))]));
+    let seen = check.seen.as_ref().and_then(|seen| evidence.fill(seen, [("rung", Names::new(&json!(rung.word())))]));
     let mut text = seen.unwrap_or_else(plain);
     let items: Vec<&ItemStanding> = parts.iter().flat_map(|part| &part.items).collect();
     let lowest = items.iter().filter(|item| item.rung == rung).count();

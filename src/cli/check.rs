@@ -14,6 +14,7 @@ use super::{
     raise,
 };
 use crate::{
+    checklist::Catalogue,
     context::Context,
     exit::Fault,
     plan::Selection,
@@ -89,6 +90,7 @@ pub(crate) fn open(formats: &[FormatTarget]) -> Result<Targets, Fault> {
 
 /// Loads, tries, judges.
 pub(crate) fn carry_out(job: Job<'_>, context: &Context, output: &Output) -> Result<Report, Fault> {
+    Catalogue::prepare();
     let mut case = Case::load(job.files, &job.manifest, &job.options)?;
     if let Some(base) = &job.base {
         let checks = job.options.checks.as_deref();
@@ -110,7 +112,10 @@ pub(crate) fn carry_out(job: Job<'_>, context: &Context, output: &Output) -> Res
         };
         let duration_ms = u64::try_from(context.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let closing = Closing { duration_ms, ..Closing::default() };
-        return Ok(judge(Bench::new(&case, false), &header, &closing));
+        let report = judge(Bench::new(&case, false), &header, &closing);
+        // A large case takes as long to give back as to load; the reports need not wait for it.
+        std::thread::spawn(move || drop((case, header)));
+        return Ok(report);
     }
     let progress = std::cell::RefCell::new(output.progress());
     let events = |event| {

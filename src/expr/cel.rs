@@ -1,6 +1,10 @@
 //! A parsed CEL expression and the variables it is evaluated over.
 
-use std::{fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use cel::{
     Context, DeclarationError, ExecutionError, FunctionContext, IdedExpr, Value as Cel,
@@ -12,6 +16,7 @@ use cel::{
     extractors::{Arguments, This},
     parser::PrattParser,
 };
+use regex::Regex;
 use serde_json::Value;
 
 use super::data::{self, kind_of};
@@ -190,6 +195,13 @@ fn register_text(context: &mut Context<'_, '_>) -> Result<(), DeclarationError> 
     context.add_function("glob", |This(name): This<Arc<String>>, pattern: Arc<String>| -> bool {
         crate::text::wildcard_matches(&pattern, &name)
     })?;
+    context.add_function(
+        "matches",
+        |ftx: &FunctionContext<'_, '_>, This(text): This<Arc<String>>, pattern: Arc<String>| {
+            let known = regex(&pattern).map_err(|error| ftx.error(format!("`{pattern}` is no regex: {error}")))?;
+            Ok::<bool, ExecutionError>(known.is_match(&text))
+        },
+    )?;
     context.add_function("parse_json", |This(text): This<Arc<String>>| -> Cel {
         serde_json::from_str(&text).map_or(Cel::Null, |value| data::answer(&value))
     })?;
@@ -197,6 +209,25 @@ fn register_text(context: &mut Context<'_, '_>) -> Result<(), DeclarationError> 
         crate::units::parse_duration(&text).map_or(f64::NAN, |d| d.as_secs_f64())
     })?;
     Ok(())
+}
+
+/// Most patterns that are kept compiled.
+const MOST_PATTERNS: usize = 500;
+
+/// A pattern of `matches`, compiled once: an expression asks it of many items, and compiling costs far more than a match.
+fn regex(pattern: &str) -> Result<Regex, regex::Error> {
+    static KNOWN: Mutex<BTreeMap<String, Regex>> = Mutex::new(BTreeMap::new());
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(regex) = known().get(pattern) {
+        return Ok(regex.clone());
+    }
+    let regex = Regex::new(pattern)?;
+    let mut known = known();
+    if known.len() >= MOST_PATTERNS {
+        known.clear();
+    }
+    known.insert(pattern.to_owned(), regex.clone());
+    Ok(regex)
 }
 
 fn register_values(context: &mut Context<'_, '_>) -> Result<(), DeclarationError> {
@@ -277,6 +308,7 @@ mod tests {
             ("seconds('15m') <= seconds('1h')", json!(true)),
             ("'Hello There'.lower()", json!("hello there")),
             ("args.id.matches('^ch_')", json!(true)),
+            ("[1, 2].map(n, 'a' + string(n)).filter(t, t.matches('[2-9]$'))", json!(["a2"])),
             ("[1, 2.5].sum()", json!(3.5)),
         ] {
             assert_eq!(eval(source), Ok(expected), "{source}");
@@ -289,5 +321,7 @@ mod tests {
         assert!(matches!(eval("nobody.knows"), Err(ExprError::Missing(_))));
         assert!(matches!(eval("args.id +"), Err(ExprError::Syntax(_))));
         assert!(matches!(eval("args.id + 1"), Err(ExprError::Evaluation(_))));
+        assert!(matches!(eval("args.id.matches('(')"), Err(ExprError::Evaluation(_))));
+        assert!(matches!(eval("args.count.matches('2')"), Err(ExprError::Evaluation(_))));
     }
 }

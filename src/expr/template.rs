@@ -1,6 +1,6 @@
 //! Text with `{{ … }}`, strict about unknown names.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use minijinja::{Environment, UndefinedBehavior};
 use serde_json::Value;
@@ -39,9 +39,9 @@ impl Template {
     }
 
     /// Fills in the places from `values`, and from `names` what they leave open.
-    pub fn render_over(&self, values: &Value, names: &Names) -> Result<String, TemplateError> {
+    pub fn render_over(&self, values: &Names, names: &Names) -> Result<String, TemplateError> {
         let template = self.environment.get_template("t").map_err(|error| failed(&error))?;
-        let values = minijinja::Value::from(minijinja::value::Serde(values));
+        let values = values.0.clone();
         template.render(minijinja::value::merge_maps([values, names.0.clone()])).map_err(|error| failed(&error))
     }
 
@@ -52,14 +52,21 @@ impl Template {
     }
 }
 
-/// Values that many templates share, converted once.
+/// Values that many templates share, converted once; copies share them too.
 #[derive(Clone, Debug)]
 pub struct Names(minijinja::Value);
 
 impl Names {
-    /// Takes a map.
+    /// Takes a value, for a template a map.
     pub fn new(values: &Value) -> Self {
         Self(minijinja::Value::from(minijinja::value::Serde(values)))
+    }
+
+    /// Takes values that were converted before, each with its name.
+    pub fn of<'n>(values: impl IntoIterator<Item = (&'n str, Self)>) -> Self {
+        let values: BTreeMap<String, minijinja::Value> =
+            values.into_iter().map(|(name, value)| (name.to_owned(), value.0)).collect();
+        Self(values.into())
     }
 }
 
@@ -72,7 +79,15 @@ fn failed(error: &minijinja::Error) -> TemplateError {
 mod tests {
     use serde_json::json;
 
-    use super::Template;
+    use super::{Names, Template};
+
+    #[test]
+    fn what_a_template_is_given_outweighs_what_many_share() {
+        let shared = Names::new(&json!({"agent": {"name": "bot"}, "rung": "proven"}));
+        let own = Names::of([("it", Names::new(&json!({"name": "pay"}))), ("rung", Names::new(&json!("absent")))]);
+        let template = Template::parse("{{ agent.name }} {{ it.name }} {{ rung }}").expect("parses");
+        assert_eq!(template.render_over(&own, &shared).as_deref(), Ok("bot pay absent"));
+    }
 
     #[test]
     fn an_unknown_name_is_an_error() {

@@ -35,7 +35,7 @@ mod systems;
 mod table;
 mod trail;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -96,53 +96,90 @@ pub fn oidc_url(issuer: &str) -> String {
 pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
     let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
     let shelf = Shelf::new(files, &options.manifest);
-    let claims = Claims::new(manifest, evidence);
-    let manifests = other_manifests(files, &options.manifest);
-    let tokens = oidc::tokens(&claims, options);
-    let systems = systems::facts(&shelf, &claims, (&options.fetched, &manifests, &tokens));
-    let settled = settled(evidence, &systems);
-    let (evidence, claims) = (&settled, Claims::new(manifest, &settled));
-    let (change, locked) = change::facts(&shelf, manifest, options);
-    let (incidents, exercises) = incidents::facts(&shelf, manifest);
-    let named = named::facts(&shelf, manifest, claims.tools);
-    let settings = settings::scan(&shelf);
-    let mut facts = json!({
-        "live": options.live,
-        "data": data::facts(&shelf, &claims, &options.fetched, &named),
-        "secrets": secrets::facts(&shelf, manifest, &named),
-        "files": named,
-        "oidc": oidc::facts(options, &tokens),
-        "tokens": tokens,
-        "manifests": manifests,
-        "codeowners": owners::rules(files),
-        "owners": owners::facts(&shelf, manifest),
-        "apis": apis::facts(&shelf, manifest),
-        "approvals": consent::facts(&shelf, evidence, manifest),
-        "audit": trail::facts(&shelf, evidence, manifest, &locked),
-        "infra": infra::facts(&shelf, manifest),
-        "hooks": hooks::facts(&shelf, manifest),
-        "incidents": incidents,
-        "exercises": exercises,
-        "policy": rules::facts(&shelf, evidence, manifest),
-        "runbook": runbook::facts(&shelf, manifest),
-        "schemas": schemas::facts(&shelf, evidence),
-        "caps": caps::facts(manifest, &settings),
-        "reaction": reaction::facts(&shelf, manifest, &settings),
-        "resilience": resilience::facts(manifest, &settings),
-        "card": card::facts(&shelf, &claims, &options.fetched),
-        "spec": spec::facts(&shelf, &claims),
+    let (manifests, systems, repository) = std::thread::scope(|scope| {
+        let repository = scope.spawn(|| Repository::look(&shelf, manifest, options));
+        let manifests = other_manifests(files, &options.manifest);
+        let claims = Claims::new(manifest, evidence);
+        let tokens = oidc::tokens(&claims, options);
+        let mut systems = systems::facts(&shelf, &claims, (&options.fetched, &manifests, &tokens));
+        systems.insert("oidc".to_owned(), oidc::facts(options, &tokens));
+        systems.insert("tokens".to_owned(), tokens);
+        (manifests, systems, repository.join().expect("collecting facts does not panic"))
     });
-    let effects = systems.get("effects").unwrap_or(&Value::Null);
-    let retried = retries::facts(&shelf, evidence, effects);
-    let operation = operation::facts(&shelf, evidence, (&settings, &options.fetched));
-    if let Some(facts) = facts.as_object_mut() {
-        facts.insert("retried_writes".to_owned(), retried);
-        facts.extend(systems);
-        facts.extend(change);
-        facts.insert("judge".to_owned(), labels::facts(&shelf, manifest));
-        facts.insert("kpis".to_owned(), kpis::facts(&shelf, manifest).into());
-        facts.extend(operation);
+    let evidence = &settled(evidence, &systems);
+    let mut facts = std::thread::scope(|scope| {
+        let tools = scope.spawn(|| of_tools(&shelf, evidence, &systems));
+        let mut facts = of_documents(&shelf, evidence, &repository, options);
+        facts.extend(tools.join().expect("collecting facts does not panic"));
+        facts
+    });
+    facts.insert("live".to_owned(), options.live.into());
+    facts.insert("manifests".to_owned(), manifests);
+    facts.extend(repository.facts);
+    facts.extend(systems);
+    Value::Object(facts)
+}
+
+/// What does not hang on the tools.
+struct Repository {
+    facts: Map<String, Value>,
+    settings: Vec<settings::Setting>,
+    locked: BTreeSet<String>,
+}
+
+impl Repository {
+    fn look(shelf: &Shelf<'_>, manifest: &Value, options: &Options) -> Self {
+        let settings = settings::scan(shelf);
+        let (mut facts, locked) = change::facts(shelf, manifest, options);
+        let (incidents, exercises) = incidents::facts(shelf, manifest);
+        let others = [
+            ("codeowners", owners::rules(shelf.files)),
+            ("owners", owners::facts(shelf, manifest)),
+            ("apis", apis::facts(shelf, manifest)),
+            ("infra", infra::facts(shelf, manifest)),
+            ("hooks", hooks::facts(shelf, manifest)),
+            ("incidents", incidents.into()),
+            ("exercises", exercises.into()),
+            ("runbook", runbook::facts(shelf, manifest)),
+            ("caps", caps::facts(manifest, &settings)),
+            ("reaction", reaction::facts(shelf, manifest, &settings)),
+            ("resilience", resilience::facts(manifest, &settings)),
+            ("judge", labels::facts(shelf, manifest)),
+            ("kpis", kpis::facts(shelf, manifest).into()),
+        ];
+        facts.extend(others.map(|(name, fact)| (name.to_owned(), fact)));
+        Self { facts, settings, locked }
     }
+}
+
+/// What is said of the tools, one by one.
+fn of_tools(shelf: &Shelf<'_>, evidence: &Value, systems: &Map<String, Value>) -> Map<String, Value> {
+    let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
+    let effects = systems.get("effects").unwrap_or(&Value::Null);
+    let facts = [
+        ("approvals", consent::facts(shelf, evidence, manifest)),
+        ("policy", rules::facts(shelf, evidence, manifest)),
+        ("schemas", schemas::facts(shelf, evidence).into()),
+        ("retried_writes", retries::facts(shelf, evidence, effects)),
+    ];
+    facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect()
+}
+
+/// What the documents say that the manifest names.
+fn of_documents(shelf: &Shelf<'_>, evidence: &Value, repository: &Repository, options: &Options) -> Map<String, Value> {
+    let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
+    let claims = &Claims::new(manifest, evidence);
+    let named = named::facts(shelf, manifest, claims.tools);
+    let mut facts = operation::facts(shelf, evidence, (&repository.settings, &options.fetched));
+    let others = [
+        ("data", data::facts(shelf, claims, &options.fetched, &named)),
+        ("secrets", secrets::facts(shelf, manifest, &named)),
+        ("files", named),
+        ("audit", trail::facts(shelf, evidence, manifest, &repository.locked)),
+        ("card", card::facts(shelf, claims, &options.fetched)),
+        ("spec", spec::facts(shelf, claims)),
+    ];
+    facts.extend(others.map(|(name, fact)| (name.to_owned(), fact)));
     facts
 }
 

@@ -4,10 +4,16 @@
 #[expect(dead_code, reason = "the other benchmark uses the rest of it")]
 mod material;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    sync::Arc,
+};
 
 use agentready::{
-    checklist::{Autonomy, Catalogue, ManifestView, assess},
+    attack::{self, Ground, Order},
+    checklist::{Autonomy, Catalogue, Check, CheckFile, ManifestView, assess},
     grade::{self, Grade, Policy},
     manifest::{self, Manifest},
     record::{End, TrialRecord, TurnRecord},
@@ -44,9 +50,38 @@ fn manifest_of_500_tools(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| manifest::load(&files, "agentready.yaml"));
 }
 
+/// Every shipped check from its text; the gate does so once, on all cores.
 #[divan::bench]
-fn catalogue_compiled() -> usize {
-    Catalogue::embedded().all().count()
+fn checks_compiled(bencher: Bencher<'_, '_>) {
+    let catalogue = Catalogue::embedded();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = |id: &str| fs::read_to_string(root.join(catalogue.path(id).expect("a path"))).expect("a file");
+    let texts: Vec<(String, Arc<str>)> = catalogue.ids().map(|id| (id.to_owned(), text(id).into())).collect();
+    let compile = |(id, text): &(String, Arc<str>)| {
+        let loaded = load_text::<CheckFile>(SourceFile::new("check.yaml", Arc::clone(text))).expect("a check");
+        Check::compile(id, &loaded).expect("a check").ceiling()
+    };
+    bencher.bench_local(|| texts.iter().map(compile).count());
+}
+
+/// A thousand attacks from the demo's manifest, world and golden scenarios.
+#[divan::bench]
+fn attacks_of_the_demo(bencher: Bencher<'_, '_>) {
+    let files = Files::disk(Path::new(env!("CARGO_MANIFEST_DIR")), false);
+    let manifest = manifest::load(&files, "fixtures/demo/agentready.yaml").expect("a manifest");
+    let evidence = manifest::evidence(&manifest);
+    let scenarios = scenario::load(&files, &files.glob("scenarios/golden/*.yaml")).expect("scenarios");
+    let names: BTreeSet<String> = scenarios.iter().filter_map(|scenario| scenario.world.clone()).collect();
+    let loaded = |name: String| (name.clone(), world::load(&files, &name).expect("a world"));
+    let worlds = names.into_iter().map(loaded).collect();
+    let location = manifest.locate(&Route::root());
+    let ground = Ground { evidence: &evidence, scenarios: &scenarios, worlds: &worlds, prompts: Vec::new(), location };
+    let order = Order { count: 1000, seed: 0, focus: Vec::new() };
+    let made = || attack::generate(&ground, &order).scenarios;
+    let ids = |set: Vec<Scenario>| set.into_iter().map(|scenario| scenario.id).collect::<Vec<_>>();
+    let first = ids(made());
+    assert!(first.len() >= 1000 && first == ids(made()), "the same order gives the same set");
+    bencher.bench_local(made);
 }
 
 #[divan::bench]

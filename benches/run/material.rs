@@ -6,8 +6,12 @@ use std::fmt::Write as _;
 pub(crate) fn manifest(tools: usize) -> String {
     let demo = include_str!("../../fixtures/demo/agentready.yaml");
     let (head, tail) = demo.split_once("\nhandoff:\n").expect("the demo's manifest has a handoff");
-    let evals = "golden: [\"../../scenarios/golden/*.yaml\"]\n  adversarial: [\"../../scenarios/adversarial/*.yaml\"]";
-    let tail = tail.replace(evals, "golden: [golden/*.yaml]");
+    let evals = tail.split_once("  golden: [").and_then(|(_, rest)| rest.split_once("  golden_sources:"));
+    let (named, _) = evals.expect("the demo's manifest names its golden scenarios");
+    let tail = tail.replace(&format!("  golden: [{named}"), "  golden: [golden/*.yaml]\n");
+    let attacks =
+        tail.lines().find(|line| line.starts_with("  adversarial:")).expect("the demo's manifest has attacks");
+    let tail = tail.replace(&format!("{attacks}\n"), "");
     let mut text = head.to_owned();
     for number in 0..tools {
         let tool = if number % 2 == 0 {

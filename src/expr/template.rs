@@ -41,8 +41,10 @@ impl Template {
     /// Fills in the places from `values`, and from `names` what they leave open.
     pub fn render_over(&self, values: &Names, names: &Names) -> Result<String, TemplateError> {
         let template = self.environment.get_template("t").map_err(|error| failed(&error))?;
-        let values = values.0.clone();
-        template.render(minijinja::value::merge_maps([values, names.0.clone()])).map_err(|error| failed(&error))
+        // The last map that has a name wins.
+        template
+            .render(minijinja::value::merge_maps([names.0.clone(), values.0.clone()]))
+            .map_err(|error| failed(&error))
     }
 
     /// Fills in the places from a map of values.

@@ -1,10 +1,23 @@
 //! Numbers over attacks: by class, exposed against planned, and how many succeeded.
 
-use super::tally::ScenarioTally;
+use std::collections::BTreeMap;
+
+use super::{
+    measure::clusters,
+    tally::{ScenarioTally, rank},
+};
 use crate::{
     grade::Grade,
-    scenario::{CLASSES, Scenario},
+    scenario::{Attack, CLASSES, Scenario},
+    stats::Rate,
+    verdict::{AttackRow, Attacks, WorstAttack},
 };
+
+/// Names one part that an attack is made of.
+type Part = fn(&Attack) -> &str;
+
+/// Worst attacks that are named.
+const WORST: usize = 10;
 
 /// A scenario and what its trials came to.
 type Row<'s> = (&'s Scenario, ScenarioTally);
@@ -32,6 +45,95 @@ pub(super) fn numbers(rows: &[Row<'_>]) -> Vec<(String, u64)> {
         }
     }
     numbers
+}
+
+/// How attacks came out, by what they are made of; nothing without attacks.
+pub(super) fn section(rows: &[Row<'_>]) -> Option<Attacks> {
+    let attacks: Vec<&Row<'_>> = rows.iter().filter(|(s, _)| s.is_attack() && s.skip.is_none()).collect();
+    if attacks.is_empty() {
+        return None;
+    }
+    let withstood = |row: &&&Row<'_>| row.1.is_decided() && row.1.has_passed();
+    let stopped = count(attacks.iter().filter(withstood).filter(|row| row.1.stopped > 0).count());
+    let parts: [(&str, Part); 4] = [
+        ("goal", |attack| &attack.goal),
+        ("carrier", |attack| &attack.carrier),
+        ("technique", |attack| &attack.technique),
+        ("encoding", |attack| attack.encoding.as_deref().unwrap_or("plain")),
+    ];
+    Some(Attacks {
+        planned: count(attacks.len()),
+        exposed: count(attacks.iter().filter(|(_, tally)| tally.assessed > 0).count()),
+        run: count(attacks.iter().filter(|(_, tally)| tally.is_decided()).count()),
+        succeeded: with(&attacks, Grade::FailC),
+        wrong: with(&attacks, Grade::FailB),
+        stopped,
+        declined: count(attacks.iter().filter(withstood).count()) - stopped,
+        by: parts.map(|(name, part)| (name.to_owned(), grouped(&attacks, part))).into(),
+        worst: worst(&attacks),
+    })
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn with(attacks: &[&Row<'_>], grade: Grade) -> u32 {
+    count(attacks.iter().filter(|(_, tally)| tally.worst == Some(grade)).count())
+}
+
+fn grouped(attacks: &[&Row<'_>], part: Part) -> Vec<AttackRow> {
+    let mut groups = BTreeMap::<&str, Vec<&Row<'_>>>::new();
+    for row in attacks {
+        if let Some(attack) = &row.0.attack {
+            groups.entry(part(attack)).or_default().push(row);
+        }
+    }
+    let mut rows: Vec<AttackRow> = groups
+        .into_iter()
+        .map(|(name, group)| {
+            let (run, succeeded) =
+                (count(group.iter().filter(|row| row.1.is_decided()).count()), with(&group, Grade::FailC));
+            let rate = Rate::of(succeeded.into(), run.into());
+            AttackRow {
+                name: name.to_owned(),
+                planned: count(group.len()),
+                clusters: count(clusters(group.iter().map(|row| row.0))),
+                run,
+                succeeded,
+                wrong: with(&group, Grade::FailB),
+                rate: rate.value,
+                upper95: rate.upper95,
+            }
+        })
+        .collect();
+    rows.sort_by(|a, b| {
+        let by_rate = b.rate.unwrap_or_default().total_cmp(&a.rate.unwrap_or_default());
+        by_rate.then(b.wrong.cmp(&a.wrong)).then_with(|| a.name.cmp(&b.name))
+    });
+    rows
+}
+
+/// Unsafe ones first, then wrong ones, in plan order.
+fn worst(attacks: &[&Row<'_>]) -> Vec<WorstAttack> {
+    let failed = |grade: Grade| matches!(grade, Grade::FailB | Grade::FailC);
+    let mut found: Vec<(Grade, &Scenario, &Attack)> = attacks
+        .iter()
+        .filter_map(|(scenario, tally)| {
+            Some((tally.worst.filter(|grade| failed(*grade))?, *scenario, scenario.attack.as_ref()?))
+        })
+        .collect();
+    found.sort_by_key(|(grade, ..)| std::cmp::Reverse(rank(*grade)));
+    let told = found.into_iter().take(WORST).map(|(grade, scenario, attack)| WorstAttack {
+        scenario: scenario.id.clone(),
+        grade,
+        goal: attack.goal.clone(),
+        carrier: attack.carrier.clone(),
+        technique: attack.technique.clone(),
+        encoding: attack.encoding.clone(),
+        location: scenario.location.clone(),
+    });
+    told.collect()
 }
 
 /// Attacks that never reached the agent and that stand for a gap: those that people wrote, and those generated ones

@@ -9,7 +9,9 @@ use crate::{
     plan::Plan,
     scenario::{Scenario, Suite},
     stats::{Rate, p95, pass_at_k, pass_hat_k},
-    verdict::{AdversarialSuite, Failure, GoldenSuite, IncidentSuite, Metric, Scenario as Row, Suites, Trials},
+    verdict::{
+        AdversarialSuite, Attacks, Failure, GoldenSuite, IncidentSuite, Metric, Scenario as Row, Suites, Trials,
+    },
 };
 
 /// All numbers of a run.
@@ -19,6 +21,8 @@ pub struct Measured {
     pub trials: Trials,
     /// Scenarios by suite.
     pub suites: Suites,
+    /// How attacks came out, when there were any.
+    pub attacks: Option<Attacks>,
     /// Every scenario with its grade, in plan order.
     pub scenarios: Vec<Row>,
     /// Trials that did not pass, worst first.
@@ -58,6 +62,7 @@ pub fn measure(tally: &Tally, plan: &Plan, bar: &Bar<'_>) -> Measured {
     Measured {
         trials: tally.trials,
         suites,
+        attacks: attacks::section(&rows),
         scenarios: rows.iter().map(|(scenario, tally)| row(scenario, tally)).collect(),
         failures,
         numbers: book.numbers,
@@ -250,7 +255,7 @@ impl Book<'_> {
     }
 }
 
-fn clusters<'a>(attacks: impl Iterator<Item = &'a Scenario>) -> usize {
+pub(super) fn clusters<'a>(attacks: impl Iterator<Item = &'a Scenario>) -> usize {
     attacks
         .filter_map(|scenario| scenario.attack.as_ref())
         .map(|attack| (&attack.goal, &attack.carrier, &attack.technique))

@@ -52,6 +52,8 @@ pub(super) struct ScenarioTally {
     pub(super) passed: u32,
     pub(super) assessed: u32,
     pub(super) failed: u32,
+    /// Trials in which a policy or a tool stopped a call.
+    pub(super) stopped: u32,
     pub(super) duration_ms: u64,
 }
 
@@ -63,7 +65,7 @@ impl Tally {
         self.count(graded);
         self.leaks += u32::from(graded.misses.iter().any(Miss::is_leak));
         self.canaries = policy.canaries.len();
-        self.scenarios.entry(planned.scenario).or_default().add(record, graded.grade);
+        self.scenarios.entry(planned.scenario).or_default().add(record, graded);
         self.calls.add(record, policy);
         let tokens = record.turns.iter().fold(0_u64, |sum, turn| sum.saturating_add(turn.usage.tokens));
         self.tokens_max = self.tokens_max.max(tokens);
@@ -109,8 +111,10 @@ impl Tally {
 }
 
 impl ScenarioTally {
-    fn add(&mut self, record: &TrialRecord, grade: Grade) {
+    fn add(&mut self, record: &TrialRecord, graded: &Graded) {
+        let grade = graded.grade;
         self.trials += 1;
+        self.stopped += u32::from(graded.blocked_attempts > 0);
         self.duration_ms += record.duration_ms;
         self.worst = worse(self.worst, grade);
         match grade {

@@ -287,6 +287,45 @@ fn repeated_trials_say_how_steady_the_agent_is() {
 }
 
 #[test]
+fn attacks_are_counted_by_what_they_are_made_of_worst_first() {
+    let plan = a_plan(1, 6);
+    let mut tally = Tally::default();
+    let outcomes = [
+        (Grade::Pass, 0),
+        (Grade::Pass, 2),
+        (Grade::FailB, 0),
+        (Grade::FailC, 1),
+        (Grade::NotExposed, 0),
+        (Grade::ErrorInfra, 0),
+    ];
+    for planned in &plan.trials {
+        let id = &plan.scenario(planned).id;
+        let nth = id.strip_prefix("a-").and_then(|nth| nth.parse::<usize>().ok());
+        let (grade, blocked_attempts) = nth.map_or((Grade::FailC, 3), |nth| outcomes[nth]);
+        let graded = Graded { grade, misses: Vec::new(), blocked_attempts };
+        tally.add(&plan, planned, &Policy::default(), (&record(planned.index, id), &graded));
+    }
+    let measured = measure(&tally, &plan, &Bar { thresholds: &BTreeMap::new(), bound: false });
+    let attacks = measured.attacks.expect("there are attacks");
+    assert_eq!((attacks.planned, attacks.exposed, attacks.run), (6, 4, 4), "neither golden scenarios nor twins");
+    assert_eq!((attacks.succeeded, attacks.wrong, attacks.stopped, attacks.declined), (1, 1, 1, 1));
+    let goal = &attacks.by["goal"][0];
+    assert_eq!((goal.planned, goal.clusters, goal.run, goal.succeeded, goal.wrong), (6, 6, 4, 1, 1));
+    assert_eq!(goal.rate, Some(0.25));
+    assert!(goal.upper95.is_some_and(|bound| (bound - 0.751_4).abs() < 1e-3), "{goal:?}");
+    let techniques: Vec<&str> = attacks.by["technique"].iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(techniques, ["t3", "t2", "t0", "t1", "t4", "t5"]);
+    assert_eq!(attacks.by["encoding"][0].name, "plain");
+    let worst: Vec<&str> = attacks.worst.iter().map(|attack| attack.scenario.as_str()).collect();
+    assert_eq!(worst, ["a-0003", "a-0002"]);
+    assert!(
+        measure(&Tally::default(), &a_plan(1, 1), &Bar { thresholds: &BTreeMap::new(), bound: false })
+            .attacks
+            .is_some()
+    );
+}
+
+#[test]
 fn a_call_bears_the_id_of_its_run_when_it_is_that_of_the_whole_turn() {
     let call = |turn: u32, baggage: Option<&str>| -> Call {
         let carried = json!({"baggage": baggage});

@@ -39,6 +39,7 @@ pub fn build(parts: Parts) -> Report {
         verdict,
         trials: measured.trials,
         suites: measured.suites,
+        attacks: measured.attacks,
         metrics: measured.metrics,
         checks: assessment.checks.iter().map(check).collect(),
         ladder: gate::ladder(&assessment.checks),

@@ -4,6 +4,7 @@
 //! A format is one file with a `FORMAT` constant and one line in [`FORMATS`]. No format decides anything: the
 //! exit code, the order and the words of the verdict come from the model. Foreign text goes through `foreign`.
 
+mod attacks;
 mod build;
 mod foreign;
 mod json;

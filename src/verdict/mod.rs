@@ -7,6 +7,7 @@
 //! | a key renamed, removed or given another type | no |
 //! | a new word in `decision`, `rung` or `grade` | no |
 
+mod attacks;
 mod way;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::{
     source::{Excerpt, Location},
 };
 
+pub use attacks::{AttackRow, Attacks, WorstAttack};
 pub use way::{Area, Edit, Paste, ToGo};
 
 /// All that a reader needs to know of one run.
@@ -38,6 +40,9 @@ pub struct Report {
     pub trials: Trials,
     /// Scenarios by suite.
     pub suites: Suites,
+    /// How attacks came out, when there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attacks: Option<Attacks>,
     /// Numbers over grades, by name.
     pub metrics: BTreeMap<String, Metric>,
     /// Every check of the catalogue, in order of its id.

@@ -8,7 +8,7 @@ mod escape;
 use std::io::{self, Write};
 
 use self::escape::{code, fenced, prose};
-use super::{Format, Report, Style, foreign, mismatch, numbers};
+use super::{Format, Report, Style, attacks, foreign, mismatch, numbers};
 use crate::verdict::{Failure, Finding, ToGo};
 
 pub(super) const FORMAT: Format =
@@ -44,6 +44,7 @@ fn render(report: &Report, out: &mut dyn Write, _style: &Style) -> io::Result<()
         }),
     );
     to_go(report, &mut page);
+    attacks_of(report, &mut page);
     metrics(report, &mut page);
     checks(report, &mut page);
     let count = report.findings.len();
@@ -87,6 +88,23 @@ fn to_go(report: &Report, page: &mut Page) {
     if !edits.is_empty() || !run.is_empty() {
         page.list("What else has to go", "reasons", remains.iter().map(|reason| format!("- {}\n", prose(reason))));
     }
+}
+
+fn attacks_of(report: &Report, page: &mut Page) {
+    let Some(told) = &report.attacks else { return };
+    page.add(format!("\n### Attacks\n\n{}.\n", prose(&attacks::line(told))));
+    let worst = told.worst.iter().map(|attack| {
+        let again: Vec<String> = attacks::again(report, attack).iter().map(|command| code(command)).collect();
+        let (grade, scenario) = (code(attack.grade.name()), code(&attack.scenario));
+        format!("- {grade} {scenario}: {}. Again: {}\n", prose(&attacks::made_of(attack)), again.join(" or "))
+    });
+    page.list("Worst first", "attacks", worst);
+    let title = format!(
+        "<details><summary>Attacks by goal, carrier, technique and encoding</summary>\n\n{}",
+        header(&attacks::HEADER)
+    );
+    page.list(&title, "rows", attacks::rows(told, true).into_iter().map(|cells| row(&cells)));
+    page.close("\n</details>\n");
 }
 
 fn metrics(report: &Report, page: &mut Page) {

@@ -2,11 +2,17 @@
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::{super::numbers, Sheet};
+use super::{
+    super::{attacks, foreign, numbers},
+    Sheet,
+};
 use crate::verdict::Report;
 
 /// Metrics shown at most.
 const METRICS: usize = 40;
+/// Rows and worst cases of attacks shown at most.
+const ATTACKS: usize = 8;
+const WORST: usize = 3;
 /// Areas and suites shown at most.
 const ROWS: usize = 20;
 
@@ -22,6 +28,28 @@ pub(super) fn trials(report: &Report, sheet: &mut Sheet) {
     }
     if !report.scenarios.is_empty() && is_told(report, sheet) {
         table(sheet, numbers::SUITE_HEADER, numbers::suite_rows(&report.scenarios).into_iter().take(ROWS), 1);
+    }
+}
+
+/// How attacks came out: what went wrong, worst first, and how to see it again.
+pub(super) fn attacks(report: &Report, sheet: &mut Sheet) {
+    let Some(told) = report.attacks.as_ref().filter(|_| is_told(report, sheet)) else { return };
+    sheet.heading("Attacks");
+    sheet.text(0, &attacks::line(told));
+    let rows = attacks::rows(told, sheet.style().verbose);
+    let (shown, of) = (sheet.at_most(ATTACKS), rows.len());
+    if of > 0 {
+        table(sheet, attacks::HEADER, rows.into_iter().take(shown), 1);
+    }
+    sheet.more(of.saturating_sub(shown), "rows");
+    for attack in told.worst.iter().take(sheet.at_most(WORST)) {
+        let scenario = foreign::line_of(&attack.scenario, 160);
+        sheet.item(&format!("{}  {scenario}: {}", attack.grade.name(), attacks::made_of(attack)));
+    }
+    if let Some(first) = told.worst.first() {
+        for command in attacks::again(report, first) {
+            sheet.text(4, &command);
+        }
     }
 }
 

@@ -162,7 +162,12 @@ fn nothing_foreign_renders_in_markdown() {
     for report in reports() {
         let text = rendered("markdown", &report, COLORLESS);
         assert!(text.len() <= 60_000, "{}", text.len());
-        let own = ["<details><summary>Failures (4), worst first</summary>", "</details>"];
+        let own = [
+            "<details><summary>Failures (4), worst first</summary>",
+            "<details><summary>Attacks by goal, carrier, technique and encoding</summary>",
+            "</details>",
+            "</details>",
+        ];
         let left = own.iter().fold(outside_code(&text), |text, own| text.replacen(own, "", 1));
         for mark in ["<", "![", "](", "@", "**", "~~", "http", "www.", "&", "\\", "$", ":smile:", "[ ]"] {
             assert!(!left.contains(mark), "{mark} in {left}");
@@ -172,7 +177,7 @@ fn nothing_foreign_renders_in_markdown() {
         }
         for row in text.lines().filter(|line| line.starts_with("| ")) {
             let bars = row.replace("\\|", "").matches('|').count();
-            assert!([7, 9, 10].contains(&bars), "{row}");
+            assert!([7, 8, 9, 10].contains(&bars), "{row}");
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::verdict::{
-    AdversarialSuite, Agent, Area, Check, Decision, Edit, Failure, Finding, GoldenSuite, IncidentSuite, ManifestRef,
-    Metric, Report, Rule, Run, Scenario, Suites, ToGo, Tool, Trials, Verdict, Waiver,
+    AdversarialSuite, Agent, Area, AttackRow, Attacks, Check, Decision, Edit, Failure, Finding, GoldenSuite,
+    IncidentSuite, ManifestRef, Metric, Report, Rule, Run, Scenario, Suites, ToGo, Tool, Trials, Verdict, Waiver,
+    WorstAttack,
 };
 use crate::{
     grade::Grade,
@@ -122,6 +123,7 @@ pub(crate) fn go() -> Report {
             adversarial: AdversarialSuite { scenarios: 1, clusters: 1, twins: 1, twins_passed: 1 },
             incident: IncidentSuite::default(),
         },
+        attacks: None,
         metrics: metrics.into_iter().map(|(name, metric)| (name.to_owned(), metric)).collect(),
         checks: vec![
             check("evals/golden-size", "proven", true),
@@ -148,6 +150,46 @@ pub(crate) fn go() -> Report {
         ],
         waivers: vec![],
         notes: vec!["waited 4 s in all for the agent's rate limit".to_owned()],
+    }
+}
+
+/// One attack was unsafe, one was wrong.
+fn attacks() -> Attacks {
+    let row = |name: &str, (run, succeeded, wrong), upper95| AttackRow {
+        name: name.to_owned(),
+        planned: run + 2,
+        clusters: run / 2,
+        run,
+        succeeded,
+        wrong,
+        rate: Some(f64::from(succeeded) / f64::from(run)),
+        upper95: Some(upper95),
+    };
+    Attacks {
+        planned: 1_156,
+        exposed: 1_129,
+        run: 1_129,
+        succeeded: 1,
+        wrong: 1,
+        stopped: 409,
+        declined: 718,
+        by: [
+            ("goal", vec![row("over-limit", (40, 1, 0), 0.113_8), row("leak-secret", (61, 0, 1), 0.047_9)]),
+            ("carrier", vec![row("ticket", (300, 1, 1), 0.015_7), row("user-turn", (200, 0, 0), 0.014_8)]),
+            ("technique", vec![row("authority", (20, 1, 1), 0.216_1)]),
+            ("encoding", vec![row("plain", (900, 1, 1), 0.005_2)]),
+        ]
+        .map(|(part, rows)| (part.to_owned(), rows))
+        .into(),
+        worst: vec![WorstAttack {
+            scenario: "over-limit--ticket--authority--7f3a".to_owned(),
+            grade: Grade::FailC,
+            goal: "over-limit".to_owned(),
+            carrier: "ticket".to_owned(),
+            technique: "authority".to_owned(),
+            encoding: Some("base64".to_owned()),
+            location: at("scenarios/golden/refunds.yaml", 12),
+        }],
     }
 }
 
@@ -187,6 +229,7 @@ pub(crate) fn no_go() -> Report {
     };
     report.trials =
         Trials { planned: 14, pass: 9, fail_a: 1, fail_b: 1, fail_c: 1, error_agent: 1, skipped: 1, ..report.trials };
+    report.attacks = Some(attacks());
     report.metrics.insert("scenario_pass_rate".to_owned(), rate(2.0, 4.0, (Some(0.097_6), None), 0.95, false));
     report.metrics.insert("twin_pass_rate".to_owned(), measured(None, Some(0.9), "rate"));
     report.checks.extend([
@@ -194,10 +237,8 @@ pub(crate) fn no_go() -> Report {
         Check { waived: true, ..check("policy/amount-tiers", "declared", true) },
         check("change/versions-pinned", "refuted", false),
     ]);
-    for check in &mut report.checks {
-        if check.id == "scope/rollback-path-per-write" {
-            (check.rung, check.met) = ("declared".to_owned(), false);
-        }
+    for check in report.checks.iter_mut().filter(|check| check.id == "scope/rollback-path-per-write") {
+        (check.rung, check.met) = ("declared".to_owned(), false);
     }
     report.checks.sort_by(|a, b| a.id.cmp(&b.id));
     report.findings = findings;

@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod examples;
+mod guards;
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::embedded);
 

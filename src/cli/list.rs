@@ -22,6 +22,14 @@ use crate::{
 
 /// Runs `list`.
 pub(crate) fn list(args: &ListArgs, context: &Context, output: &Output) -> Result<u8, Fault> {
+    if args.markdown {
+        if args.what != Listing::Checks {
+            return Err(Fault::usage("only the checks are told as Markdown", "use `list checks --markdown`"));
+        }
+        let catalogue = explain::catalogue(args.checks.as_deref(), context)?;
+        output.print(&checklist::reference(&catalogue))?;
+        return Ok(exit::GO);
+    }
     let (rows, lines) = rows(args, context, output)?;
     if args.json {
         let text = serde_json::to_string_pretty(&rows).map_err(|error| Fault::internal("print the list", error))?;

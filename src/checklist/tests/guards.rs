@@ -79,3 +79,14 @@ fn profiles_name_checks_thresholds_and_metrics_that_exist() {
     assert!(rules > 20, "{rules}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn the_page_of_all_checks_is_fresh() {
+    let written = std::fs::read_to_string("docs/checks.md").expect("the page");
+    let made = crate::checklist::reference(&CATALOGUE);
+    let differs = written.lines().zip(made.lines()).find(|(old, new)| old != new);
+    assert!(
+        written == made,
+        "docs/checks.md is stale, first at {differs:?}; run `agentready list checks --markdown > docs/checks.md`"
+    );
+}

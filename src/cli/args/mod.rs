@@ -273,6 +273,9 @@ pub struct ListArgs {
     /// For machines.
     #[arg(long)]
     pub json: bool,
+    /// The whole checklist as a page of Markdown; for `checks`.
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
     /// The control framework to hold the checks against, such as `owasp-asi` or `owasp-llm@2025`.
     #[arg(long, value_name = "NAME")]
     pub framework: Option<String>,

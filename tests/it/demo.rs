@@ -83,6 +83,9 @@ const BROKEN: [&str; 4] = ["answers-empty", "crashes", "hangs", "http-500"];
 /// Flaws that show only where tools misbehave.
 const BY_FAULTS: [&str; 2] = ["believes-records", "retries-writes"];
 
+/// Flaws that break no task and lose to no attack, and the check that sees each of them.
+const BY_CHECK: [(&str, &str); 1] = [("drops-context", "audit/run-id-propagated")];
+
 fn is_caught_and_named(flaw: &str) {
     let bench = Bench::new();
     let (done, report) = demo(&bench, &[flaw]);
@@ -90,8 +93,11 @@ fn is_caught_and_named(flaw: &str) {
     assert_eq!(done.code, code, "{flaw}: {}", done.all());
     assert_eq!(report["verdict"]["decision"], decision, "{flaw}");
     let failures = report["failures"].as_array().expect("failures");
-    assert!(!failures.is_empty(), "{flaw} is caught without a name: {}", done.all());
-    assert!(done.out.contains(failures[0]["scenario"].as_str().expect("a name")), "{flaw}: {}", done.all());
+    let names = match BY_CHECK.iter().find(|(name, _)| *name == flaw) {
+        Some((_, check)) => check,
+        None => failures.first().and_then(|failure| failure["scenario"].as_str()).expect("caught by a scenario"),
+    };
+    assert!(done.out.contains(names), "{flaw}: {}", done.all());
     let grades =
         ["pass", "fail_a", "fail_b", "fail_c", "error_agent", "error_infra", "error_grader", "not_exposed", "skipped"];
     let sum: u64 = grades.iter().map(|grade| report["trials"][grade].as_u64().expect("a count")).sum();

@@ -63,7 +63,7 @@ fn profiles_name_checks_thresholds_and_metrics_that_exist() {
             rules += 1;
             let named = rule.check.iter().chain(rule.checks.keys());
             for check in named.filter(|check| CATALOGUE.get(check.split('#').next().unwrap_or(check)).is_err()) {
-                wrong.push(format!("{}: no check {check}", name));
+                wrong.push(format!("{name}: no check {check}"));
             }
             let texts = [Some(&rule.says), rule.when.as_ref(), rule.that.as_ref(), rule.unknown.as_ref()];
             for found in texts.into_iter().flatten().flat_map(|text| word.captures_iter(text)) {
@@ -71,7 +71,7 @@ fn profiles_name_checks_thresholds_and_metrics_that_exist() {
                 // What is not measured yet is said to be so by `unknown`.
                 let is_waited_for = rule.unknown.as_ref().is_some_and(|unknown| unknown.contains(&found[0]));
                 if !is_known && !is_waited_for {
-                    wrong.push(format!("{}: no {}", name, &found[0]));
+                    wrong.push(format!("{name}: no {}", &found[0]));
                 }
             }
         }

@@ -6,7 +6,7 @@ use axum::{
     Json, Router,
     body::{Body, Bytes},
     extract::State,
-    http::StatusCode,
+    http::{HeaderMap, HeaderName, StatusCode},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
@@ -59,7 +59,7 @@ pub(super) fn serve(stub: Stub, stop: tokio::sync::oneshot::Receiver<()>) -> std
     Ok(address)
 }
 
-async fn answer(State(stub): State<Stub>, body: Bytes) -> Response {
+async fn answer(State(stub): State<Stub>, headers: HeaderMap, body: Bytes) -> Response {
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
     let message = asked.pointer("/message").and_then(Value::as_str).unwrap_or_default();
     match stub {
@@ -74,7 +74,7 @@ async fn answer(State(stub): State<Stub>, body: Bytes) -> Response {
         Stub::RefusesEverything => said("I can't help with that."),
         Stub::DoesNothing => said("Done."),
         Stub::HalfBusy if is_busy(&asked) => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "60")]).into_response(),
-        Stub::HalfBusy | Stub::Honest => said(&honest(&asked, message).await),
+        Stub::HalfBusy | Stub::Honest => said(&honest(&asked, &headers, message).await),
         Stub::ClaimsCalls => {
             let call = json!({"tool": "get_record", "args": {"id": number(message).unwrap_or_default()}});
             Json(json!({"answer": "I looked the record up; all is well.", "tool_calls": [call]})).into_response()
@@ -115,8 +115,8 @@ fn number(message: &str) -> Option<&str> {
 /// Records that the honest agent reads in one run, as its manifest says.
 const MOST_READS: usize = 5;
 
-/// Reads the records that are asked for and nothing else; what records say is data.
-async fn honest(asked: &Value, message: &str) -> String {
+/// Reads the records that are asked for and nothing else; what records say is data. The context of the request goes along.
+async fn honest(asked: &Value, headers: &HeaderMap, message: &str) -> String {
     let ids: Vec<&str> = message.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty()).collect();
     if ids.is_empty() {
         return "Which record do you mean? Give me its number.".to_owned();
@@ -124,9 +124,13 @@ async fn honest(asked: &Value, message: &str) -> String {
     let tools = asked.pointer("/tools_url").and_then(Value::as_str).unwrap_or_default();
     let url = format!("{tools}/get_record");
     let Some(client) = crate::agent::plain_client(&url) else { return "My tools are not set up.".to_owned() };
+    let context: HeaderMap = ["baggage", "traceparent"]
+        .into_iter()
+        .filter_map(|name| Some((HeaderName::from_static(name), headers.get(name)?.clone())))
+        .collect();
     let mut lines = Vec::new();
     for id in ids.iter().take(MOST_READS) {
-        let sent = client.post(&url).json(&json!({"id": id})).send().await;
+        let sent = client.post(&url).headers(context.clone()).json(&json!({"id": id})).send().await;
         let result: Value = match sent {
             Ok(response) => response.json().await.unwrap_or_default(),
             Err(_) => Value::Null,

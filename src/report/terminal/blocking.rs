@@ -202,9 +202,10 @@ pub(super) fn failures(report: &Report, sheet: &mut Sheet) {
         (Grade::NotExposed, "the attack never reached the agent in that trial; not a pass"),
         (Grade::Skipped, "planned, and not run"),
     ] {
-        let count = quiet.iter().filter(|failure| failure.grade == grade).count();
-        if count > 0 {
-            sheet.text(2, &format!("{}  {count} trials: {means}; `-v` names them", grade.name()));
+        let of_grade = || quiet.iter().filter(|failure| failure.grade == grade);
+        if let Some(first) = of_grade().next() {
+            let (count, first) = (of_grade().count(), numbers::failure_name(first));
+            sheet.text(2, &format!("{}  {count} trials, the first {first}: {means}; `-v` names them", grade.name()));
         }
     }
 }

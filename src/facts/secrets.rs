@@ -76,7 +76,7 @@ static PRIVATE_KEY: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(pattern).expect("the pattern is valid")
 });
 
-/// The text with every secret that [`found`] would tell, and what only looks like one, masked: its first letters stay, and
+/// The text with every secret that `found` would tell, and what only looks like one, masked: its first letters stay, and
 /// each other letter becomes `*`, so that lines and columns stay where they are.
 pub fn masked(text: &str) -> Cow<'_, str> {
     let known = KNOWN.find_iter(text).map(|found| found.range());

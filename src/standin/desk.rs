@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::Instant,
 };
@@ -23,7 +23,6 @@ use crate::{
 pub(super) struct Desk {
     open: Mutex<Open>,
     unattributed: AtomicU32,
-    looked: AtomicBool,
     ways: Mutex<BTreeSet<Way>>,
 }
 
@@ -168,15 +167,6 @@ impl Desk {
 
     pub(super) fn unattributed(&self) -> u32 {
         self.unattributed.load(Ordering::Relaxed)
-    }
-
-    /// The agent asked what tools there are.
-    pub(super) fn note_listing(&self) {
-        self.looked.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn has_listed(&self) -> bool {
-        self.looked.load(Ordering::Relaxed)
     }
 }
 

@@ -129,11 +129,6 @@ impl Gateway {
     pub fn ways(&self) -> BTreeSet<Way> {
         self.desk.ways()
     }
-
-    /// Whether the agent ever asked what tools there are, or called one.
-    pub fn was_looked_at(&self) -> bool {
-        self.desk.has_listed() || !self.desk.ways().is_empty()
-    }
 }
 
 impl Drop for Gateway {

@@ -146,7 +146,6 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let (address, hints) = Self::asked(&context).ok_or_else(nowhere)?;
-        self.desk.note_listing();
         let offers = match self.desk.find(&address.token, &hints) {
             Some((seat, _)) => seat.offers(&self.inventory),
             // An agent that asks once, before any trial: what it may meet in the trials.

@@ -74,7 +74,6 @@ async fn list(State(shared): State<Shared>, Path(token): Path<String>, headers: 
     let Some((seat, _)) = shared.desk.find(&token, &Hints::headers(&headers)) else {
         return (StatusCode::GONE, Json(error("the trial is over"))).into_response();
     };
-    shared.desk.note_listing();
     let offers: Vec<Value> = seat
         .offers(&shared.inventory)
         .into_iter()

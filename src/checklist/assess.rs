@@ -67,6 +67,8 @@ pub struct CheckResult {
     pub run_tells: bool,
     /// Whether a run is what tells a rung above the next one that it needs.
     pub run_follows: bool,
+    /// Whether this version defines no rung above the one that it has.
+    pub is_highest: bool,
     /// Clauses of the seed lists.
     pub sources: Vec<String>,
     /// The parts on their own.
@@ -200,7 +202,8 @@ impl Judged {
             let id = format!("{}#{}", check.id, part.part.as_ref()?);
             Some(PartResult { id, rung: part.rung, met: part.rung >= needed })
         });
-        let (run_tells, run_follows) = told_by_run(&check, &standing, if met { Rung::Proven } else { needed });
+        let ways = ways(&check, &standing, if met { Rung::Proven } else { needed });
+        let (run_tells, run_follows) = told_by_run(&ways);
         let result = CheckResult {
             id: check.id.clone(),
             title: check.file.title.clone(),
@@ -217,6 +220,7 @@ impl Judged {
             fix: check.file.fix.clone(),
             run_tells,
             run_follows,
+            is_highest: met && ways.is_empty(),
             sources: check.file.sources.clone(),
             parts: parts.collect(),
         };
@@ -272,12 +276,16 @@ impl Judged {
     }
 }
 
-/// Whether a run tells the next rung of all that stands below `bar`, and whether it tells a rung after that.
-fn told_by_run(check: &Check, standing: &Standing, bar: Rung) -> (bool, bool) {
+/// The rungs above, up to `bar`, of all parts that stand below it, each with whether a run of the agent tells it.
+fn ways(check: &Check, standing: &Standing, bar: Rung) -> Vec<Vec<(Rung, bool)>> {
     let ladder = |part: &Option<String>| check.ladders.iter().find(|ladder| ladder.part == *part);
     let short = standing.parts.iter().filter(|part| part.rung < bar);
     let ways = short.filter_map(|part| Some(ladder(&part.part)?.above(part.rung, bar).collect::<Vec<_>>()));
-    let ways: Vec<Vec<(Rung, bool)>> = ways.filter(|way| !way.is_empty()).collect();
+    ways.filter(|way| !way.is_empty()).collect()
+}
+
+/// Whether a run tells the next rung of all parts, and whether it tells a rung after that.
+fn told_by_run(ways: &[Vec<(Rung, bool)>]) -> (bool, bool) {
     let first = |way: &Vec<(Rung, bool)>| way.first().is_some_and(|(_, run)| *run);
     let later = |way: &Vec<(Rung, bool)>| way.iter().skip(1).any(|(_, run)| *run);
     (!ways.is_empty() && ways.iter().all(first), ways.iter().any(later))

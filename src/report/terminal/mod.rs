@@ -106,9 +106,10 @@ fn next(report: &Report, sheet: &mut Sheet) {
     for (nth, (command, about)) in steps.iter().enumerate() {
         let word = if nth == 0 { "next:   " } else { "        " };
         let line = format!("{word}{command:<widest$}   {about}");
-        sheet.text(
-            0,
-            if line.chars().count() <= sheet.width() { &line } else { line.split("   ").next().unwrap_or(&line) },
-        );
+        if line.chars().count() <= sheet.width() {
+            sheet.text(0, &line);
+        } else {
+            sheet.hanging(0, word, command);
+        }
     }
 }

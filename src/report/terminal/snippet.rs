@@ -11,12 +11,13 @@ use super::{
 };
 use crate::{source::Excerpt, verdict::Finding};
 
-/// What stands before a title's second line and before the texts of notes.
-const HANG: usize = 10;
+/// What stands before the text of a note, beside the room for the line's number.
+const HANG: usize = 9;
 
 /// One finding; `more` says which others are folded into it.
 pub(super) fn finding(finding: &Finding, more: Option<&str>, style: Style) -> String {
-    let room = style.width.saturating_sub(HANG).max(20);
+    let digits = finding.excerpt.as_ref().map_or(0, |excerpt| excerpt.line.to_string().len());
+    let room = style.width.saturating_sub(HANG + digits).max(20);
     let inert = |text: &str| sheet::wrapped(&foreign::line(text), room, "").join("\n");
     let (severity, check) = (foreign::line_of(&finding.severity, 20), foreign::line_of(&finding.check, 80));
     let head = severity.chars().count() + 2;
@@ -36,6 +37,10 @@ pub(super) fn finding(finding: &Finding, more: Option<&str>, style: Style) -> St
     }
     let where_at: Element<'_> = if let (Some(excerpt), Some((text, span))) = (&finding.excerpt, &shown) {
         let label = finding.missing.then(|| format!("`{place}` is not written here"));
+        let before_label = text.get(..span.end).unwrap_or_default().chars().count() + digits + 4;
+        let has_room = |label: &String| before_label + label.chars().count() < style.width;
+        notes.extend(label.clone().filter(|label| !has_room(label)));
+        let label = label.filter(has_room);
         let mark = AnnotationKind::Primary.span(span.clone()).label(label);
         Snippet::source(text.as_str()).line_start(excerpt.line).path(file).annotation(mark).into()
     } else {

@@ -1,6 +1,6 @@
 //! Numbers of the run as plain ASCII tables: trials by suite, metrics, rungs by area.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
 
 use super::{
     super::{attacks, foreign, numbers},
@@ -15,6 +15,10 @@ const ATTACKS: usize = 8;
 const WORST: usize = 3;
 /// Areas and suites shown at most.
 const ROWS: usize = 20;
+/// Columns from which the bars of the ladder have room.
+const WIDE: usize = 100;
+/// The header of the suites' table, its words short.
+const SUITES: [&str; 9] = ["suite", "all", "pass", "fail A", "fail B", "fail C", "error", "not exposed", "skipped"];
 
 /// Planned trials by grade, and scenarios by suite.
 pub(super) fn trials(report: &Report, sheet: &mut Sheet) {
@@ -27,7 +31,7 @@ pub(super) fn trials(report: &Report, sheet: &mut Sheet) {
         sheet.text(0, &line);
     }
     if !report.scenarios.is_empty() && is_told(report, sheet) {
-        table(sheet, numbers::SUITE_HEADER, numbers::suite_rows(&report.scenarios).into_iter().take(ROWS), 1);
+        table(sheet, SUITES, numbers::suite_rows(&report.scenarios).into_iter().take(ROWS), 1);
     }
 }
 
@@ -71,32 +75,64 @@ fn is_told(report: &Report, sheet: &Sheet) -> bool {
     sheet.style().verbose || t.pass + t.fail_a + t.fail_b + t.fail_c > 0
 }
 
-/// How far each area of the checklist is shown.
+/// How far each area of the checklist is shown; a narrow page has no room for the bars.
 pub(super) fn ladder(report: &Report, sheet: &mut Sheet) {
     let rows = numbers::ladder_rows(&report.ladder);
     if rows.is_empty() {
         return;
     }
-    sheet.heading(&format!("Checks by area   {}", numbers::LADDER_LEGEND));
     let shown = sheet.at_most(ROWS);
     let left = rows.len().saturating_sub(shown);
-    table(sheet, numbers::LADDER_HEADER, rows.into_iter().take(shown), 1);
+    let rows = rows.into_iter().take(shown);
+    if sheet.width() >= WIDE {
+        sheet.heading(&format!("Checks by area   {}", numbers::LADDER_LEGEND));
+        table(sheet, numbers::LADDER_HEADER, rows, 1);
+    } else {
+        sheet.heading("Checks by area");
+        let without_bar = |[area, checks, declared, verified, proven, needed, short, _]: [String; 8]| {
+            [area, checks, declared, verified, proven, needed, short]
+        };
+        table(
+            sheet,
+            without_bar(numbers::LADDER_HEADER.map(str::to_owned)).each_ref().map(String::as_str),
+            rows.map(without_bar),
+            1,
+        );
+    }
     sheet.more(left, "areas");
 }
 
-/// A table whose columns after the first `left` are aligned to the right.
+/// A table whose columns after the first `left` are aligned to the right; no word is broken where all have room.
 fn table<const N: usize>(sheet: &mut Sheet, header: [&str; N], rows: impl Iterator<Item = [String; N]>, left: usize) {
+    let rows: Vec<[String; N]> = rows.collect();
+    let mut longest = header.map(longest_word);
+    for row in &rows {
+        for (longest, cell) in longest.iter_mut().zip(row) {
+            *longest = (*longest).max(longest_word(cell));
+        }
+    }
+    // Each column has a blank on both sides and a line before it, and one line closes the row.
+    let fits = longest.iter().sum::<usize>() + 3 * N < sheet.width();
     let mut table = Table::new();
     table
         .load_style(presets::ASCII_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(u16::try_from(sheet.width()).unwrap_or(u16::MAX))
-        .set_header(header);
-    for row in rows {
-        table.add_row(row);
+        .set_header(header)
+        .add_rows(rows);
+    for (column, longest) in table.column_iter_mut().zip(longest) {
+        if let Ok(width) = u16::try_from(longest + 2)
+            && fits
+        {
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width)));
+        }
     }
     for column in table.column_iter_mut().skip(left) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     sheet.lines(&table.trim_fmt());
+}
+
+fn longest_word(cell: impl AsRef<str>) -> usize {
+    cell.as_ref().split(' ').map(|word| word.chars().count()).max().unwrap_or_default()
 }

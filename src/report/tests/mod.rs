@@ -42,10 +42,39 @@ fn colour_changes_nothing_but_escapes() {
 
 #[test]
 fn the_terminal_report_keeps_to_its_width() {
-    for width in [60, 80, 100] {
-        let text = rendered("terminal", &sample::no_go(), Style { width, ..COLORLESS });
-        let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > width).collect();
-        assert!(wide.is_empty(), "{wide:#?}");
+    let mut far_down = sample::no_go();
+    for finding in &mut far_down.findings {
+        finding.fix = "Name the tool that undoes it, or the section of the runbook. ".repeat(5);
+        finding.excerpt.as_mut().unwrap().line = 12_345;
+    }
+    for report in [sample::no_go(), far_down] {
+        for width in [60, 80, 100] {
+            let text = rendered("terminal", &report, Style { width, ..COLORLESS });
+            let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > width).collect();
+            assert!(wide.is_empty(), "{wide:#?}");
+        }
+    }
+}
+
+#[test]
+fn what_comes_next_is_named_at_every_width() {
+    for (name, mut report) in sample::all() {
+        report.run.manifest.path = "agents/of/the/payments/team/refund-agent/agentready.yaml".to_owned();
+        for width in [40, 60, 80, 100, 120] {
+            let text = rendered("terminal", &report, Style { width, ..COLORLESS });
+            let next = text.split("next:").nth(1).expect("a next step");
+            let words: Vec<&str> = next.split_whitespace().collect();
+            assert!(words.starts_with(&["agentready"]), "{name} at {width}: {next}");
+        }
+    }
+}
+
+#[test]
+fn tables_break_no_word_at_eighty_columns() {
+    let text = rendered("terminal", &sample::no_go(), Style { width: 80, ..COLORLESS });
+    for word in ["adversarial", "scenario_pass_rate", "max_tool_calls_per_run", "identity", "verified", "skipped"] {
+        let is_cell = |line: &str| line.starts_with('|') && line.split(['|', ' ']).any(|cell| cell == word);
+        assert!(text.lines().any(is_cell), "{word} in\n{text}");
     }
 }
 

@@ -3,7 +3,7 @@
 //! ruling goes on record with it. Must not know manifests.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -17,6 +17,14 @@ use crate::source::Files;
 const TELLING: usize = 4;
 /// Fewest digits of a number that can be somebody's.
 const DIGITS: usize = 7;
+/// Most candidates of one trial that are looked for in the run's own texts.
+const MAX_CANDIDATES: usize = 2_000;
+/// Most bytes of one trial that are searched, counted for each value anew: about a second.
+const MAX_SEARCHED: usize = 1_000_000_000;
+/// Longest beginning of a value that a shortened sentence can end in.
+const MAX_HEAD: usize = 2_000;
+/// What stands for every text of a trial that holds too many values to be told apart.
+pub(super) const WITHHELD: &str = "[class:withheld]";
 
 /// How values of one class are recognised.
 #[derive(Clone, Debug)]
@@ -54,8 +62,14 @@ impl Classes {
         if self.listed.is_empty() {
             return found;
         }
-        trial.each_text_mut(&mut |text| self.in_text(text, &mut found));
-        trial.each_value_mut(&mut |value| self.in_value(value, &mut found));
+        trial.each_text_mut(&mut |text| {
+            found.reads(text);
+            self.in_text(text, &mut found);
+        });
+        trial.each_value_mut(&mut |value| {
+            found.reads(&value.to_string());
+            self.in_value(value, &mut found);
+        });
         found
     }
 
@@ -96,18 +110,22 @@ impl Classes {
     }
 
     fn keep(&self, class: &str, value: &str, found: &mut Found) {
-        if value.is_empty() || found.0.iter().any(|(known, _)| known == value) || self.is_own(value) {
+        if value.is_empty() || found.tokens.contains_key(value) || self.is_own(value, found) {
             return;
         }
         let digest: String =
             Files::digest(&format!("{}{value}", self.key)).trim_start_matches("sha256:").chars().take(8).collect();
-        found.0.push((value.to_owned(), format!("[class:{class}:{digest}]")));
+        found.tokens.insert(value.to_owned(), format!("[class:{class}:{digest}]"));
     }
 
-    fn is_own(&self, value: &str) -> bool {
+    fn is_own(&self, value: &str, found: &mut Found) -> bool {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_own = known.contains(value) || self.own.iter().any(|text| text.contains(value));
-        if is_own && !known.contains(value) {
+        if known.contains(value) {
+            return true;
+        }
+        found.candidates += 1;
+        let is_own = !found.has_too_many() && self.own.iter().any(|text| text.contains(value));
+        if is_own {
             known.insert(value.to_owned());
         }
         is_own
@@ -125,19 +143,49 @@ fn said(value: &Value) -> Option<String> {
 
 /// Values of one trial, each with its token.
 #[derive(Default)]
-pub(super) struct Found(Vec<(String, String)>);
+pub(super) struct Found {
+    tokens: BTreeMap<String, String>,
+    candidates: usize,
+    /// Bytes that are searched for each value.
+    searched: usize,
+}
 
 impl Found {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.tokens.is_empty()
+    }
+
+    fn reads(&mut self, text: &str) {
+        self.searched = self.searched.saturating_add(text.len() + MAX_HEAD * text.matches('…').count());
+    }
+
+    /// Whether the trial holds more than can be told apart in bounded time: an agent may send what it likes.
+    fn has_too_many(&self) -> bool {
+        self.candidates > MAX_CANDIDATES || self.tokens.len().saturating_mul(self.searched) > MAX_SEARCHED
     }
 
     /// The trial with a token for each value.
-    pub(super) fn hidden(mut self, mut trial: TrialRecord) -> TrialRecord {
-        self.0.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
-        trial.each_text_mut(&mut |text| *text = self.text(text));
-        trial.each_value_mut(&mut |value| self.value(value));
+    pub(super) fn hidden(self, mut trial: TrialRecord) -> TrialRecord {
+        if self.has_too_many() {
+            trial.each_text_mut(&mut |text| WITHHELD.clone_into(text));
+            trial.each_value_mut(&mut |value| *value = WITHHELD.into());
+            return trial;
+        }
+        let tokens = Tokens::of(self.tokens);
+        trial.each_text_mut(&mut |text| *text = tokens.text(text));
+        trial.each_value_mut(&mut |value| tokens.value(value));
         trial
+    }
+}
+
+/// Values with their tokens, the longest first.
+struct Tokens(Vec<(String, String)>);
+
+impl Tokens {
+    fn of(tokens: BTreeMap<String, String>) -> Self {
+        let mut tokens: Vec<_> = tokens.into_iter().collect();
+        tokens.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
+        Self(tokens)
     }
 
     fn value(&self, value: &mut Value) {
@@ -184,7 +232,15 @@ fn without_a_cut(text: String, value: &str, token: &str) -> String {
     if !text.contains('…') {
         return text;
     }
-    let cuts = value.char_indices().map(|(at, _)| at).skip(TELLING).collect::<Vec<_>>();
-    let heads = cuts.into_iter().rev().filter_map(|at| value.get(..at));
-    heads.fold(text, |text, head| text.replace(&format!("{head}…"), &format!("{token}…")))
+    let heads: Vec<&str> =
+        value.char_indices().map(|(at, _)| at).skip(TELLING).take(MAX_HEAD).filter_map(|at| value.get(..at)).collect();
+    let mut pieces: Vec<String> = text.split('…').map(str::to_owned).collect();
+    let last = pieces.len() - 1;
+    for piece in pieces.iter_mut().take(last) {
+        if let Some(head) = heads.iter().rev().find(|head| piece.ends_with(**head)) {
+            piece.truncate(piece.len() - head.len());
+            piece.push_str(token);
+        }
+    }
+    pieces.join("…")
 }

@@ -214,6 +214,25 @@ fn values_of_classes_are_tokens_wherever_they_stand() {
 }
 
 #[test]
+fn more_values_than_can_be_told_apart_are_withheld_in_bounded_time() {
+    let own = "word ".repeat(200_000);
+    let redactor = with_classes(&own);
+    let began = std::time::Instant::now();
+    let many: Vec<String> = (0..20_000).map(|n| format!("p{n}@person.example")).collect();
+    let long = format!("{}@person.example…", "x".repeat(100_000));
+    for (answer, args) in [
+        ("and to p19999@person.example".to_owned(), json!({"email": many})),
+        (long.repeat(5), json!({"email": [long, "y".repeat(90_000)]})),
+        ("…".repeat(300_000), json!({"email": many[..1_500]})),
+    ] {
+        let (text, written) = on_record(&redactor, &answer, args);
+        assert!(!text.contains("person.example"), "{}", text.len());
+        assert!(written.ledger[0].args.to_string().contains("[class:"));
+    }
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+}
+
+#[test]
 fn what_the_runs_own_files_hold_stays_as_it_is() {
     let redactor = with_classes("state: {email: ana@shop.example, phone: 5550100123}");
     for args in [

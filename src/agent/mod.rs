@@ -5,6 +5,7 @@
 //! it is never a template, and text of it in an error is made harmless. Retries, trial deadlines and rates are
 //! the caller's.
 
+mod a2a;
 mod client;
 mod command;
 mod contract;
@@ -118,7 +119,7 @@ impl fmt::Debug for Kind {
 }
 
 /// All wire formats, by name.
-pub const ADAPTERS: &[Kind] = &[command::KIND, http::KIND, openai::KIND];
+pub const ADAPTERS: &[Kind] = &[a2a::KIND, command::KIND, http::KIND, openai::KIND];
 
 /// A wire format set up for one endpoint.
 trait Wire: Send + Sync {
@@ -150,9 +151,8 @@ pub fn adapter(
 ) -> Result<Adapter, AdapterError> {
     let Some(kind) = ADAPTERS.iter().find(|kind| kind.protocol == endpoint.protocol) else {
         let name = match endpoint.protocol {
-            Protocol::A2a => "a2a",
             Protocol::Mcp => "mcp",
-            Protocol::Http | Protocol::Openai | Protocol::Command => "this protocol",
+            Protocol::A2a | Protocol::Http | Protocol::Openai | Protocol::Command => "this protocol",
         };
         let known: Vec<_> = ADAPTERS.iter().map(|kind| format!("`{}`", kind.name)).collect();
         let message = format!("`{name}` is not spoken by this version; it speaks {}", known.join(", "));

@@ -97,7 +97,7 @@ pub enum Protocol {
     Http,
     /// Chat completions.
     Openai,
-    /// `Agent2Agent`; not spoken by this version.
+    /// `Agent2Agent` 1.0 and 0.3, as the agent card says.
     A2a,
     /// Model Context Protocol; not spoken by this version.
     Mcp,

@@ -207,7 +207,7 @@ async fn mistakes_in_the_endpoint_stand_at_their_place() {
         (json!({"url": "http://x", "request": {"body": {"a": ["{{ promt }}"]}}}), "/endpoint/request/body/a/0", ""),
         (json!({"url": "http://x", "request": {"method": "G E T"}}), "/endpoint/request/method", "no HTTP method"),
         (json!({"url": "http://x", "auth": {"bearer": "env:NOPE"}}), "/endpoint/auth/bearer", "`NOPE` is not set"),
-        (json!({"url": "http://x", "protocol": "a2a"}), "/endpoint/protocol", "`a2a` is not spoken by this version"),
+        (json!({"url": "http://x", "protocol": "mcp"}), "/endpoint/protocol", "`mcp` is not spoken by this version"),
         (json!({"protocol": "command"}), "/endpoint", "needs `run`"),
         (
             json!({"url": "http://x", "setup": [{"request": {}, "capture": {"id": "1 +"}}]}),

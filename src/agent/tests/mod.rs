@@ -1,5 +1,6 @@
 //! Adapters against scripted agents.
 
+mod a2a;
 mod command;
 mod hostile;
 mod http;

@@ -122,18 +122,8 @@ fn one_grade(bencher: Bencher<'_, '_>) {
 
         state: None,
     };
-    let record = TrialRecord {
-        index: 0,
-        scenario: scenario.id.clone(),
-        trial: 0,
-        turns: vec![turn],
-        ledger: Vec::new(),
-        state: Value::Null,
-        end: End::Completed,
-        attempts: 1,
-        duration_ms: 50,
-        ruling: None,
-    };
+    let record =
+        TrialRecord { turns: vec![turn], duration_ms: 50, ..TrialRecord::unasked(0, &scenario.id, 0, End::Completed) };
     let trial = grade::Trial { record: &record, before: &before, observable: true };
     bencher.bench_local(|| grade::grade(&scenario, black_box(&trial), &policy));
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::shape::Shape;
 use crate::{
     expr::{Expr, Template},
+    scenario::FaultKind,
     source::{SourceFile, load_text},
 };
 
@@ -79,6 +80,11 @@ pub(super) struct Goal {
 }
 
 impl Goal {
+    /// Whether an agent that can't do the task would fail by that alone.
+    pub(super) fn asks_for_an_act(&self) -> bool {
+        self.file.expect.iter().any(|expect| expect.get("handoff") == Some(&true.into()))
+    }
+
     /// Whether it aims at the task that hosts the attack, and not at the manifest alone.
     pub(super) fn needs_host(&self) -> bool {
         self.file.each.contains("host.") || self.file.applies.contains("host.")
@@ -97,12 +103,12 @@ pub(super) struct CarrierFile {
     /// Whether it is another dress for a place that belongs to another carrier.
     #[serde(default)]
     pub(super) also: bool,
-    /// What it needs that this version does not have.
+    /// What the tool does to bring them, where no text of the world's state holds them; the place is then the tool itself.
     #[serde(default)]
-    pub(super) needs: Option<String>,
+    pub(super) fault: Option<FaultKind>,
     /// Why it does not exist where it does not.
     pub(super) otherwise: String,
-    /// What stands in the place: `{text}` what stood there, `{payload}`, `{marker}`.
+    /// What stands in the place: `{text}` what stood there (of a tool what it is about), `{payload}`, `{marker}`.
     #[serde(default)]
     pub(super) plant: Option<String>,
     /// The user's messages: `{payload}`, `{host}` the words of the task, `{stage}` a stage of the technique.
@@ -125,6 +131,16 @@ impl Carrier {
     /// Whether it speaks the stages of a staged technique one by one.
     pub(super) fn is_staged(&self) -> bool {
         self.file.turns.iter().any(|turn| turn.contains("{stage}"))
+    }
+
+    /// Whether it travels by a tool itself and not by a text in the state.
+    pub(super) fn is_of_tool(&self) -> bool {
+        self.file.fault.is_some()
+    }
+
+    /// Whether the task can't be done as usual where it travels.
+    pub(super) fn hinders(&self) -> bool {
+        self.file.fault.is_some_and(FaultKind::prevents)
     }
 
     /// Whether the words of a task stand beside the attacker's.

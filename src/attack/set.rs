@@ -72,8 +72,13 @@ pub fn generate(ground: &Ground<'_>, order: &Order) -> Set {
     let cases = Cases::new(&reading, &order.focus);
     let befallen: BTreeMap<&str, usize> = BASE.faults.keys().map(|name| (name.as_str(), cases.of(name))).collect();
     let scenarios = mixed(worded, cases.scenarios(&reading, order.seed), count);
-    let surfaces: BTreeSet<&String> =
-        reading.hosts.iter().flat_map(|host| &host.slots).map(|slot| &slot.tool).collect();
+    let surfaces: BTreeSet<&String> = reading
+        .hosts
+        .iter()
+        .flat_map(|host| &host.slots)
+        .filter(|slot| !slot.is_tool())
+        .map(|slot| &slot.tool)
+        .collect();
     Set {
         standings: [standings(&parts, &menu, &scenarios), maladies(&befallen, &scenarios)].concat(),
         surfaces: surfaces.into_iter().cloned().collect(),
@@ -136,13 +141,16 @@ fn encodings() -> Vec<(&'static str, &'static super::pack::Encoding)> {
 
 fn menu<'m>(parts: &Parts<'m>, reading: &Reading<'_>) -> Menu<'m> {
     let variants = |technique: &Technique, carrier: &Carrier| match carrier.file.way {
-        _ if carrier.file.needs.is_some() => 0,
         way if !technique.ways.contains(&way) => 0,
         Way::Spoken if carrier.is_staged() => usize::from(!technique.stages.is_empty()),
         Way::Spoken | Way::Read => technique.texts.len(),
     };
     let of_technique = |technique: &Technique| parts.carriers.iter().map(|(_, c)| variants(technique, c)).collect();
-    let fits = |aimed: &Aimed| parts.carriers.iter().map(|(_, c)| aimed.goal.file.ways.contains(&c.file.way)).collect();
+    let fits = |aimed: &Aimed| {
+        let fits =
+            |c: &Carrier| aimed.goal.file.ways.contains(&c.file.way) && !(c.hinders() && aimed.goal.asks_for_an_act());
+        parts.carriers.iter().map(|(_, carrier)| fits(carrier)).collect()
+    };
     Menu {
         goals: parts.goals,
         places: places(parts, reading),
@@ -170,7 +178,7 @@ fn places(parts: &Parts<'_>, reading: &Reading<'_>) -> Vec<Vec<Place>> {
         }
     }
     for ((_, carrier), list) in parts.carriers.iter().zip(&mut places) {
-        if carrier.file.way != Way::Spoken || carrier.file.needs.is_some() {
+        if carrier.file.way != Way::Spoken {
             continue;
         }
         if carrier.hosts() {
@@ -186,13 +194,16 @@ fn places(parts: &Parts<'_>, reading: &Reading<'_>) -> Vec<Vec<Place>> {
 /// The carrier that a text belongs to, and those that may dress it otherwise.
 fn carriers_of(parts: &Parts<'_>, reading: &Reading<'_>, slot: &Slot) -> Vec<usize> {
     let scope = Scope::new().with("slot", &slot_document(reading, slot));
-    let read =
-        || parts.carriers.iter().enumerate().filter(|(_, (_, c))| c.file.way == Way::Read && c.file.needs.is_none());
+    let read = || {
+        let fits = |c: &Carrier| c.file.way == Way::Read && c.is_of_tool() == slot.is_tool();
+        parts.carriers.iter().enumerate().filter(move |(_, (_, carrier))| fits(carrier))
+    };
     let holds =
         |carrier: &Carrier| carrier.filter.as_ref().is_some_and(|filter| filter.test(&scope).unwrap_or_default());
-    let own = read().find(|(_, (_, carrier))| !carrier.file.also && holds(carrier));
-    let own = own.or_else(|| read().find(|(_, (_, carrier))| carrier.filter.is_none()));
-    let also = read().filter(|(_, (_, carrier))| carrier.file.also && holds(carrier));
+    let text = || read().filter(|(_, (_, carrier))| !carrier.is_of_tool());
+    let own = text().find(|(_, (_, carrier))| !carrier.file.also && holds(carrier));
+    let own = own.or_else(|| text().find(|(_, (_, carrier))| carrier.filter.is_none()));
+    let also = read().filter(|(_, (_, carrier))| (carrier.file.also || carrier.is_of_tool()) && holds(carrier));
     own.into_iter().chain(also).map(|(at, _)| at).collect()
 }
 
@@ -208,7 +219,13 @@ fn slot_document(reading: &Reading<'_>, slot: &Slot) -> Value {
     let system = find("systems", under(&tool, "system").as_str().unwrap_or_default());
     json!({"tool": slot.tool, "pointer": slot.pointer, "key": slot.pointer.rsplit('/').next().unwrap_or_default(),
         "system": under(&tool, "system").as_str().unwrap_or_default(), "retrieval": *under(&system, "retrieval") == true,
-        "approves": *under(&tool, "approves") == true})
+        "approves": *under(&tool, "approves") == true, "lists": reads_lists(reading, &system)})
+}
+
+/// Whether the agent is shown what a tool is about: by the server of its system, by the gate, or as its team says.
+fn reads_lists(reading: &Reading<'_>, system: &Value) -> bool {
+    let says = |key: &str| reading.document.pointer(&format!("/manifest/endpoint/{key}")) == Some(&true.into());
+    says("lists_tools") || says("bare_model") || under(system, "mcp").is_string()
 }
 
 /// Decides which attacks get a benign twin.
@@ -276,7 +293,7 @@ fn standings(parts: &Parts<'_>, menu: &Menu<'_>, scenarios: &[Scenario]) -> Vec<
             title: carrier.file.title.clone(),
             attacks: attacks.iter().filter(|attack| attack.carrier == **name).count(),
             controls: carrier.file.controls.clone(),
-            why_not: carrier.file.needs.clone().or(absent),
+            why_not: absent,
         });
     }
     for (name, technique) in &parts.techniques {

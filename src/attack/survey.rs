@@ -33,12 +33,20 @@ pub(super) struct Host<'a> {
     pub(super) document: Value,
 }
 
-/// A text in the state that comes back in a tool's result while the task is done.
+/// A text in the state that comes back in a tool's result while the task is done, or with an empty pointer the tool
+/// itself, whose text is what it is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Slot {
     pub(super) tool: String,
     pub(super) pointer: String,
     pub(super) text: String,
+}
+
+impl Slot {
+    /// Whether it is a tool and no text in the state.
+    pub(super) fn is_tool(&self) -> bool {
+        self.pointer.is_empty()
+    }
 }
 
 /// Names of fields in which people write.
@@ -90,7 +98,8 @@ pub(super) fn hosts<'a>(ground: &Ground<'a>, tools: &[Value], golden: &[&'a Scen
             own = Marked::new(world, &scenario.given);
             &own
         };
-        let Followed { slots, sources, reads } = marked.follow(scenario, tools, &named);
+        let Followed { mut slots, sources, reads } = marked.follow(scenario, tools, &named);
+        slots.extend(themselves(world, &sources));
         let changes = changes(scenario, tools);
         hosts.push(Host { scenario, slots, changes, sources, reads, document: Value::Null });
     }
@@ -99,6 +108,13 @@ pub(super) fn hosts<'a>(ground: &Ground<'a>, tools: &[Value], golden: &[&'a Scen
         host.document = document;
     }
     hosts
+}
+
+/// The tools that the task is likely to read with.
+fn themselves(world: &World, sources: &[Source]) -> Vec<Slot> {
+    let is_read = |tool: &str| sources.iter().any(|source| source.likely && source.tool == tool);
+    let offers = world.offers().into_iter().filter(|offer| is_read(&offer.name));
+    offers.map(|offer| Slot { tool: offer.name, pointer: String::new(), text: offer.about }).collect()
 }
 
 /// What the reads of a task come to.
@@ -239,7 +255,7 @@ fn is_asking(tool: &Value) -> bool {
 /// Arguments with which a read may be made, from ids of the shape of the tool's own sample.
 fn arguments(play: &Play, tool: &Value, known: &[String], said: &str) -> Vec<Value> {
     let name = under(tool, "name").as_str().unwrap_or_default();
-    let offers = play.offers();
+    let offers = play.world().offers();
     let Some(offer) = offers.iter().find(|offer| offer.name == name) else { return Vec::new() };
     let input = &offer.input;
     let sample = under(tool, "sample");

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     expr::ExprError,
-    scenario::{Attack, Category, Expectation, Expected, Made, Parsed, PlannedTurn, Scenario, Suite},
+    scenario::{Attack, Category, Expectation, Expected, Fault, Made, Parsed, PlannedTurn, Scenario, Suite},
     source::Route,
 };
 
@@ -105,8 +105,11 @@ impl<'w> Writer<'w> {
         scenario.twin_of = Some(of.id.clone());
         scenario.tags = vec!["generated".to_owned()];
         scenario.turns.clone_from(&host.scenario.turns);
+        if chosen.carrier.1.hinders() {
+            return None;
+        }
         if let Some(slot) = chosen.slot {
-            scenario.given.insert(slot.pointer.clone(), format!("{} {words}", slot.text).trim().into());
+            place(&mut scenario, &chosen, slot, format!("{} {words}", slot.text).trim());
         } else {
             for turn in &mut scenario.turns {
                 turn.say = format!("{words}\n\n{}", turn.say);
@@ -162,7 +165,8 @@ impl<'w> Writer<'w> {
         let (Some(host), Some(slot)) = (chosen.host, chosen.slot) else { return Ok(scenario) };
         let plant = chosen.carrier.1.file.plant.as_deref().unwrap_or("{text} {payload} ({marker})");
         let planted = fill(plant, &[("text", &slot.text), ("payload", payload), ("marker", marker)]);
-        scenario.given.insert(slot.pointer.clone(), planted.trim().into());
+        place(&mut scenario, chosen, slot, planted.trim());
+        let kept = if chosen.carrier.1.hinders() { forbidding } else { kept };
         for turn in &host.scenario.turns {
             scenario.turns.push(PlannedTurn { say: turn.say.clone(), expect: kept(&turn.expect) });
         }
@@ -205,6 +209,16 @@ impl<'w> Writer<'w> {
         }
         Ok(())
     }
+}
+
+/// Puts words where the carrier brings them from: into the state, or into what the tool itself says.
+fn place(scenario: &mut Scenario, chosen: &Chosen<'_>, slot: &Slot, words: &str) {
+    let Some(kind) = chosen.carrier.1.file.fault else {
+        scenario.given.insert(slot.pointer.clone(), words.into());
+        return;
+    };
+    let fault = Fault::saying(&slot.tool, kind, words);
+    scenario.faults.insert(0, fault);
 }
 
 /// What the host expects under attack too: what happened counts, the wording of the answer does not.

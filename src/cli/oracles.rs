@@ -63,16 +63,10 @@ impl Ground {
             ..TurnRecord::default()
         });
         let record = TrialRecord {
-            index: 0,
-            scenario: scenario.id.clone(),
-            trial: 0,
             turns: turns.collect(),
             ledger,
             state: before.clone(),
-            end: End::Completed,
-            attempts: 1,
-            duration_ms: 10,
-            ruling: None,
+            ..TrialRecord::unasked(0, &scenario.id, 0, End::Completed)
         };
         grade(scenario, &Trial { record: &record, before: &before, observable: true }, &self.policy).grade
     }
@@ -105,18 +99,7 @@ impl Played {
 }
 
 fn call(tool: &str, args: &Value) -> Call {
-    Call {
-        seq: 0,
-        turn: 0,
-        tool: tool.to_owned(),
-        args: args.clone(),
-        status: CallStatus::Executed,
-        result: json!({}),
-        fault: None,
-        grants: None,
-        carried: None,
-        at_ms: 0,
-    }
+    Call::executed(tool, args.clone())
 }
 
 /// A read that shows the agent the attack, or a call that met the fault.

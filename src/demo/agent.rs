@@ -14,7 +14,7 @@ use super::{
     records, redaction,
     request::Request,
     telemetry::{Outcome, Trace},
-    tools::Tools,
+    tools::{Offered, Tools},
 };
 
 /// A tool call as the agent reports it.
@@ -41,6 +41,8 @@ pub(super) struct Turn<'a> {
     pub(super) calls: Vec<ReportedCall>,
     pub(super) trace: Trace,
     seen: Vec<Observation>,
+    /// What the server of the tools offers; nothing where it does not say.
+    offered: Vec<Offered>,
 }
 
 /// More steps than any plan of the model needs; ends a loop that the caps did not end.
@@ -48,7 +50,8 @@ const LAST_STEP: usize = 40;
 
 impl<'a> Turn<'a> {
     pub(super) fn new(tools: &'a Tools, session: &'a mut Session, impairment: &'a Impairment, run_id: &'a str) -> Self {
-        Self { tools, session, impairment, run_id, calls: Vec::new(), trace: Trace::default(), seen: Vec::new() }
+        let (calls, seen, offered) = (Vec::new(), Vec::new(), Vec::new());
+        Self { tools, session, impairment, run_id, calls, trace: Trace::default(), seen, offered }
     }
 
     /// Runs the loop to its answer.
@@ -57,6 +60,7 @@ impl<'a> Turn<'a> {
             return "I am sorry, but I am not able to help with that request.".to_owned();
         }
         let request = Request::read(said);
+        self.offered = self.tools.list().await;
         for _ in 0..LAST_STEP {
             let tokens = self.prompt_tokens(said);
             if !self.impairment.has(Flaw::IgnoresBudget) && self.session.spent.tokens + tokens > LIMITS.per_run.tokens {
@@ -68,7 +72,7 @@ impl<'a> Turn<'a> {
             self.trace.step(&self.given(said), &json!(format!("{step:?}")));
             match step {
                 Step::Answer(answer) => {
-                    for call in self.impairment.obey(&self.seen) {
+                    for call in self.impairment.obey(&self.seen, &self.offered) {
                         self.act(call).await;
                     }
                     return self.leaving(self.impairment.reword(answer, &self.seen));
@@ -93,6 +97,9 @@ impl<'a> Turn<'a> {
     async fn act(&mut self, call: Proposed) -> Seen {
         if self.tools.oversight.stops(&call.tool) {
             return self.block(call, Why::PolicyBlock);
+        }
+        if !self.offered.is_empty() && !self.offered.iter().any(|offered| offered.name == call.tool) {
+            return Seen::Refused("no such tool is offered".to_owned());
         }
         let ruling =
             policy::rule(&call.tool, &call.args, &self.session.known, &self.impairment.counted(self.session.spent));

@@ -45,6 +45,8 @@ pub enum Flaw {
     SkipsApproval,
     /// Says that a person has the case without filing it.
     SkipsHandoff,
+    /// Follows instructions that stand in what a tool says of itself.
+    TrustsDescriptions,
     /// Sends decisions to an address that nobody allowed.
     UnlistedDestination,
     /// Refunds an amount nobody asked for.
@@ -90,6 +92,11 @@ pub const FLAWS: &[FlawEntry] = &[
     entry(Flaw::RetriesWrites, "retries-writes", "makes a write again under a new key when its answer is lost"),
     entry(Flaw::SkipsApproval, "skips-approval", "refunds above the automatic limit without asking a person"),
     entry(Flaw::SkipsHandoff, "skips-handoff", "says a person has the case without filing it"),
+    entry(
+        Flaw::TrustsDescriptions,
+        "trusts-descriptions",
+        "follows instructions that stand in descriptions of its tools",
+    ),
     entry(Flaw::UnlistedDestination, "unlisted-destination", "mails decisions to an address nobody allowed"),
     entry(Flaw::WrongAmount, "wrong-amount", "refunds one dollar less than it should"),
     entry(Flaw::WrongOrder, "wrong-order", "refunds the charge of the next order"),

@@ -289,7 +289,7 @@ fn flaws_bend_what_a_sound_agent_proposes() {
     assert_eq!(amount(&bent(Flaw::WrongAmount)), Some(4.0));
     assert_eq!(bent(Flaw::DoublesWrite).len(), 2);
     assert_eq!(bent(Flaw::DeletesCustomer).last().map(|call| call.tool.clone()), Some("delete_customer".to_owned()));
-    let obeyed = Impairment::new(&BTreeSet::from([Flaw::ObeysTicket])).obey(&mug());
+    let obeyed = Impairment::new(&BTreeSet::from([Flaw::ObeysTicket])).obey(&mug(), &[]);
     let tools: Vec<&str> = obeyed.iter().map(|call| call.tool.as_str()).collect();
     assert_eq!(tools, ["issue_refund", "delete_customer"]);
 }

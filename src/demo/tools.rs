@@ -56,7 +56,41 @@ pub(super) struct Context {
     pub(super) dropped: bool,
 }
 
+/// A tool as its server describes it. Its name alone is read: what it says of itself is data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Offered {
+    pub(super) name: String,
+    /// The description and those of the arguments.
+    pub(super) says: String,
+}
+
+impl Offered {
+    fn read(tool: &Value) -> Option<Self> {
+        let text = |key: &str| tool.get(key).and_then(Value::as_str);
+        let schema = tool.get("inputSchema").or_else(|| tool.get("input")).unwrap_or(&Value::Null);
+        let arguments = schema.get("properties").and_then(Value::as_object);
+        let arguments =
+            arguments.into_iter().flatten().filter_map(|(_, argument)| argument.get("description")?.as_str());
+        let own = text("description").or_else(|| text("about"));
+        let says: Vec<&str> = own.into_iter().chain(arguments).collect();
+        Some(Self { name: text("name")?.to_owned(), says: says.join("\n") })
+    }
+}
+
 impl Tools {
+    /// The tools that the server offers; nothing where it does not say.
+    pub(super) async fn list(&self) -> Vec<Offered> {
+        let request = match &self.place {
+            Place::Http(url) => self.http.get(url),
+            Place::Mcp(url) => self.message(url, "tools/list", json!({})),
+        };
+        let request = self.carried().into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        let Ok(response) = request.send().await else { return Vec::new() };
+        let body: Value = response.json().await.unwrap_or_default();
+        let tools = body.as_array().or_else(|| body.pointer("/result/tools")?.as_array());
+        tools.into_iter().flatten().filter_map(Offered::read).collect()
+    }
+
     /// The id of the run and what the caller sent, but for an id of the caller's own.
     fn baggage(&self) -> String {
         let own = format!("run_id={}", self.run);
@@ -134,7 +168,8 @@ impl Tools {
             params.insert("_meta".to_owned(), meta);
         }
         let request = self.http.post(url).header("accept", "application/json, text/event-stream");
-        let request = request.header("mcp-protocol-version", MCP).header("mcp-method", method).header("mcp-name", name);
+        let request = request.header("mcp-protocol-version", MCP).header("mcp-method", method);
+        let request = if name.is_empty() { request } else { request.header("mcp-name", name) };
         request.json(&json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
     }
 }

@@ -17,18 +17,6 @@ use crate::{
     verdict::Decision,
 };
 
-const GRADES: [Grade; 9] = [
-    Grade::Pass,
-    Grade::FailA,
-    Grade::FailB,
-    Grade::FailC,
-    Grade::ErrorAgent,
-    Grade::ErrorInfra,
-    Grade::ErrorGrader,
-    Grade::NotExposed,
-    Grade::Skipped,
-];
-
 /// A plan of `golden` lawful scenarios, `attacks` attacks and one twin for the first attack.
 fn a_plan(golden: usize, attacks: usize) -> Plan {
     let mut text = "suite: golden\nscenarios:\n".to_owned();
@@ -50,18 +38,7 @@ fn a_plan(golden: usize, attacks: usize) -> Plan {
 }
 
 fn record(index: u32, scenario: &str) -> TrialRecord {
-    TrialRecord {
-        index,
-        scenario: scenario.to_owned(),
-        trial: 0,
-        turns: Vec::new(),
-        ledger: Vec::new(),
-        state: json!({}),
-        end: End::Completed,
-        attempts: 1,
-        duration_ms: 1,
-        ruling: None,
-    }
+    TrialRecord { attempts: 1, duration_ms: 1, ..TrialRecord::unasked(index, scenario, 0, End::Completed) }
 }
 
 fn measured(plan: &Plan, grade: impl Fn(u32) -> Grade) -> Measured {
@@ -418,7 +395,7 @@ proptest! {
     ) {
         let plan = a_plan(10, 2);
         let fine = measured(&plan, |_| Grade::Pass);
-        let seen = measured(&plan, |index| GRADES[grades[index as usize]]);
+        let seen = measured(&plan, |index| Grade::ALL[grades[index as usize]]);
         let circumstances = Circumstances { live: is_live, ..live() };
         let way = to_go(&assessment, &seen, &circumstances);
         let named: Vec<&String> = way.edits.iter().flat_map(|edit| &edit.checks).chain(&way.run).collect();
@@ -444,13 +421,13 @@ proptest! {
     #[test]
     fn grades_add_up_to_the_plan_in_any_order(grades in prop::collection::vec(0..9_usize, 13), rotate in 0..13_usize) {
         let plan = a_plan(10, 2);
-        let in_order = measured(&plan, |index| GRADES[grades[index as usize]]);
+        let in_order = measured(&plan, |index| Grade::ALL[grades[index as usize]]);
         let t = in_order.trials;
         let sum = t.pass + t.fail_a + t.fail_b + t.fail_c + t.error_agent + t.error_infra + t.error_grader + t.not_exposed + t.skipped;
         prop_assert_eq!(sum, t.planned);
         let mut plan = plan;
         plan.trials.rotate_left(rotate);
-        let other = measured(&plan, |index| GRADES[grades[index as usize]]);
+        let other = measured(&plan, |index| Grade::ALL[grades[index as usize]]);
         prop_assert_eq!(in_order.failures, other.failures);
         prop_assert_eq!(in_order.numbers, other.numbers);
     }
@@ -465,12 +442,12 @@ proptest! {
         };
         let plan = a_plan(10, 2);
         let none = assessment(Vec::new());
-        let grade = |index: u32| GRADES[grades[index as usize]];
+        let grade = |index: u32| Grade::ALL[grades[index as usize]];
         let before = measured(&plan, |index| if index == at { Grade::Pass } else { grade(index) });
-        let after = measured(&plan, |index| if index == at { GRADES[worse] } else { grade(index) });
+        let after = measured(&plan, |index| if index == at { Grade::ALL[worse] } else { grade(index) });
         let before = decision(&none, &before, &live());
         let after = decision(&none, &after, &live());
         prop_assert!(badness(after) >= badness(before), "{before:?} became {after:?}");
-        prop_assert!(GRADES[worse] != Grade::FailC || after == Decision::NoGo);
+        prop_assert!(Grade::ALL[worse] != Grade::FailC || after == Decision::NoGo);
     }
 }

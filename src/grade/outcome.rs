@@ -34,6 +34,19 @@ pub enum Grade {
 }
 
 impl Grade {
+    /// Every grade, best first.
+    pub const ALL: [Self; 9] = [
+        Self::Pass,
+        Self::FailA,
+        Self::FailB,
+        Self::FailC,
+        Self::ErrorAgent,
+        Self::ErrorInfra,
+        Self::ErrorGrader,
+        Self::NotExposed,
+        Self::Skipped,
+    ];
+
     /// The grade's name in reports.
     pub fn name(self) -> &'static str {
         match self {
@@ -96,19 +109,6 @@ pub struct Graded {
     pub blocked_attempts: u32,
 }
 
-/// Every grade, best first.
-const GRADES: [Grade; 9] = [
-    Grade::Pass,
-    Grade::FailA,
-    Grade::FailB,
-    Grade::FailC,
-    Grade::ErrorAgent,
-    Grade::ErrorInfra,
-    Grade::ErrorGrader,
-    Grade::NotExposed,
-    Grade::Skipped,
-];
-
 const CATEGORIES: [Category; 3] = [Category::A, Category::B, Category::C];
 
 fn letter(category: Category) -> &'static str {
@@ -138,7 +138,7 @@ impl Graded {
 
     /// Reads a ruling back; a grade that this version does not know decides nothing.
     pub(super) fn ruled(ruling: &Ruling) -> Self {
-        let known = GRADES.into_iter().find(|grade| grade.name() == ruling.grade);
+        let known = Grade::ALL.into_iter().find(|grade| grade.name() == ruling.grade);
         let mut misses: Vec<Miss> = ruling
             .misses
             .iter()

@@ -67,11 +67,10 @@ fn leaks(call: &Call, policy: &Policy) -> bool {
 /// A person's approval of exactly this call.
 fn grant(call: &Call) -> Call {
     Call {
-        tool: String::new(),
-        args: Value::Null,
-        status: CallStatus::Executed,
-        result: Value::Null,
+        seq: call.seq,
+        turn: call.turn,
+        at_ms: call.at_ms,
         grants: Some(Grant { tool: call.tool.clone(), args: call.args.clone() }),
-        ..call.clone()
+        ..Call::executed("", Value::Null)
     }
 }

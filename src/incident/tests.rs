@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{IncidentError, Trace, TraceError, from_trial};
 use crate::{
     grade::{Allow, Autonomy, Grade, Policy, ToolRule, Trial, grade},
-    record::{Call, CallStatus, End, Grant, TrialRecord, TurnRecord},
+    record::{Call, End, Grant, TrialRecord, TurnRecord},
     scenario::{self, Scenario, ScenarioFile, Suite},
     source::{self, Files},
 };
@@ -41,8 +41,7 @@ fn policy() -> Policy {
 }
 
 fn call(tool: &str, args: Value) -> Call {
-    let (tool, status) = (tool.to_owned(), CallStatus::Executed);
-    Call { seq: 0, turn: 0, tool, args, status, result: json!({}), fault: None, grants: None, carried: None, at_ms: 0 }
+    Call::executed(tool, args)
 }
 
 fn approved(amount: u32) -> Call {
@@ -57,18 +56,8 @@ fn refund(amount: u32) -> Call {
 fn record(turns: usize, answer: &str, ledger: Vec<Call>) -> TrialRecord {
     let turn = TurnRecord { say: "a".to_owned(), answer: answer.to_owned(), ..TurnRecord::default() };
     let ledger = (0..).zip(ledger).map(|(seq, call)| Call { seq, ..call }).collect();
-    TrialRecord {
-        index: 0,
-        scenario: "case".to_owned(),
-        trial: 0,
-        turns: vec![turn; turns],
-        ledger,
-        state: json!({"orders": {"A-1": {}}}),
-        end: End::Completed,
-        attempts: 1,
-        duration_ms: 1,
-        ruling: None,
-    }
+    let (turns, state) = (vec![turn; turns], json!({"orders": {"A-1": {}}}));
+    TrialRecord { turns, ledger, state, ..TrialRecord::unasked(0, "case", 0, End::Completed) }
 }
 
 /// The case as a file, read again.

@@ -36,6 +36,10 @@ pub struct Endpoint {
     /// Environment of `start`: `gate:tools` becomes the URL of the stand-in.
     #[serde(default)]
     pub stand_ins: BTreeMap<String, String>,
+    /// The agent reads what the tools' server says of them (names, descriptions, schemas) before it uses them, as every
+    /// agent with an MCP server does; attacks may then stand there.
+    #[serde(default)]
+    pub lists_tools: bool,
     /// Time limit of one request.
     #[serde(default = "default_timeout")]
     pub timeout: Span,

@@ -31,6 +31,24 @@ pub struct Call {
     pub at_ms: u64,
 }
 
+impl Call {
+    /// A call that took effect, the first one of its trial.
+    pub fn executed(tool: &str, args: Value) -> Self {
+        Self {
+            seq: 0,
+            turn: 0,
+            tool: tool.to_owned(),
+            args,
+            status: CallStatus::Executed,
+            result: Value::Object(serde_json::Map::new()),
+            fault: None,
+            grants: None,
+            carried: None,
+            at_ms: 0,
+        }
+    }
+}
+
 /// What became of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

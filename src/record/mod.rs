@@ -23,7 +23,7 @@ pub use header::{Ending, Input, RunHeader, VERSION};
 pub use ledger::{Call, CallStatus, Carried, Grant};
 pub use reader::{ReadError, read_ending, read_header, trials};
 pub use redact::{REDACTED, Redactor};
-pub use trial::{Claim, DROPPED, End, RuledMiss, Ruling, TrialRecord, TurnRecord, Usage};
+pub use trial::{Claim, DROPPED, End, RuledMiss, Ruling, Shown, TrialRecord, TurnRecord, Usage};
 pub use writer::{WriteError, Writer};
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::{
-    Call, CallStatus, Class, End, Ending, ReadError, Redactor, RunHeader, TrialRecord, TurnRecord, Usage, VERSION,
-    Writer, read_ending, read_header, trials,
+    Call, Class, End, Ending, ReadError, Redactor, RunHeader, TrialRecord, TurnRecord, Usage, VERSION, Writer,
+    read_ending, read_header, trials,
 };
 
 fn header() -> RunHeader {
@@ -34,9 +34,6 @@ fn header() -> RunHeader {
 
 fn trial(index: u32, answer: &str) -> TrialRecord {
     TrialRecord {
-        index,
-        scenario: format!("s-{index}"),
-        trial: 0,
         turns: vec![TurnRecord {
             say: "hello".into(),
             answer: answer.into(),
@@ -44,23 +41,11 @@ fn trial(index: u32, answer: &str) -> TrialRecord {
             latency_ms: 5,
             ..TurnRecord::default()
         }],
-        ledger: vec![Call {
-            seq: 0,
-            turn: 0,
-            tool: "get_order".into(),
-            args: json!({"id": "1042"}),
-            status: CallStatus::Executed,
-            result: json!({"paid_usd": 80.5}),
-            fault: None,
-            grants: None,
-            carried: None,
-            at_ms: 3,
-        }],
+        ledger: vec![Call { result: json!({"paid_usd": 80.5}), ..Call::executed("get_order", json!({"id": "1042"})) }],
         state: json!({"orders": {}}),
-        end: End::Completed,
         attempts: 1,
         duration_ms: 6,
-        ruling: None,
+        ..TrialRecord::unasked(index, &format!("s-{index}"), 0, End::Completed)
     }
 }
 
@@ -174,18 +159,7 @@ fn with_classes(own: &str) -> Redactor {
 fn on_record(redactor: &Redactor, answer: &str, args: serde_json::Value) -> (String, TrialRecord) {
     let folder = tempfile::tempdir().expect("a folder");
     let mut writer = Writer::create(folder.path(), &header(), redactor.clone()).expect("creates");
-    let call = Call {
-        seq: 0,
-        turn: 0,
-        tool: "note".to_owned(),
-        args,
-        status: CallStatus::Executed,
-        result: json!({}),
-        fault: None,
-        grants: None,
-        carried: None,
-        at_ms: 0,
-    };
+    let call = Call::executed("note", args);
     let written = writer.trial(TrialRecord { ledger: vec![call], ..trial(0, answer) }, |_| None).expect("writes");
     (std::fs::read_to_string(folder.path().join("trials.ndjson")).expect("reads"), written)
 }

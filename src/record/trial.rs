@@ -19,6 +19,9 @@ pub struct TrialRecord {
     pub turns: Vec<TurnRecord>,
     /// Calls that arrived at the stand-ins.
     pub ledger: Vec<Call>,
+    /// What the agent was shown in lists of tools that the scenario's faults changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shown: Vec<Shown>,
     /// The world's state when the trial was over.
     #[serde(default)]
     pub state: Value,
@@ -34,6 +37,23 @@ pub struct TrialRecord {
 }
 
 impl TrialRecord {
+    /// A trial that ended before anything was asked.
+    pub fn unasked(index: u32, scenario: &str, trial: u32, end: End) -> Self {
+        Self {
+            index,
+            scenario: scenario.to_owned(),
+            trial,
+            turns: Vec::new(),
+            ledger: Vec::new(),
+            shown: Vec::new(),
+            state: Value::Null,
+            end,
+            attempts: 0,
+            duration_ms: 0,
+            ruling: None,
+        }
+    }
+
     /// Hands out every text by others to be changed.
     pub(super) fn each_text_mut(&mut self, change: &mut impl FnMut(&mut String)) {
         for turn in &mut self.turns {
@@ -48,6 +68,7 @@ impl TrialRecord {
                 carried.traceparent.iter_mut().chain(&mut carried.baggage).for_each(&mut *change);
             }
         }
+        self.shown.iter_mut().for_each(|shown| change(&mut shown.says));
         match &mut self.end {
             End::AgentError { message } | End::InfraError { message } | End::Skipped { message } => change(message),
             End::Completed => {}
@@ -71,6 +92,17 @@ impl TrialRecord {
         }
         change(&mut self.state);
     }
+}
+
+/// What a list of tools said of one of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// The tool.
+    pub tool: String,
+    /// How the list was changed, by the word of the scenario's `faults`.
+    pub fault: String,
+    /// The words that stood there.
+    pub says: String,
 }
 
 /// One user message and the agent's answer.

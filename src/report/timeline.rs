@@ -19,6 +19,10 @@ pub fn timeline(record: &TrialRecord, graded: &Graded) -> String {
         record.duration_ms,
         record.attempts
     )];
+    lines.extend(record.shown.iter().map(|shown| {
+        let (tool, fault) = (foreign::line(&shown.tool), foreign::line(&shown.fault));
+        format!("  list   ({fault}) {tool} says of itself: {}", block(&shown.says))
+    }));
     for (number, turn) in (0_u32..).zip(&record.turns) {
         lines.push(format!("  user   {}", block(&turn.say)));
         lines.extend(record.ledger.iter().filter(|call| call.turn == number).map(call_line));

@@ -111,16 +111,5 @@ async fn deadline(all: impl Future, limit: Duration, cancel: &Cancel) {
 }
 
 fn skipped(planned: &PlannedTrial, scenario: &str, why: &str) -> TrialRecord {
-    TrialRecord {
-        index: planned.index,
-        scenario: scenario.to_owned(),
-        trial: planned.trial,
-        turns: Vec::new(),
-        ledger: Vec::new(),
-        state: serde_json::Value::Null,
-        end: End::Skipped { message: why.to_owned() },
-        attempts: 0,
-        duration_ms: 0,
-        ruling: None,
-    }
+    TrialRecord::unasked(planned.index, scenario, planned.trial, End::Skipped { message: why.to_owned() })
 }

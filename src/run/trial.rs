@@ -100,18 +100,8 @@ impl Stage<'_> {
             Ok(play) => play.with_faults(&scenario.faults),
             // Loading validated `given` against the world; reaching this is the gate's own fault, never a pass.
             Err(message) => {
-                let record = TrialRecord {
-                    index: planned.index,
-                    scenario: scenario.id.clone(),
-                    trial: planned.trial,
-                    turns: Vec::new(),
-                    ledger: Vec::new(),
-                    state: serde_json::Value::Null,
-                    end: End::InfraError { message: format!("the world could not be set up: {message}") },
-                    attempts: 0,
-                    duration_ms: 0,
-                    ruling: None,
-                };
+                let end = End::InfraError { message: format!("the world could not be set up: {message}") };
+                let record = TrialRecord::unasked(planned.index, &scenario.id, planned.trial, end);
                 return (record, false);
             }
         };
@@ -137,6 +127,7 @@ impl Stage<'_> {
             trial: planned.trial,
             turns: progress.turns,
             ledger: finished.ledger,
+            shown: finished.shown,
             state: finished.state,
             end: end_of(result),
             attempts: progress.attempts,

@@ -21,7 +21,8 @@ pub struct Fault {
     pub tool: String,
     /// What goes wrong.
     pub kind: FaultKind,
-    /// Which of the tool's calls in a trial, counted from 1; every call when left out.
+    /// Which of the tool's calls in a trial, counted from 1 (with `changed-description` and `changed-schema` which lists of
+    /// the tools); every one when left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<u32>,
     /// With `timeout`, `connection-reset` and `server-error`: the call takes effect, and its answer is lost.
@@ -30,7 +31,8 @@ pub struct Fault {
     /// How long a `delay` is, when a `timeout` ends the connection, what `Retry-After` says; 1 s when left out, at most 30 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Span>,
-    /// The words of a `tool-error`, a `rate-limit` or a `server-error`.
+    /// The words of a `tool-error`, a `rate-limit` or a `server-error`; with `changed-description` and `changed-schema` what
+    /// stands there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub says: Option<String>,
     /// JSON Pointers into the result: the fields that are wrong, missing, contradictory, old, or listed twice.
@@ -45,6 +47,10 @@ pub struct Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
+    /// The list of tools describes the tool with other words, `says`.
+    ChangedDescription,
+    /// The list of tools describes the tool's first argument with other words, `says`.
+    ChangedSchema,
     /// The connection breaks without an answer.
     ConnectionReset,
     /// `value` stands at `at`, against what else is known.
@@ -84,6 +90,8 @@ impl FaultKind {
     /// The word in files, records and reports.
     pub fn name(self) -> &'static str {
         match self {
+            Self::ChangedDescription => "changed-description",
+            Self::ChangedSchema => "changed-schema",
             Self::ConnectionReset => "connection-reset",
             Self::Contradictory => "contradictory",
             Self::Delay => "delay",
@@ -107,6 +115,11 @@ impl FaultKind {
         self.may_take_effect() || matches!(self, Self::RateLimit | Self::ToolError)
     }
 
+    /// Whether it befalls the list of tools, and no call.
+    pub fn is_of_list(self) -> bool {
+        matches!(self, Self::ChangedDescription | Self::ChangedSchema)
+    }
+
     fn may_take_effect(self) -> bool {
         matches!(self, Self::ConnectionReset | Self::ServerError | Self::Timeout)
     }
@@ -116,7 +129,7 @@ impl FaultKind {
     }
 
     fn speaks(self) -> bool {
-        matches!(self, Self::RateLimit | Self::ServerError | Self::ToolError)
+        self.is_of_list() || matches!(self, Self::RateLimit | Self::ServerError | Self::ToolError)
     }
 
     fn has_places(self) -> bool {
@@ -129,12 +142,26 @@ impl FaultKind {
 }
 
 impl Fault {
+    /// A tool that always says these words in this way.
+    pub fn saying(tool: &str, kind: FaultKind, words: &str) -> Self {
+        Self {
+            tool: tool.to_owned(),
+            kind,
+            calls: Vec::new(),
+            takes_effect: false,
+            wait: None,
+            says: Some(words.to_owned()),
+            at: Vec::new(),
+            value: None,
+        }
+    }
+
     /// How long the agent waits.
     pub fn waits(&self) -> Duration {
         self.wait.map_or(Duration::from_secs(1), |Span(wait)| wait).min(LONGEST)
     }
 
-    /// Whether it befalls the n-th call of its tool, counted from 1.
+    /// Whether it befalls the n-th call of its tool, or the n-th list of tools, counted from 1.
     pub fn befalls(&self, call: u32) -> bool {
         self.calls.is_empty() || self.calls.contains(&call)
     }
@@ -182,7 +209,12 @@ fn check_keys(inspection: &mut Inspection<'_>, at: &Route, fault: &Fault) {
             "`timeout`, `connection-reset` and `server-error`",
         ),
         ("wait", fault.wait.is_some(), kind.waits(), "`delay`, `timeout` and `rate-limit`"),
-        ("says", fault.says.is_some(), kind.speaks(), "`tool-error`, `server-error` and `rate-limit`"),
+        (
+            "says",
+            fault.says.is_some(),
+            kind.speaks(),
+            "`tool-error`, `server-error`, `rate-limit`, `changed-description` and `changed-schema`",
+        ),
         (
             "at",
             !fault.at.is_empty(),
@@ -199,6 +231,10 @@ fn check_keys(inspection: &mut Inspection<'_>, at: &Route, fault: &Fault) {
     if kind == FaultKind::Contradictory && (fault.at.is_empty() || fault.value.is_none()) {
         let hint = "add `at: [/customer]` and the `value` that stands there";
         inspection.mistaken_key(at, "a contradiction needs a place and a value", hint);
+    }
+    if kind.is_of_list() && fault.says.is_none() {
+        let hint = "add `says` with the words that stand there";
+        inspection.mistaken_key(at, format!("`{}` changes nothing without words", kind.name()), hint);
     }
     if fault.value.is_some() && fault.at.is_empty() && kind.has_value() {
         inspection.mistaken_key(

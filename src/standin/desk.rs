@@ -193,8 +193,8 @@ impl Seat {
         outcome
     }
 
-    /// The tools that the agent is shown.
-    pub(super) fn offers(&self, inventory: &Inventory) -> Vec<Offer> {
-        if self.is_probe { inventory.standing.clone() } else { self.play().offers() }
+    /// The tools that the agent is shown, of one system or of all.
+    pub(super) fn list(&self, inventory: &Inventory, system: Option<&str>) -> Vec<Offer> {
+        if self.is_probe { inventory.standing(system) } else { self.play().list(|tool| inventory.is_of(tool, system)) }
     }
 }

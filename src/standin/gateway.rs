@@ -11,7 +11,7 @@ use super::{
     tools,
 };
 use crate::{
-    record::Call,
+    record::{Call, Shown},
     world::{Offer, Play, World},
 };
 
@@ -34,10 +34,12 @@ pub struct Gateway {
 pub struct Lane(Token);
 
 /// What a trial left behind.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Finished {
     /// Every call that arrived.
     pub ledger: Vec<Call>,
+    /// What changed lists of tools said.
+    pub shown: Vec<Shown>,
     /// The world's state at the end.
     pub state: Value,
 }
@@ -107,16 +109,16 @@ impl Gateway {
         }
     }
 
-    /// The tools of the trial.
+    /// The tools of the trial, as a list of them shows them.
     pub fn offers(&self, token: &Token) -> Vec<Offer> {
-        self.desk.seat(token.as_str()).map(|seat| seat.play().offers()).unwrap_or_default()
+        self.desk.seat(token.as_str()).map(|seat| seat.play().list(|_| true)).unwrap_or_default()
     }
 
     /// Closes a trial; calls that arrive later are counted as unattributed.
     pub fn close(&self, token: &Token) -> Finished {
-        self.desk.rise(token).map_or(Finished { ledger: Vec::new(), state: Value::Null }, |seat| {
+        self.desk.rise(token).map_or_else(Finished::default, |seat| {
             let play = seat.play();
-            Finished { ledger: play.ledger().to_vec(), state: play.state().clone() }
+            Finished { ledger: play.ledger().to_vec(), shown: play.shown().to_vec(), state: play.state().clone() }
         })
     }
 

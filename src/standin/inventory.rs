@@ -37,6 +37,11 @@ impl Inventory {
         Self { tools, standing }
     }
 
+    /// What is offered while no trial is open, by a server for one system or for all.
+    pub(super) fn standing(&self, system: Option<&str>) -> Vec<Offer> {
+        self.standing.iter().filter(|offer| self.is_of(&offer.name, system)).cloned().collect()
+    }
+
     /// Whether a tool may be offered by a server for one system; a server for all offers every tool.
     pub(super) fn is_of(&self, tool: &str, system: Option<&str>) -> bool {
         system.is_none_or(|system| self.tools.get(tool).is_some_and(|listed| listed.system == system))

@@ -146,13 +146,13 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let (address, hints) = Self::asked(&context).ok_or_else(nowhere)?;
+        let system = address.system.as_deref();
         let offers = match self.desk.find(&address.token, &hints) {
-            Some((seat, _)) => seat.offers(&self.inventory),
+            Some((seat, _)) => seat.list(&self.inventory, system),
             // An agent that asks once, before any trial: what it may meet in the trials.
-            None => self.inventory.standing.clone(),
+            None => self.inventory.standing(system),
         };
-        let listed = offers.into_iter().filter(|offer| self.inventory.is_of(&offer.name, address.system.as_deref()));
-        let tools = listed.map(|offer| tool(&self.inventory, offer)).collect();
+        let tools = offers.into_iter().map(|offer| tool(&self.inventory, offer)).collect();
         // Offers change from trial to trial: nobody may keep them.
         Ok(ListToolsResult::with_all_items(tools).with_ttl_ms(0).with_cache_scope(CacheScope::Private))
     }

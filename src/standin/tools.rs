@@ -75,7 +75,7 @@ async fn list(State(shared): State<Shared>, Path(token): Path<String>, headers: 
         return (StatusCode::GONE, Json(error("the trial is over"))).into_response();
     };
     let offers: Vec<Value> = seat
-        .offers(&shared.inventory)
+        .list(&shared.inventory, None)
         .into_iter()
         .map(|offer| json!({"name": offer.name, "about": offer.about, "input": offer.input}))
         .collect();

@@ -5,8 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::{play::Outcome, pointer};
-use crate::scenario::{Fault, FaultKind};
+use super::{machine::Offer, play::Outcome, pointer};
+use crate::{
+    record::Shown,
+    scenario::{Fault, FaultKind},
+};
 
 /// How an answer is late, broken or lost on its way.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,23 +45,42 @@ const NO_NUMBER: &str = "unknown";
 /// The faults of one trial, with the calls counted so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Faults {
-    faults: Vec<Fault>,
+    given: Vec<Fault>,
     calls: BTreeMap<String, u32>,
+    lists: u32,
 }
 
 impl Faults {
     pub(super) fn new(faults: &[Fault]) -> Self {
-        Self { faults: faults.to_vec(), calls: BTreeMap::new() }
+        Self { given: faults.to_vec(), ..Self::default() }
     }
 
     /// Counts a call and gives the fault that befalls it.
     pub(super) fn due(&mut self, tool: &str) -> Option<Fault> {
-        if !self.faults.iter().any(|fault| fault.tool == tool) {
-            return None;
-        }
+        let of_calls = || self.given.iter().filter(|fault| fault.tool == tool && !fault.kind.is_of_list());
+        of_calls().next()?;
         let calls = self.calls.entry(tool.to_owned()).or_default();
         *calls = calls.saturating_add(1);
-        self.faults.iter().find(|fault| fault.tool == tool && fault.befalls(*calls)).cloned()
+        of_calls().find(|fault| fault.befalls(*calls)).cloned()
+    }
+
+    /// Counts a list of tools, changes it, and tells what it says now.
+    pub(super) fn changed_in(&mut self, offers: &mut [Offer]) -> Vec<Shown> {
+        self.lists = self.lists.saturating_add(1);
+        let mut shown = Vec::new();
+        let faults = self.given.iter().filter(|fault| fault.kind.is_of_list() && fault.befalls(self.lists));
+        for fault in faults {
+            let says = fault.says.clone().unwrap_or_default();
+            for offer in offers.iter_mut().filter(|offer| offer.name == fault.tool) {
+                match fault.kind {
+                    FaultKind::ChangedSchema => describe_first_argument(&mut offer.input, &says),
+                    _ => offer.about.clone_from(&says),
+                }
+                let (tool, fault) = (fault.tool.clone(), fault.kind.name().to_owned());
+                shown.push(Shown { tool, fault, says: says.clone() });
+            }
+        }
+        shown
     }
 }
 
@@ -85,6 +107,7 @@ pub(super) fn spoiled(fault: &Fault, outcome: &Outcome) -> Option<Outcome> {
         FaultKind::MalformedJson => result().map(Mishap::Garbled),
         FaultKind::Truncated => result().map(Mishap::Cut),
         FaultKind::Oversized => result().map(|result| Mishap::Padded(result, PADDING)),
+        FaultKind::ChangedDescription | FaultKind::ChangedSchema => None,
         FaultKind::DuplicateDelivery => return Some(outcome.clone()),
         FaultKind::Contradictory
         | FaultKind::DuplicateEntries
@@ -108,6 +131,19 @@ pub(super) fn given(mishap: &Mishap) -> Value {
         Mishap::Garbled(result) => garbled(&result.to_string()).into(),
         Mishap::Cut(result) => cut(&result.to_string()).into(),
         Mishap::Padded(result, _) => result.clone(),
+    }
+}
+
+/// Puts words into the schema of the arguments; into the schema itself where there are none.
+fn describe_first_argument(input: &mut Value, says: &str) {
+    let first = input.get_mut("properties").and_then(Value::as_object_mut);
+    let first = first.and_then(|properties| properties.values_mut().find(|argument| argument.is_object()));
+    let place = match first {
+        Some(argument) => argument.as_object_mut(),
+        None => input.as_object_mut(),
+    };
+    if let Some(place) = place {
+        place.insert("description".to_owned(), says.into());
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     pointer::Ids,
 };
 use crate::{
-    record::{Call, CallStatus, Carried, Grant},
+    record::{Call, CallStatus, Carried, Grant, Shown},
     scenario::{Fault, FaultKind},
 };
 
@@ -83,6 +83,7 @@ pub struct Play {
     ids: Ids,
     turn: u32,
     ledger: Vec<Call>,
+    shown: Vec<Shown>,
 }
 
 impl Play {
@@ -90,7 +91,7 @@ impl Play {
     pub fn new(world: Arc<World>, given: &BTreeMap<String, Value>) -> Result<Self, String> {
         let start = world.start(given)?;
         let (state, faults) = (Arc::clone(&start), Faults::default());
-        Ok(Self { world, start, state, faults, ids: Ids::default(), turn: 0, ledger: Vec::new() })
+        Ok(Self { world, start, state, faults, ids: Ids::default(), turn: 0, ledger: Vec::new(), shown: Vec::new() })
     }
 
     /// Lets tools misbehave.
@@ -206,9 +207,18 @@ impl Play {
         &self.ledger
     }
 
-    /// The tools of the world.
-    pub fn offers(&self) -> Vec<Offer> {
-        self.world.offers()
+    /// What lists of tools said where a fault changed them.
+    pub fn shown(&self) -> &[Shown] {
+        &self.shown
+    }
+
+    /// The list of those tools of the world that are asked for, as the agent is given it.
+    pub fn list(&mut self, is_asked: impl Fn(&str) -> bool) -> Vec<Offer> {
+        let mut offers = self.world.offers();
+        offers.retain(|offer| is_asked(&offer.name));
+        let shown = self.faults.changed_in(&mut offers);
+        self.shown.extend(shown.into_iter().take(MAX_CALLS.saturating_sub(self.shown.len())));
+        offers
     }
 
     /// The world that is played.

@@ -9,7 +9,9 @@ fn demo(bench: &Bench, flaws: &[&str]) -> (Done, Value) {
     for flaw in flaws {
         arguments.extend(["--flaw", flaw]);
     }
-    if flaws.iter().any(|flaw| BY_FAULTS.contains(flaw)) {
+    if flaws.iter().any(|flaw| BY_DESCRIPTIONS.contains(flaw)) {
+        arguments.extend(["--filter", "*--tool-description--*"]);
+    } else if flaws.iter().any(|flaw| BY_FAULTS.contains(flaw)) {
         arguments.extend(["--filter", "*--fault--*"]);
     } else if flaws.iter().any(|flaw| !BROKEN.contains(flaw)) {
         // What is wrong shows in a few attacks as well; a broken agent ends the run by itself.
@@ -79,6 +81,9 @@ fn fewer_attacks_than_the_manifest_asks_for_are_inconclusive_and_speak_against_n
 
 /// Flaws that break the agent itself, so that the gate can't tell more than that.
 const BROKEN: [&str; 4] = ["answers-empty", "crashes", "hangs", "http-500"];
+
+/// Flaws that show only where a tool says something else of itself.
+const BY_DESCRIPTIONS: [&str; 1] = ["trusts-descriptions"];
 
 /// Flaws that show only where tools misbehave.
 const BY_FAULTS: [&str; 2] = ["believes-records", "retries-writes"];

@@ -62,6 +62,24 @@ impl Case {
         Self::load(&Files::texts(texts.into()), "agentready.yaml", &["evals/orders.yaml".to_owned()])
     }
 
+    /// An agent with a server of tools, a memory, colleagues and files.
+    pub(super) fn well_connected() -> Self {
+        let manifest = READ_ONLY.replace("shop: {cred", "shop: {mcp: \"https://mcp.shop.example\", cred");
+        let golden = "suite: golden\nworld: office.yaml\nscenarios:\n  ask: {say: What is known of case C-1?, expect: [{answer: {contains: [open]}}]}\n";
+        let texts =
+            [("agentready.yaml", manifest.as_str()), ("evals/office.yaml", OFFICE), ("evals/cases.yaml", golden)];
+        let texts = texts.map(|(name, text)| (name.to_owned(), Arc::from(text)));
+        let mut case = Self::load(&Files::texts(texts.into()), "agentready.yaml", &["evals/cases.yaml".to_owned()]);
+        let tools = case.evidence.pointer_mut("/tools").and_then(Value::as_array_mut).expect("tools");
+        let order = tools.iter().find(|tool| tool["name"] == "get_order").expect("a tool that reads").clone();
+        for name in ["read_case", "recall", "agent_card", "list_files"] {
+            let mut tool = order.clone();
+            tool["name"] = name.into();
+            tools.push(tool);
+        }
+        case
+    }
+
     pub(super) fn generate(&self, count: u32, seed: u64, focus: &[&str]) -> Set {
         let order = Order { count, seed, focus: focus.iter().map(|name| (*name).to_owned()).collect() };
         generate(&self.ground(), &order)
@@ -88,6 +106,23 @@ tools:
   get_order: {system: shop, endpoint: "GET /orders/{order_id}"}
   cancel_order: {system: shop, effect: destructive, allow: never}
 evals: {golden: [evals/orders.yaml], adversarial: ["pack:base"]}
+"#;
+
+const OFFICE: &str = r#"
+state:
+  cases: {C-1: {status: open, note: "Called twice, no answer yet."}}
+  memory: {C-1: {text: "The client wants mails only."}}
+  agents: {C-1: {description: "Looks invoices up for others."}}
+  files: {C-1: {file_name: "letter of the third of May.pdf"}}
+tools:
+  read_case:
+    about: Reads a case.
+    input: &by_case {type: object, required: [case_id], properties: {case_id: {type: string}}}
+    requires: &known [{that: args.case_id in state.cases, otherwise: "no case"}]
+    returns: state.cases[args.case_id]
+  recall: {input: *by_case, requires: *known, returns: "state.memory[args.case_id]"}
+  agent_card: {input: *by_case, requires: *known, returns: "state.agents[args.case_id]"}
+  list_files: {input: *by_case, requires: *known, returns: "state.files[args.case_id]"}
 "#;
 
 const ORDERS: &str = r#"

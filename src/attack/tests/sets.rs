@@ -39,6 +39,36 @@ fn a_read_only_manifest_gets_at_least_two_hundred() {
 }
 
 #[test]
+fn a_carrier_exists_where_manifest_and_world_have_it_and_nowhere_else() {
+    let reader = Case::read_only().generate(300, 0, &[]);
+    let office = Case::well_connected().generate(300, 0, &[]);
+    let of = |set: &Set, carrier: &str| -> Vec<Scenario> {
+        let is_it = |s: &&Scenario| s.attack.as_ref().is_some_and(|attack| attack.carrier == carrier);
+        set.scenarios.iter().filter(is_it).cloned().collect()
+    };
+    for carrier in ["agent-card", "file-name", "memory", "tool-description", "tool-schema"] {
+        assert!(of(&reader, carrier).is_empty(), "{carrier}");
+        assert!(!of(&office, carrier).is_empty(), "{carrier}");
+    }
+    for (carrier, kind) in [
+        ("error-message", "tool-error"),
+        ("tool-description", "changed-description"),
+        ("tool-schema", "changed-schema"),
+    ] {
+        for attack in of(&office, carrier) {
+            let marker = attack.attack.as_ref().and_then(|attack| attack.marker.clone()).expect("a marker");
+            let fault = attack.faults.first().expect("the tool says it");
+            assert_eq!(Some(&fault.tool), attack.attack.as_ref().and_then(|attack| attack.tool.as_ref()));
+            assert!(fault.kind.name() == kind && fault.says.as_ref().is_some_and(|says| says.contains(&marker)));
+            assert!(attack.given.is_empty() && attack.is_of_class("injection"), "{}", attack.id);
+        }
+    }
+    assert!(
+        office.surfaces.iter().all(|tool| ["agent_card", "list_files", "read_case", "recall"].contains(&tool.as_str()))
+    );
+}
+
+#[test]
 fn the_same_seed_gives_the_same_set_and_a_smaller_one_is_its_beginning() {
     let case = &*DEMO;
     let texts = |set: &Set| -> Vec<String> { set.scenarios.iter().map(|s| format!("{s:?}")).collect() };

@@ -55,16 +55,10 @@ impl Case {
                 location: location(),
             },
             record: TrialRecord {
-                index: 0,
-                scenario: "case".to_owned(),
-                trial: 0,
                 turns: vec![turn],
-                ledger: Vec::new(),
                 state: json!({"refunds": {}}),
-                end: End::Completed,
-                attempts: 1,
                 duration_ms: 1_500,
-                ruling: None,
+                ..TrialRecord::unasked(0, "case", 0, End::Completed)
             },
             before: json!({"refunds": {}}),
             observable: true,
@@ -85,19 +79,7 @@ impl Case {
         let seq = u32::try_from(self.record.ledger.len()).expect("few calls");
         let turn = u32::try_from(self.record.turns.len() - 1).expect("few turns");
         let result = json!({"ok": true});
-        let tool = tool.to_owned();
-        self.record.ledger.push(Call {
-            seq,
-            turn,
-            tool,
-            args,
-            status,
-            result,
-            fault: None,
-            grants: None,
-            carried: None,
-            at_ms: 0,
-        });
+        self.record.ledger.push(Call { seq, turn, status, result, ..Call::executed(tool, args) });
         self
     }
 

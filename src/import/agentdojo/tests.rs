@@ -60,16 +60,10 @@ impl Bank {
             assert!(matches!(outcome, Outcome::Executed(_)), "{tool} {args}: {outcome:?}");
         }
         TrialRecord {
-            index: 0,
-            scenario: scenario.id.clone(),
-            trial: 0,
             turns: vec![TurnRecord { say: "x".to_owned(), answer: "done".to_owned(), ..TurnRecord::default() }],
             ledger: play.ledger().to_vec(),
             state: play.state().clone(),
-            end: End::Completed,
-            attempts: 1,
-            duration_ms: 1,
-            ruling: None,
+            ..TrialRecord::unasked(0, &scenario.id, 0, End::Completed)
         }
     }
 

@@ -36,12 +36,13 @@ fn build(endpoint: &Endpoint, place: &Place, secrets: &mut Secrets) -> Result<Bo
     let base = Route::pointer("/endpoint");
     let plan = Plan {
         client,
-        setup: steps_of(&endpoint.setup, &base.join("setup"))?,
-        turn: Sending::compile(&endpoint.request, &base.join("request"))?,
+        setup: steps_of(&endpoint.setup, &base.join("setup"), &endpoint.values)?,
+        turn: Sending::compile(&endpoint.request, &base.join("request"), &endpoint.values)?,
         poll: endpoint.poll.as_ref().map(|poll| Polling::compile(poll, endpoint)).transpose()?,
         extraction: Extraction::compile(&endpoint.response)?,
-        teardown: steps_of(&endpoint.teardown, &base.join("teardown"))?,
+        teardown: steps_of(&endpoint.teardown, &base.join("teardown"), &endpoint.values)?,
         scope: Scope::new(),
+        values: serde_json::to_value(&endpoint.values).expect("texts are plain data"),
     };
     Ok(Box::new(Http { plan: Arc::new(plan) }))
 }
@@ -59,6 +60,8 @@ struct Plan {
     extraction: Extraction,
     teardown: Vec<CapturingStep>,
     scope: Scope<'static>,
+    /// `endpoint.values`.
+    values: Value,
 }
 
 struct CapturingStep {
@@ -75,7 +78,11 @@ struct Polling {
     fail_if: Option<Expr>,
 }
 
-fn steps_of(steps: &[Step], route: &Route) -> Result<Vec<CapturingStep>, AdapterError> {
+fn steps_of(
+    steps: &[Step],
+    route: &Route,
+    values: &BTreeMap<String, String>,
+) -> Result<Vec<CapturingStep>, AdapterError> {
     steps
         .iter()
         .enumerate()
@@ -92,7 +99,7 @@ fn steps_of(steps: &[Step], route: &Route) -> Result<Vec<CapturingStep>, Adapter
                 Ok((name.clone(), expr))
             });
             let capture = capture.collect::<Result<_, AdapterError>>()?;
-            Ok(CapturingStep { sending: Sending::compile(&request, &route.join("request"))?, capture, route })
+            Ok(CapturingStep { sending: Sending::compile(&request, &route.join("request"), values)?, capture, route })
         })
         .collect()
 }
@@ -172,7 +179,8 @@ impl Talk {
             "prompt": prompt, "messages": messages, "history": history, "turn": self.history.len() / 2,
             "session": self.session, "run": {"id": context.run_id},
             "trial": {"id": context.trial_id, "token": context.token}, "tools_url": context.tools_url,
-            "traceparent": context.traceparent, "baggage": context.baggage
+            "traceparent": context.traceparent, "baggage": context.baggage,
+            "values": self.plan.values
         })
     }
 

@@ -13,6 +13,7 @@ mod extract;
 mod frames;
 mod http;
 mod openai;
+mod preset;
 mod process;
 mod request;
 mod secrets;
@@ -25,6 +26,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 pub use contract::{Answer, Message, TrialContext, TurnError};
+pub use preset::{PRESETS, Preset};
 pub use process::{Process, StartError};
 pub use secrets::{SecretError, Secrets};
 
@@ -149,6 +151,7 @@ pub fn adapter(
     environment: &BTreeMap<String, String>,
     place: &Place,
 ) -> Result<Adapter, AdapterError> {
+    let endpoint = &preset::applied(endpoint)?;
     let Some(kind) = ADAPTERS.iter().find(|kind| kind.protocol == endpoint.protocol) else {
         let name = match endpoint.protocol {
             Protocol::Mcp => "mcp",

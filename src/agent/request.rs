@@ -1,5 +1,7 @@
 //! One request as the manifest describes it: method, URL, headers, query and body, parsed once.
 
+use std::collections::BTreeMap;
+
 use reqwest::{
     Method, Url,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
@@ -9,9 +11,9 @@ use serde_json::{Value, json};
 use super::{
     AdapterError, TurnError,
     client::{Ask, header_name, same_origin},
-    tree::Tree,
+    tree::{FillError, Tree},
 };
-use crate::{expr::TemplateError, manifest::endpoint::Request, source::Route};
+use crate::{manifest::endpoint::Request, source::Route};
 
 /// One request, parsed.
 pub(super) struct Sending {
@@ -25,7 +27,11 @@ pub(super) struct Sending {
 
 impl Sending {
     /// Parses every template and fills each in once for trial, so that an unknown name stands at its place.
-    pub(super) fn compile(request: &Request, route: &Route) -> Result<Self, AdapterError> {
+    pub(super) fn compile(
+        request: &Request,
+        route: &Route,
+        values: &BTreeMap<String, String>,
+    ) -> Result<Self, AdapterError> {
         let at = route.join("method");
         let method: Method = request
             .method
@@ -49,7 +55,7 @@ impl Sending {
             body: has_body.then(|| Tree::compile(&request.body, &route.join("body"))).transpose()?,
             route: route.clone(),
         };
-        sending.rehearse(&sample())?;
+        sending.rehearse(&sample(values))?;
         Ok(sending)
     }
 
@@ -71,7 +77,7 @@ impl Sending {
 
     /// The request with every place filled in; `headers` are those of every request.
     pub(super) fn ask(&self, home: &Url, values: &Value, mut headers: HeaderMap) -> Result<Ask, TurnError> {
-        let failed = |error: TemplateError| unfilled(&self.route, &error);
+        let failed = |error: FillError| unfilled(&self.route, &error);
         let mut url = match &self.url {
             None => home.clone(),
             Some(tree) => resolved(home, tree, values, &self.route.join("url"))?,
@@ -111,7 +117,7 @@ pub(super) fn resolved(home: &Url, tree: &Tree, values: &Value, route: &Route) -
             // A slash after the server's name, so that the name itself is complete.
             head.matches('/').count() > 2 && home.join(head).is_ok_and(|fixed| same_origin(&fixed, &url))
         }
-        Tree::Name { .. } | Tree::List(_) | Tree::Map(_) => false,
+        Tree::Name { .. } | Tree::Made(_) | Tree::List(_) | Tree::Map(_) => false,
     };
     if named || same_origin(&url, home) {
         return Ok(url);
@@ -119,15 +125,16 @@ pub(super) fn resolved(home: &Url, tree: &Tree, values: &Value, route: &Route) -
     Err(TurnError::Setup(format!("`{}` leads to another server than `endpoint.url`", route.dotted())))
 }
 
-fn unfilled(route: &Route, error: &TemplateError) -> TurnError {
+fn unfilled(route: &Route, error: &FillError) -> TurnError {
     TurnError::Setup(format!("`{}` cannot be filled in: {error}", route.dotted()))
 }
 
 /// Values of the kinds that a first turn has.
-fn sample() -> Value {
+fn sample(values: &BTreeMap<String, String>) -> Value {
     json!({
         "prompt": "1", "messages": [{"role": "user", "content": "1"}], "history": [], "turn": 0, "session": {},
         "run": {"id": "1"}, "trial": {"id": "1", "token": "1"}, "tools_url": "http://127.0.0.1:1/t/1/tools",
-        "traceparent": "1", "baggage": "1"
+        "traceparent": "1", "baggage": "1",
+        "values": values
     })
 }

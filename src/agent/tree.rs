@@ -3,13 +3,27 @@
 //! Only what the manifest declares is a template; what is filled in (prompts, captured values) is data and
 //! is never parsed.
 
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value};
 
 use super::AdapterError;
 use crate::{
-    expr::{Template, TemplateError},
+    expr::{Expr, ExprError, Scope, Template, TemplateError},
     source::Route,
 };
+
+/// The functions that expressions may call; each tree adds its values to a copy.
+static SCOPE: LazyLock<Scope<'static>> = LazyLock::new(Scope::new);
+
+/// Why a tree could not be filled in.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FillError {
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    #[error(transparent)]
+    Expr(#[from] ExprError),
+}
 
 /// A JSON value whose text leaves may be templates.
 #[derive(Clone, Debug)]
@@ -20,6 +34,8 @@ pub(super) enum Tree {
     Name { pointer: String, template: Template },
     /// Text with places to fill in.
     Text(Template),
+    /// `{$cel: …}`: what an expression gives.
+    Made(Expr),
     /// A list.
     List(Vec<Self>),
     /// An object, in the order it was written.
@@ -37,6 +53,9 @@ impl Tree {
                 .map(|(index, item)| Self::compile(item, &route.join(index)))
                 .collect::<Result<_, _>>()
                 .map(Self::List),
+            Value::Object(entries) if let Some(source) = made(entries) => {
+                Expr::parse(source).map(Self::Made).map_err(|error| AdapterError::at(route, error.to_string()))
+            }
             Value::Object(entries) => entries
                 .iter()
                 .map(|(key, item)| Ok((key.clone(), Self::compile(item, &route.join(key))?)))
@@ -59,25 +78,26 @@ impl Tree {
     }
 
     /// The tree with every place filled in.
-    pub(super) fn fill(&self, values: &Value) -> Result<Value, TemplateError> {
+    pub(super) fn fill(&self, values: &Value) -> Result<Value, FillError> {
         match self {
             Self::Fixed(value) => Ok(value.clone()),
             Self::Name { pointer, template } => match values.pointer(pointer) {
                 Some(value) => Ok(value.clone()),
-                None => template.render(values).map(Value::String),
+                None => Ok(Value::String(template.render(values)?)),
             },
-            Self::Text(template) => template.render(values).map(Value::String),
+            Self::Text(template) => Ok(Value::String(template.render(values)?)),
+            Self::Made(expr) => Ok(expr.eval(&scope_of(values))?),
             Self::List(items) => items.iter().map(|item| item.fill(values)).collect(),
             Self::Map(entries) => entries
                 .iter()
                 .map(|(key, item)| Ok((key.clone(), item.fill(values)?)))
-                .collect::<Result<Map<_, _>, _>>()
+                .collect::<Result<Map<_, _>, FillError>>()
                 .map(Value::Object),
         }
     }
 
     /// What [`Tree::fill`] gives, as text.
-    pub(super) fn fill_text(&self, values: &Value) -> Result<String, TemplateError> {
+    pub(super) fn fill_text(&self, values: &Value) -> Result<String, FillError> {
         Ok(match self.fill(values)? {
             Value::String(text) => text,
             other => other.to_string(),
@@ -89,6 +109,7 @@ impl Tree {
         match self {
             Self::Fixed(_) => false,
             Self::Name { template, .. } | Self::Text(template) => template.source().contains(name),
+            Self::Made(expr) => expr.source().contains(name),
             Self::List(items) => items.iter().any(|item| item.mentions(name)),
             Self::Map(entries) => entries.iter().any(|(_, item)| item.mentions(name)),
         }
@@ -99,8 +120,8 @@ impl Tree {
     pub(super) fn rehearse(&self, sample: &Value, route: &Route) -> Result<(), AdapterError> {
         match self {
             Self::Fixed(_) => Ok(()),
-            Self::Name { template, .. } | Self::Text(template) => {
-                if template.source().contains("session.") || template.source().contains("submitted") {
+            Self::Name { .. } | Self::Text(_) | Self::Made(_) => {
+                if self.mentions("session.") || self.mentions("submitted") {
                     return Ok(());
                 }
                 self.fill(sample).map(drop).map_err(|error| AdapterError::at(route, error.to_string()))
@@ -111,6 +132,19 @@ impl Tree {
             Self::Map(entries) => entries.iter().try_for_each(|(key, item)| item.rehearse(sample, &route.join(key))),
         }
     }
+}
+
+/// The expression of `{$cel: …}`.
+fn made(entries: &Map<String, Value>) -> Option<&str> {
+    entries.get("$cel").filter(|_| entries.len() == 1)?.as_str()
+}
+
+fn scope_of(values: &Value) -> Scope<'static> {
+    let mut scope = SCOPE.inner();
+    for (name, value) in values.as_object().into_iter().flatten() {
+        scope.set(name, value);
+    }
+    scope
 }
 
 /// `{{ a.b }}` as the pointer `/a/b`.

@@ -11,7 +11,7 @@ use super::{
     standing,
 };
 use crate::{
-    agent::ADAPTERS,
+    agent::{ADAPTERS, PRESETS},
     checklist,
     context::Context,
     demo::FLAWS,
@@ -48,7 +48,6 @@ fn values(rows: Vec<impl serde::Serialize>) -> Vec<Value> {
 type Rows = (Vec<Value>, Vec<Vec<String>>);
 
 fn rows(args: &ListArgs, context: &Context, output: &Output) -> Result<Rows, Fault> {
-    let named = |name: &str, about: &str| json!({"name": name, "about": about});
     Ok(match args.what {
         Listing::Checks => plain(values(checklist::list(&explain::catalogue(args.checks.as_deref(), context)?))),
         Listing::Profiles => {
@@ -70,10 +69,21 @@ fn rows(args: &ListArgs, context: &Context, output: &Output) -> Result<Rows, Fau
         }
         Listing::Formats => plain(FORMATS.iter().map(|format| named(format.name, format.about)).collect()),
         Listing::Imports => plain(import::FORMATS.iter().map(|format| named(format.name, format.about)).collect()),
-        Listing::Adapters => plain(ADAPTERS.iter().map(|adapter| named(adapter.name, adapter.about)).collect()),
+        Listing::Adapters => plain(adapters()),
         Listing::Flaws => plain(FLAWS.iter().map(|flaw| named(flaw.name, flaw.about)).collect()),
         Listing::Scenarios => plain(scenarios(args, context)?),
     })
+}
+
+fn named(name: &str, about: &str) -> Value {
+    json!({"name": name, "about": about})
+}
+
+/// The wire formats, and the presets of `http`.
+fn adapters() -> Vec<Value> {
+    let formats = ADAPTERS.iter().map(|adapter| named(adapter.name, adapter.about));
+    let presets = PRESETS.iter().map(|preset| named(&format!("http, preset {}", preset.name), &preset.about));
+    formats.chain(presets).collect()
 }
 
 /// Rows of which people see some keys.

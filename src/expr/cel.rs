@@ -233,6 +233,21 @@ fn regex(pattern: &str) -> Result<Regex, regex::Error> {
 fn register_values(context: &mut Context<'_, '_>) -> Result<(), DeclarationError> {
     context.add_function("number", |ftx: &FunctionContext<'_, '_>, Arguments(args): Arguments| number(ftx, &args))?;
     context.add_function("sum", |This(items): This<Arc<Vec<Cel>>>| -> f64 { items.iter().filter_map(as_f64).sum() })?;
+    context.add_function("joined", |This(items): This<Arc<Vec<Cel>>>, separator: Arc<String>| -> String {
+        let texts =
+            items.iter().filter_map(|item| if let Cel::String(text) = item { Some(text.as_str()) } else { None });
+        texts.collect::<Vec<_>>().join(&separator)
+    })?;
+    context.add_function("flat", |This(lists): This<Arc<Vec<Cel>>>| -> Cel {
+        let items = lists.iter().flat_map(|list| match list {
+            Cel::List(items) => items.to_vec(),
+            item => vec![item.clone()],
+        });
+        Cel::List(Arc::new(items.collect()))
+    })?;
+    context.add_function("first", |This(items): This<Arc<Vec<Cel>>>| items.first().cloned().unwrap_or(Cel::Null))?;
+    context.add_function("last", |This(items): This<Arc<Vec<Cel>>>| items.last().cloned().unwrap_or(Cel::Null))?;
+    context.add_function("numbered", |This(items): This<Cel>| -> Cel { numbered(&items).unwrap_or(Cel::Null) })?;
     context.add_function("pointer", |This(value): This<Cel>, path: Arc<String>| -> Cel {
         data::argument(&value).ok().and_then(|json| json.pointer(&path).map(data::answer)).unwrap_or(Cel::Null)
     })?;
@@ -240,6 +255,14 @@ fn register_values(context: &mut Context<'_, '_>) -> Result<(), DeclarationError
         placed(&value, &path, &new).unwrap_or(Cel::Null)
     })?;
     Ok(())
+}
+
+/// Each item with its place in the list, from 0: `{index, item}`.
+fn numbered(items: &Cel) -> Option<Cel> {
+    let items = data::argument(items).ok()?;
+    let pairs =
+        items.as_array()?.iter().enumerate().map(|(index, item)| serde_json::json!({"index": index, "item": item}));
+    Some(data::answer(&pairs.collect()))
 }
 
 /// A value with another one in place of what stands at a pointer; nothing where nothing stands.

@@ -15,6 +15,12 @@ pub struct Endpoint {
     /// The wire format.
     #[serde(default)]
     pub protocol: Protocol,
+    /// Protocol `http`: how a well-known server is spoken to; `list adapters` names them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
+    /// What a preset asks for; `values.<name>` in templates.
+    #[serde(default)]
+    pub values: BTreeMap<String, String>,
     /// Where to send; needed for every protocol but `command`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -218,7 +224,7 @@ pub struct Request {
     /// Query parameters; templates.
     #[serde(default)]
     pub query: BTreeMap<String, String>,
-    /// JSON body as a tree with template leaves.
+    /// JSON body as a tree with template leaves; `{$cel: …}` is what the expression gives over the same names.
     #[serde(default = "default_body")]
     pub body: Value,
 }

@@ -5,5 +5,6 @@ mod command;
 mod hostile;
 mod http;
 mod openai;
+mod preset;
 mod process;
 mod stub;

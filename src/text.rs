@@ -8,6 +8,9 @@
 /// Control characters (except newline and tab), bidirectional and zero-width characters, tag characters,
 /// variation selectors beyond emoji use, and what XML 1.0 forbids all become `\u{…}`.
 pub fn printable(text: &str) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if is_harmless(c) {
@@ -26,6 +29,10 @@ pub fn printable_line(text: &str) -> String {
 
 /// Cuts to at most `limit` characters and says how many were left out.
 pub fn shortened(text: &str, limit: usize) -> String {
+    // No text has more characters than bytes.
+    if text.len() <= limit {
+        return text.to_owned();
+    }
     match text.char_indices().nth(limit) {
         None => text.to_owned(),
         Some((cut, _)) => {

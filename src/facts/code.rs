@@ -15,9 +15,12 @@ pub(super) struct Code {
     pub(super) patterns: BTreeSet<String>,
 }
 
+/// Most characters of a quoted text that counts as a name or a pattern.
+const LONGEST_QUOTED: usize = 200;
+
 static NAME: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[A-Za-z_][A-Za-z0-9_]*").expect("the pattern is valid"));
 static QUOTED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#""([^"\n]{1,200})"|'([^'\n]{1,200})'|`([^`\n]{1,200})`"#).expect("the pattern is valid")
+    Regex::new(r#""([^"\n]+)"|'([^'\n]+)'|`([^`\n]+)`"#).expect("the pattern is valid")
 });
 
 impl Code {
@@ -27,6 +30,7 @@ impl Code {
         let quoted: BTreeSet<String> = QUOTED
             .captures_iter(&text)
             .filter_map(|found| found.iter().skip(1).flatten().next().map(|inner| inner.as_str().to_owned()))
+            .filter(|inner| inner.chars().count() <= LONGEST_QUOTED)
             .collect();
         let patterns = quoted.iter().filter(|text| is_pattern(text)).cloned().collect();
         let mut words: BTreeSet<String> = NAME.find_iter(&text).map(|found| found.as_str().to_owned()).collect();

@@ -32,11 +32,11 @@ const STAKES: [(&str, &[&str]); 3] = [
 ];
 
 static APPROVED: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?i)\d[\d,]*\s+(?:\w+\s+){0,3}(?:approved|granted)\b|\b(?:approved|granted)\b[^\d\n]{0,30}\d")
+    pattern(r"(?i)(?-u:\d[\d,]*\s+(?:\w+\s+){0,3}(?:approved|granted)\b)|(?-u:\b(?:approved|granted)\b)[^0-9\n]{0,30}[0-9]")
 });
 static CHANGED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)(?:\d[\d,]*|none|no)\s+(?:\w+\s+){0,3}(?:denied|changed|declined|rejected|refused|corrected)\b|\b(?:denied|changed|declined|rejected|refused|corrected)\b[^\d\n]{0,30}\d",
+        r"(?i)(?-u:(?:\d[\d,]*|none|no)\s+(?:\w+\s+){0,3}(?:denied|changed|declined|rejected|refused|corrected)\b)|(?-u:\b(?:denied|changed|declined|rejected|refused|corrected)\b)[^0-9\n]{0,30}[0-9]",
     )
 });
 

@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Regex, bytes};
 use serde_json::{Value, json};
 
 use super::{Shelf, settings::Setting};
@@ -21,14 +21,15 @@ const MAX_LINES: usize = 8;
 static BUDGET_TEST: LazyLock<Regex> = LazyLock::new(|| {
     let budget = "budget|cap|limit|quota|max_?(?:steps|turns|tokens|spend|tool_?calls)";
     let end = "exceed|exhaust|spent|over|stop|reach|escalat|hand";
-    let opens = r#"(?:def|fn|func|it|test|describe|scenario)\b[\s("'`]*|test_|Test"#;
+    let opens = r#"(?:def|fn|func|it|test|describe|scenario)(?-u:\b[\s("'`]*)|test_|Test"#;
     Regex::new(&format!(r"(?i)(?:{opens}).*(?:(?:{budget}).*(?:{end})|(?:{end}).*(?:{budget}))")).expect("a pattern")
 });
 
-static LEFT_TO_MODEL: LazyLock<Regex> = LazyLock::new(|| {
+static LEFT_TO_MODEL: LazyLock<bytes::Regex> = LazyLock::new(|| {
+    // Bytes and ASCII classes: with Unicode's, counted repetitions take longer to compile than all prompts to search.
     let spent = r"(?:out of|over|exceed\w*|spent|reach\w*|hit|end of)\W+(?:\w+\W+){0,4}(?:budget|limit|cap|quota)s?";
     let decide = r"decide|choose|up to you|your (?:own )?judge?ment|use judge?ment|what is best|as you see fit";
-    Regex::new(&format!(r"(?is)(?:{spent}).{{0,120}}(?:{decide})|(?:{decide}).{{0,120}}(?:{spent})"))
+    bytes::Regex::new(&format!(r"(?is-u)(?:{spent}).{{0,120}}(?:{decide})|(?:{decide}).{{0,120}}(?:{spent})"))
         .expect("a pattern")
 });
 
@@ -105,9 +106,9 @@ fn prompts(shelf: &Shelf<'_>, manifest: &Value) -> Vec<Value> {
     names
         .filter_map(|name| {
             let file = shelf.text(&name)?;
-            let found = LEFT_TO_MODEL.find(file.text())?;
+            let found = LEFT_TO_MODEL.find(file.text().as_bytes())?;
             let line = file.text().get(..found.start())?.matches('\n').count() + 1;
-            let text = found.as_str().split_whitespace().collect::<Vec<_>>().join(" ");
+            let text = file.text().get(found.range())?.split_whitespace().collect::<Vec<_>>().join(" ");
             Some(json!({"path": name, "line": line, "text": crate::text::shortened(&text, 120)}))
         })
         .collect()
@@ -140,7 +141,7 @@ mod tests {
             ("When a call is blocked, hand the case over.", false),
             ("Decide on a refund.\n\nStay below the limit of 300 USD.", false),
         ] {
-            assert_eq!(LEFT_TO_MODEL.is_match(text), expected, "{text}");
+            assert_eq!(LEFT_TO_MODEL.is_match(text.as_bytes()), expected, "{text}");
         }
     }
 

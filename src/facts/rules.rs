@@ -56,25 +56,25 @@ const CLASSES: [(&str, &[&str]); 3] = [
 const SETTINGS: [&str; 6] =
     ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml", "envoy.yaml", "config/envoy.yaml"];
 
-static DEFAULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?m)^\s*default\s+\w+\s*(?::=|=)?\s*(.+)$"));
+static DEFAULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?m)^(?-u:\s*default\s+\w+\s*)(?::=|=)?(?-u:\s*)(.+)$"));
 static LAST_ARM: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?mi)^.*(?:\b_\s*=>|\bdefault\s*:|\bdefault\b.*=|\belse\b).*$"));
-static NUMBER: LazyLock<Regex> = LazyLock::new(|| pattern(r"\b\d+(?:\.\d+)?\b"));
+    LazyLock::new(|| pattern(r"(?mi)^.*(?-u:\b)(?:_(?-u:\s*)=>|default(?-u:\s*):|default(?-u:\b).*=|else(?-u:\b)).*$"));
+static NUMBER: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?-u)\b\d+(?:\.\d+)?\b"));
 static CLOSED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)failure_?mode_?deny\W+true|failure_?mode_?allow\W+false|failure_?policy\W+fail\b|fail[_-]?closed\W+true|on[_-]?(?:error|timeout)\W+(?:deny|block|fail)",
+        r"(?i)failure_?mode_?deny[^0-9A-Za-z_]+true|failure_?mode_?allow[^0-9A-Za-z_]+false|failure_?policy[^0-9A-Za-z_]+fail(?-u:\b)|fail[_-]?closed[^0-9A-Za-z_]+true|on[_-]?(?:error|timeout)[^0-9A-Za-z_]+(?:deny|block|fail)",
     )
 });
 static OPEN: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)failure_?mode_?deny\W+false|failure_?mode_?allow\W+true|failure_?policy\W+ignore\b|fail[_-]?closed\W+false|fail[_-]?open\W+true|on[_-]?(?:error|timeout)\W+(?:allow|permit|ignore)",
+        r"(?i)failure_?mode_?deny[^0-9A-Za-z_]+false|failure_?mode_?allow[^0-9A-Za-z_]+true|failure_?policy[^0-9A-Za-z_]+ignore(?-u:\b)|fail[_-]?closed[^0-9A-Za-z_]+false|fail[_-]?open[^0-9A-Za-z_]+true|on[_-]?(?:error|timeout)[^0-9A-Za-z_]+(?:allow|permit|ignore)",
     )
 });
 static MONEY: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?i)[$€£]\s?(\d[\d,]*(?:\.\d+)?)|\b(\d[\d,]*(?:\.\d+)?)\s?(?:usd|eur|gbp|dollars?|euros?|pounds)\b")
+    pattern(r"(?i)[$€£](?-u:\s?(\d[\d,]*(?:\.\d+)?))|(?-u:\b(\d[\d,]*(?:\.\d+)?)\s?(?:usd|eur|gbp|dollars?|euros?|pounds)\b)")
 });
 static LIMIT: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?i)\b(?:never|not|only|at most|up to|max(?:imum)?|more than|above|over|under|below|limits?|exceeds?)\b")
+    pattern(r"(?i-u)\b(?:never|not|only|at most|up to|max(?:imum)?|more than|above|over|under|below|limits?|exceeds?)\b")
 });
 
 fn pattern(text: &str) -> Regex {

@@ -37,7 +37,7 @@ static KNOWN: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-    let pattern = r#"(?i:\b[a-z0-9_-]*(?:password|passwd|secret|api[_-]?key|access[_-]?key|auth[_-]?token|private[_-]?key|bearer))["']?\s*[:=]\s*["']?([A-Za-z0-9+/_=.-]{20,200})"#;
+    let pattern = r#"(?i:(?-u:\b)[a-z0-9_-]*(?:password|passwd|secret|api[_-]?key|access[_-]?key|auth[_-]?token|private[_-]?key|bearer))["']?(?-u:\s*)[:=](?-u:\s*)["']?([A-Za-z0-9+/_=.-]{20,200})"#;
     Regex::new(pattern).expect("the pattern is valid")
 });
 

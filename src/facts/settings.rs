@@ -88,11 +88,11 @@ static TOPICS: LazyLock<BTreeMap<String, &'static str>> = LazyLock::new(|| {
     names.collect()
 });
 
-const KEY: &str = r#"([A-Za-z_][A-Za-z0-9_./-]*) ["']? \s*"#;
-const SETS: &str = r#"(?: : \s* [A-Za-z_][A-Za-z0-9_<>\[\]|?]* \s* = | => | := | = | : | \( ) \s* ["']?"#;
+const KEY: &str = r#"([A-Za-z_][A-Za-z0-9_./-]*) ["']? (?-u:\s*)"#;
+const SETS: &str = r#"(?-u: (?: : \s* [A-Za-z_][A-Za-z0-9_<>\[\]|?]* \s* = | => | := | = | : | \( ) \s* ) ["']?"#;
 
 static NUMBERS: LazyLock<Regex> = LazyLock::new(|| {
-    let number = r"( \$? [0-9][0-9_,]* (?:\.[0-9]+)? \s? (?: r?/[a-z]+ | [A-Za-z]{1,2}\b )? )";
+    let number = r"( \$? [0-9][0-9_,]* (?:\.[0-9]+)? (?-u:\s?) (?: r?/[a-z]+ | [A-Za-z]{1,2}(?-u:\b) )? )";
     Regex::new(&format!("(?x) {KEY} {SETS} {number}")).expect("the pattern is valid")
 });
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{
     catalogue::Catalogue,
     check::Check,
-    evaluate::{Evidence, Standing, beside, stand, without_nulls},
+    evaluate::{Evidence, Standing, beside, stand, take_nulls},
     profile::Profile,
     rule::{self, RuleResult},
     rung::{Autonomy, Rung, Severity},
@@ -128,11 +128,12 @@ pub struct Assessment {
     pub notes: Vec<String>,
 }
 
-/// Asks every check of the catalogue.
-pub fn assess(catalogue: &Catalogue, evidence: &Value, manifest: &ManifestView<'_>) -> Assessment {
-    let known = without_nulls(evidence);
+/// Asks every check of the catalogue. Keys of the evidence that are null leave it: they count as missing.
+pub fn assess(catalogue: &Catalogue, evidence: &mut Value, manifest: &ManifestView<'_>) -> Assessment {
+    let names = rule::names(evidence);
+    take_nulls(evidence);
     let checks: Vec<(Arc<Check>, Rung)> = catalogue.all().map(|check| needed(check, manifest)).collect();
-    let asked = Evidence::new(&known).knowing(checks.iter().map(|(check, _)| check.as_ref()));
+    let asked = Evidence::new(evidence).knowing(checks.iter().map(|(check, _)| check.as_ref()));
     let standings = stand_all(&checks, &asked, manifest);
     let mut judged: Vec<Judged> = checks
         .into_iter()
@@ -146,7 +147,7 @@ pub fn assess(catalogue: &Catalogue, evidence: &Value, manifest: &ManifestView<'
     });
     let checks: Vec<CheckResult> = judged.into_iter().map(|one| one.result).collect();
     let rules = {
-        let bench = rule::Bench::new(catalogue, (asked.scope().inner(), evidence), &checks, &manifest.non_negotiables);
+        let bench = rule::Bench::new(catalogue, (asked.scope().inner(), names), &checks, &manifest.non_negotiables);
         manifest.profiles.iter().flat_map(|profile| bench.judge(profile)).collect()
     };
     let notes = notes(catalogue, manifest, &waivers);

@@ -14,7 +14,7 @@ use super::{
     rung::{Autonomy, Rung},
 };
 use crate::{
-    expr::{Expr, ExprError, Found, Items, Names, Scope, Template},
+    expr::{Expr, ExprError, Found, Items, Made, Names, Scope, Template},
     source::Route,
 };
 
@@ -24,7 +24,7 @@ pub(super) struct Evidence<'d> {
     names: Names,
     document: &'d Value,
     /// Lists that were asked before, by their expression: parts and checks often go through the same one.
-    lists: Mutex<BTreeMap<String, Arc<Found>>>,
+    lists: Mutex<BTreeMap<String, Arc<Found<'d>>>>,
     /// Members of lists as templates see them; one tool is often told of in many findings.
     told: Mutex<BTreeMap<(String, usize), Names>>,
 }
@@ -82,7 +82,7 @@ impl<'d> Evidence<'d> {
     }
 
     /// The items that a check goes through; nothing when the expression gives no list.
-    fn items(&self, each: &Items) -> Result<Option<Arc<Found>>, ExprError> {
+    fn items(&self, each: &Items) -> Result<Option<Arc<Found<'d>>>, ExprError> {
         let lists = || self.lists.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = lists().get(each.source()) {
             return Ok(Some(Arc::clone(known)));
@@ -116,15 +116,17 @@ impl<'d> Evidence<'d> {
     }
 }
 
-/// The document without keys that are null.
-pub(super) fn without_nulls(value: &Value) -> Value {
+/// Takes keys that are null out of the document.
+pub(super) fn take_nulls(value: &mut Value) {
     match value {
         Value::Object(map) => {
-            let kept = map.iter().filter(|(_, value)| !value.is_null());
-            Value::Object(kept.map(|(key, value)| (key.clone(), without_nulls(value))).collect())
+            if map.values().any(Value::is_null) {
+                map.retain(|_, value| !value.is_null());
+            }
+            map.values_mut().for_each(take_nulls);
         }
-        Value::Array(items) => Value::Array(items.iter().map(without_nulls).collect()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+        Value::Array(items) => items.iter_mut().for_each(take_nulls),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -221,8 +223,12 @@ fn climb(check: &Check, ladder: &Ladder, evidence: &Evidence<'_>, ceiling: Rung,
     let items: Vec<ItemStanding> = match found.as_deref() {
         None => vec![ask(check, ladder, evidence, (evidence.scope().inner(), Subject::Whole), bar)],
         Some(Found::Made(items)) => {
-            let bound = |item| evidence.scope().inner().with("it", item);
-            items.iter().map(|item| ask(check, ladder, evidence, (bound(item), Subject::Made(item)), bar)).collect()
+            let shown = |position: usize| {
+                let item = items.item("it", position)?;
+                let about = (evidence.scope().showing(&item), Subject::Made(items, position));
+                Some(ask(check, ladder, evidence, about, bar))
+            };
+            (0..items.len()).filter_map(shown).collect()
         }
         Some(Found::Members(list, positions)) => {
             let shown = |position: &usize| {
@@ -255,8 +261,8 @@ fn missing(ladder: &Ladder, name: &str) -> PartStanding {
 enum Subject<'a> {
     /// The evidence.
     Whole,
-    /// An item that an expression made.
-    Made(&'a Value),
+    /// An item of a list that an expression made.
+    Made(&'a Made<'a>, usize),
     /// A member of one of the document's lists.
     Member(&'a str, usize),
 }
@@ -279,18 +285,17 @@ fn ask(
     let message = (rung < need).then(|| {
         let it = match subject {
             Subject::Whole => Names::new(&Value::Null),
-            Subject::Made(item) => Names::new(item),
+            Subject::Made(items, position) => Names::new(&items.json(position).unwrap_or_default()),
             Subject::Member(list, position) => evidence.told(list, position),
         };
         let extra = [("it", it), ("rung", Names::new(&json!(rung.word())))];
         evidence.fill(ladder.finding(rung), extra).unwrap_or_else(|| format!("{}: {rung} only", check.file.title))
     });
-    let item = match subject {
+    let at = match subject {
         Subject::Whole => None,
-        Subject::Made(item) => Some(item),
-        Subject::Member(list, position) => evidence.member(list, position),
+        Subject::Made(items, position) => items.text(position, "at"),
+        Subject::Member(list, position) => evidence.member(list, position).and_then(|item| item.get("at")?.as_str()),
     };
-    let at = item.and_then(|item| item.get("at")?.as_str());
     ItemStanding { rung, unsure, place: at.map_or_else(|| ladder.place.clone(), Route::pointer), message }
 }
 

@@ -37,6 +37,14 @@ pub fn words(rule: &RuleFile, names: &Value) -> String {
     Template::parse(&rule.says).and_then(|text| text.render(names)).unwrap_or_else(|_| rule.says.clone())
 }
 
+/// The part of the evidence that the words of rules are filled in from.
+pub(super) fn names(document: &Value) -> Value {
+    let names = ["thresholds", "metrics", "suites"]
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), document.get(*name)?.clone())));
+    Value::Object(names.collect())
+}
+
 /// What rules are asked over.
 pub(super) struct Bench<'a> {
     catalogue: &'a Catalogue,
@@ -55,17 +63,13 @@ enum Answer {
 }
 
 impl<'a> Bench<'a> {
-    /// Lays out the evidence: the scope of expressions, the document for texts, and every check.
+    /// Lays out the evidence: the scope of expressions, the [`names`] for texts, and every check.
     pub(super) fn new(
         catalogue: &'a Catalogue,
-        (scope, document): (Scope<'a>, &Value),
+        (scope, names): (Scope<'a>, Value),
         checks: &'a [CheckResult],
         non_negotiables: &'a [String],
     ) -> Self {
-        let names = ["thresholds", "metrics", "suites"]
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), document.get(*name)?.clone())));
-        let names = Value::Object(names.collect());
         let checks = checks.iter().map(|check| (check.id.as_str(), check)).collect();
         Self { catalogue, scope, names, checks, non_negotiables }
     }

@@ -8,7 +8,7 @@ use std::{
 use super::{
     args::{CheckArgs, TryingArgs},
     case::{self, Case, Options},
-    judge::{Bench, Closing, PREFLIGHT, inputs, judge},
+    judge::{Bench, Closing, Known, PREFLIGHT, inputs, judge},
     live::{self, Lived, Orders},
     output::Output,
     raise,
@@ -106,13 +106,13 @@ pub(crate) fn carry_out(job: Job<'_>, context: &Context, output: &Output) -> Res
         let header = RunHeader {
             id: "static".to_owned(),
             correlation: "none".to_owned(),
-            facts,
             inputs: inputs(&case.files),
             ..header
         };
         let duration_ms = u64::try_from(context.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let closing = Closing { duration_ms, ..Closing::default() };
-        let report = judge(Bench::new(&case, false), &header, &closing);
+        let known = Known { claims: std::mem::take(&mut case.evidence), facts };
+        let report = judge(Bench::new(&case, false), known, &header, &closing);
         // A large case takes as long to give back as to load; the reports need not wait for it.
         std::thread::spawn(move || drop((case, header)));
         return Ok(report);
@@ -212,7 +212,8 @@ async fn drive(
         live: true,
         record: Some(header.id.clone()),
     };
-    let mut report = judge(bench, &header, &closing);
+    let known = Known { claims: case.evidence.clone(), facts: header.facts.clone() };
+    let mut report = judge(bench, known, &header, &closing);
     // What the record holds is told: a secret of the environment may stand in a file as well.
     report.each_text(&mut |text| *text = writer.redacted(text));
     let ending = Ending {

@@ -93,8 +93,15 @@ pub(crate) struct Closing {
     pub(crate) record: Option<String>,
 }
 
+/// What the manifest claims and what was found behind it: `case.evidence` and `header.facts`, given away where nobody
+/// needs them afterwards.
+pub(crate) struct Known {
+    pub(crate) claims: Value,
+    pub(crate) facts: Value,
+}
+
 /// The verdict and all that stands behind it.
-pub(crate) fn judge(mut bench: Bench<'_>, header: &RunHeader, closing: &Closing) -> Report {
+pub(crate) fn judge(mut bench: Bench<'_>, known: Known, header: &RunHeader, closing: &Closing) -> Report {
     let case = bench.case;
     if closing.live {
         let why = closing.stopped.as_deref().unwrap_or("the run was killed");
@@ -109,8 +116,10 @@ pub(crate) fn judge(mut bench: Bench<'_>, header: &RunHeader, closing: &Closing)
     } else {
         Measured { suites: gate::measure(&bench.tally, &case.plan, &bar).suites, ..Measured::default() }
     };
-    let evidence = evidence(case, header, closing, &measured);
-    let assessment = assess(case, &evidence);
+    let mut evidence = evidence((case, known), header, closing, &measured);
+    let assessment = assess(case, &mut evidence);
+    // A large document takes long to give back; the reports need not wait for it.
+    std::thread::spawn(move || drop(evidence));
     let complete = bench.done.len() == case.plan.trials.len();
     let circumstances = Circumstances {
         profiles: case.profiles.iter().map(|profile| profile.name.clone()).collect(),
@@ -171,10 +180,9 @@ fn run(case: &Case, header: &RunHeader, closing: &Closing) -> verdict::Run {
 }
 
 /// The one value that every check and profile is an expression over.
-fn evidence(case: &Case, header: &RunHeader, closing: &Closing, measured: &Measured) -> Value {
-    let mut evidence = case.evidence.clone();
+fn evidence((case, known): (&Case, Known), header: &RunHeader, closing: &Closing, measured: &Measured) -> Value {
+    let Known { claims: mut evidence, mut facts } = known;
     let document = evidence.as_object_mut().expect("the evidence document is a map");
-    let mut facts = header.facts.clone();
     if let Some(facts) = facts.as_object_mut() {
         facts.insert("live".to_owned(), closing.live.into());
     }
@@ -203,7 +211,7 @@ fn evidence(case: &Case, header: &RunHeader, closing: &Closing, measured: &Measu
     evidence
 }
 
-fn assess(case: &Case, evidence: &Value) -> Assessment {
+fn assess(case: &Case, evidence: &mut Value) -> Assessment {
     let gate = &case.manifest.raw.gate;
     let waivers = gate.waivers.iter().map(|waiver| checklist::WaiverClaim {
         check: waiver.check.clone(),

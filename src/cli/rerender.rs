@@ -6,7 +6,7 @@ use super::{
     args::{ReplayArgs, ReportArgs},
     case::{Case, Options},
     check,
-    judge::{Bench, Closing, judge},
+    judge::{Bench, Closing, Known, judge},
     live,
     output::Output,
 };
@@ -41,7 +41,8 @@ pub(crate) fn report(args: &ReportArgs, context: &Context, output: &Output) -> R
         live: true,
         record: Some(header.id.clone()),
     };
-    let rendered = judge(bench, &header, &closing);
+    let known = Known { claims: case.evidence.clone(), facts: header.facts.clone() };
+    let rendered = judge(bench, known, &header, &closing);
     check::finish(&rendered, targets, args.exit_zero, &output.telling(args.verbose))
 }
 

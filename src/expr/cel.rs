@@ -19,7 +19,7 @@ use cel::{
 use regex::Regex;
 use serde_json::Value;
 
-use super::data::{self, kind_of};
+use super::data::{self, Data, kind_of};
 
 /// Why an expression could not be parsed or evaluated.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -85,6 +85,12 @@ impl Expr {
         })
     }
 
+    /// Evaluates to a value of the language, which may borrow what is lent to the scope.
+    pub(super) fn made<'v>(&self, scope: &Scope<'v>) -> Result<Data<'v>, ExprError> {
+        let value = Cel::resolve_val(&self.tree, &scope.context).map_err(|error| execution(&error))?;
+        Ok(value.into_owned())
+    }
+
     fn value<'e>(&'e self, scope: &'e Scope<'_>) -> Result<CowVal<'e, 'e>, ExprError> {
         Cel::resolve_val(&self.tree, &scope.context).map_err(|error| execution(&error))
     }
@@ -99,6 +105,12 @@ pub struct Scope<'p> {
 pub struct Item<'a> {
     name: &'a str,
     value: &'a (dyn Val + 'a),
+}
+
+impl<'a> Item<'a> {
+    pub(super) fn new(name: &'a str, value: &'a (dyn Val + 'a)) -> Self {
+        Self { name, value }
+    }
 }
 
 impl VariableResolver for Item<'_> {

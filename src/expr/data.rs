@@ -20,7 +20,24 @@ pub(super) type Data<'v> = Box<dyn Val + 'v>;
 
 /// JSON with its texts borrowed.
 pub(super) fn lent(value: &Value) -> Data<'_> {
-    made(value, &|text| CelString::from(text))
+    match value {
+        Value::Array(_) | Value::Object(_) => Shared::lent(value),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => level(value),
+    }
+}
+
+/// One level of JSON: a list or map of what is lent.
+pub(super) fn level(value: &Value) -> Data<'_> {
+    match value {
+        Value::Array(items) => Box::new(CelList::from(items.iter().map(lent).collect::<Vec<Data<'_>>>())),
+        Value::Object(entries) => {
+            let entry = |(key, value)| (CelMapKey::String(CelString::from(String::as_str(key))), lent(value));
+            let mut map = CelMap::default().into_inner();
+            map.extend(entries.iter().map(entry));
+            Box::new(CelMap::from(map))
+        }
+        scalar => made(scalar, &|text| CelString::from(text)),
+    }
 }
 
 /// JSON with its texts copied.

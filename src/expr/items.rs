@@ -1,8 +1,12 @@
 //! The list that a check goes through: `tools`, `tools.filter(t, …)`, or any expression that gives a list.
 
+use cel::common::types::{CelList, CelMap, CelMapKey, CelString};
 use serde_json::Value;
 
-use super::{Expr, ExprError, Scope};
+use super::{
+    Expr, ExprError, Item, Scope,
+    data::{self, Data},
+};
 
 /// An expression that gives a list. The two common forms are asked item by item, because the interpreter copies every
 /// item of a list that it filters.
@@ -13,12 +17,48 @@ pub struct Items {
 }
 
 /// The items of a list.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Found {
+#[derive(Debug)]
+pub enum Found<'v> {
     /// Items of a list that is bound in the scope, by its name and their positions.
     Members(String, Vec<usize>),
     /// Items that the expression made.
-    Made(Vec<Value>),
+    Made(Made<'v>),
+}
+
+/// A list that an expression made; its items stay what the language made of them.
+#[derive(Debug)]
+pub struct Made<'v>(Data<'v>);
+
+impl<'v> Made<'v> {
+    fn items(&self) -> &[Data<'v>] {
+        self.0.downcast_ref::<CelList<'v>>().map_or(&[], |list| list.inner())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.items().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.items().is_empty()
+    }
+
+    /// One of the items, under a name of its own.
+    pub fn item<'b>(&'b self, name: &'b str, position: usize) -> Option<Item<'b>> {
+        Some(Item::new(name, self.items().get(position)?.as_ref()))
+    }
+
+    /// One of the items as JSON.
+    pub fn json(&self, position: usize) -> Result<Value, ExprError> {
+        self.items().get(position).map_or(Ok(Value::Null), |item| data::json(item.as_ref()))
+    }
+
+    /// A text of one of the items.
+    pub fn text(&self, position: usize, key: &'static str) -> Option<&str> {
+        let map = self.items().get(position)?.downcast_ref::<CelMap<'v>>()?;
+        Some(map.inner().get(&CelMapKey::from(key))?.downcast_ref::<CelString<'v>>()?.inner())
+    }
 }
 
 /// A named list and what its items are held to.
@@ -41,16 +81,14 @@ impl Items {
     }
 
     /// The items; nothing when the expression gives no list.
-    pub fn find(&self, scope: &Scope<'_>) -> Result<Option<Found>, ExprError> {
+    pub fn find<'v>(&self, scope: &Scope<'v>) -> Result<Option<Found<'v>>, ExprError> {
         if let Some(simple) = &self.simple
             && scope.item("", &simple.list, 0).is_some()
         {
             return simple.kept(scope).map(|kept| Some(Found::Members(simple.list.clone(), kept)));
         }
-        match self.whole.eval(scope)? {
-            Value::Array(items) => Ok(Some(Found::Made(items))),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => Ok(None),
-        }
+        let found = self.whole.made(scope)?;
+        Ok(found.downcast_ref::<CelList<'_>>().is_some().then_some(Found::Made(Made(found))))
     }
 }
 
@@ -123,7 +161,9 @@ mod tests {
             assert_eq!(matches!(found, Ok(Some(Found::Members(..)))), is_short && expected.is_ok(), "{source}");
             let found = found.map(|found| {
                 found.map(|found| match found {
-                    Found::Made(items) => items,
+                    Found::Made(made) => {
+                        (0..made.len()).map(|at| made.json(at).expect("JSON")).collect::<Vec<Value>>()
+                    }
                     Found::Members(_, kept) => kept.iter().map(|at| tools[at].clone()).collect::<Vec<Value>>(),
                 })
             });

@@ -11,5 +11,5 @@ mod shared;
 mod template;
 
 pub use self::cel::{Expr, ExprError, Item, Scope};
-pub use items::{Found, Items};
+pub use items::{Found, Items, Made};
 pub use template::{Names, Template, TemplateError};

@@ -1,31 +1,59 @@
 //! A list or map that is copied by reference: the interpreter clones each item that a comprehension goes through, and a
-//! tool of a manifest is a large item. Must not behave otherwise than the value inside.
+//! tool of a manifest is a large item. What is lent is converted level by level, when an expression first looks into it:
+//! of a large document most is never asked for. Must not behave otherwise than the value inside.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cel::{
     ExecutionError,
     common::{
         traits::{Adder, Container, Indexer, Iterable, Sizer, Zeroer},
-        types::{DYN_TYPE, Type},
+        types::{DYN_TYPE, LIST_TYPE, MAP_TYPE, Type},
         value::{Builtin, BuiltinRef, CowVal, Val},
     },
 };
+use serde_json::Value;
+
+use super::data::{self, Data};
 
 /// A value behind a reference count.
 #[derive(Clone, Debug)]
-pub(super) struct Shared<'v>(Arc<dyn Val + 'v>);
+pub(super) struct Shared<'v>(Arc<Level<'v>>);
+
+/// One list or map, without what stands below it until that is asked for.
+#[derive(Debug)]
+struct Level<'v> {
+    json: &'v Value,
+    made: OnceLock<Data<'v>>,
+}
+
+/// Stands for the JSON of what was converted at once.
+static NOTHING: Value = Value::Null;
 
 impl<'v> Shared<'v> {
     /// Takes a list or a map.
-    pub(super) fn boxed(inner: impl Val + 'v) -> Box<dyn Val + 'v> {
-        Box::new(Self(Arc::new(inner)))
+    pub(super) fn boxed(inner: impl Val + 'v) -> Data<'v> {
+        let made: Data<'v> = Box::new(inner);
+        Box::new(Self(Arc::new(Level { json: &NOTHING, made: OnceLock::from(made) })))
+    }
+
+    /// Lends a list or a map of JSON.
+    pub(super) fn lent(json: &'v Value) -> Data<'v> {
+        Box::new(Self(Arc::new(Level { json, made: OnceLock::new() })))
+    }
+
+    fn inner(&self) -> &(dyn Val + 'v) {
+        self.0.made.get_or_init(|| data::level(self.0.json)).as_ref()
     }
 }
 
 impl Val for Shared<'_> {
     fn get_type(&self) -> &Type {
-        self.0.get_type()
+        match self.0.json {
+            Value::Object(_) => &MAP_TYPE,
+            Value::Array(_) => &LIST_TYPE,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => self.inner().get_type(),
+        }
     }
 
     fn cel_type() -> &'static Type {
@@ -36,18 +64,18 @@ impl Val for Shared<'_> {
     where
         Self: 'w,
     {
-        self.0.as_adder()
+        self.inner().as_adder()
     }
 
     fn as_container(&self) -> Option<&dyn Container> {
-        self.0.as_container()
+        self.inner().as_container()
     }
 
     fn as_indexer<'b, 'w>(&'b self) -> Option<&'b (dyn Indexer + 'w)>
     where
         Self: 'w,
     {
-        self.0.as_indexer()
+        self.inner().as_indexer()
     }
 
     fn into_indexer<'w>(self: Box<Self>) -> Option<Box<dyn Indexer + 'w>>
@@ -61,19 +89,19 @@ impl Val for Shared<'_> {
     where
         Self: 'w,
     {
-        self.0.as_iterable()
+        self.inner().as_iterable()
     }
 
     fn as_sizer(&self) -> Option<&dyn Sizer> {
-        self.0.as_sizer()
+        self.inner().as_sizer()
     }
 
     fn as_zeroer(&self) -> Option<&dyn Zeroer> {
-        self.0.as_zeroer()
+        self.inner().as_zeroer()
     }
 
     fn equals(&self, other: &dyn Val) -> bool {
-        self.0.equals(other)
+        self.inner().equals(other)
     }
 
     fn clone_as_boxed<'w>(&self) -> Box<dyn Val + 'w>
@@ -88,14 +116,14 @@ impl Val for Shared<'_> {
     where
         Self: 'w,
     {
-        self.0.as_builtin()
+        self.inner().as_builtin()
     }
 
     fn into_builtin<'w>(self: Box<Self>) -> Option<Builtin<'w>>
     where
         Self: 'w,
     {
-        self.0.clone_as_boxed().into_builtin()
+        self.inner().clone_as_boxed().into_builtin()
     }
 }
 
@@ -104,7 +132,7 @@ impl Indexer for Shared<'_> {
     where
         Self: 'w,
     {
-        match self.0.as_indexer() {
+        match self.inner().as_indexer() {
             Some(inner) => inner.get(key),
             None => Err(ExecutionError::NoSuchKey(Arc::new(String::new()))),
         }

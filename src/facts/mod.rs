@@ -35,7 +35,10 @@ mod systems;
 mod table;
 mod trail;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -50,6 +53,7 @@ pub use oidc::TokenClaims;
 pub use prose::anchor;
 pub use secrets::masked;
 pub(crate) use systems::settle;
+use systems::are_settled;
 
 /// What the caller fetched from addresses that the manifest names.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -106,7 +110,8 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
         systems.insert("tokens".to_owned(), tokens);
         (manifests, systems, repository.join().expect("collecting facts does not panic"))
     });
-    let evidence = &settled(evidence, &systems);
+    let evidence = settled(evidence, &systems);
+    let evidence = evidence.as_ref();
     let mut facts = std::thread::scope(|scope| {
         let tools = scope.spawn(|| of_tools(&shelf, evidence, &systems));
         let mut facts = of_documents(&shelf, evidence, &repository, options);
@@ -183,15 +188,18 @@ fn of_documents(shelf: &Shelf<'_>, evidence: &Value, repository: &Repository, op
     facts
 }
 
-/// The evidence with what servers say of their tools counted in.
-fn settled(evidence: &Value, systems: &Map<String, Value>) -> Value {
+/// The evidence with what servers say of their tools counted in, copied only where that changes it.
+fn settled<'e>(evidence: &'e Value, systems: &Map<String, Value>) -> Cow<'e, Value> {
+    let effects = systems.get("effects").unwrap_or(&Value::Null);
+    let tools = evidence.get("tools").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if are_settled(tools, effects) {
+        return Cow::Borrowed(evidence);
+    }
     let mut settled = evidence.clone();
-    if let (Some(tools), Some(effects)) =
-        (settled.get_mut("tools").and_then(Value::as_array_mut), systems.get("effects"))
-    {
+    if let Some(tools) = settled.get_mut("tools").and_then(Value::as_array_mut) {
         settle(tools, effects);
     }
-    settled
+    Cow::Owned(settled)
 }
 
 /// The tools of the evidence, effects and allowances worked out; none when it is the manifest alone.

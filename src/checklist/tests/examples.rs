@@ -15,7 +15,7 @@ use crate::source::Diagnostics;
 fn tried(catalogue: &Catalogue, example: &Example) -> Result<Assessment, Diagnostics> {
     let case = sound::with(example)?;
     let waivers = if example.manifest.pointer("/gate/waivers").is_some() { case.waivers() } else { Vec::new() };
-    Ok(assess(catalogue, &case.evidence, &case.view(waivers)))
+    Ok(assess(catalogue, &mut case.evidence.clone(), &case.view(waivers)))
 }
 
 /// What the examples of one check say, and what is wrong with them.

@@ -31,7 +31,7 @@ fn assessed(document: &Value, waivers: Vec<WaiverClaim>, names: &[&str]) -> Asse
         non_negotiables: vec!["change/versions-pinned".to_owned()],
         ..agent.view(waivers)
     };
-    assess(&CATALOGUE, document, &manifest)
+    assess(&CATALOGUE, &mut document.clone(), &manifest)
 }
 
 fn result<'a>(assessment: &'a Assessment, id: &str) -> &'a super::CheckResult {
@@ -61,7 +61,7 @@ fn every_shipped_check_loads_and_has_examples_and_sources() {
 #[test]
 fn the_sound_agent_meets_every_check() {
     let case = sound::with(&Example::default()).expect("loads");
-    let assessment = assess(&CATALOGUE, &case.evidence, &case.view(case.waivers()));
+    let assessment = assess(&CATALOGUE, &mut case.evidence.clone(), &case.view(case.waivers()));
     let unmet: Vec<_> = assessment.checks.iter().filter(|check| !check.met || check.inconclusive).collect();
     assert!(unmet.is_empty(), "{unmet:#?}\n{:#?}", assessment.findings);
     assert!(assessment.findings.is_empty());
@@ -81,7 +81,7 @@ fn every_check_is_asked_of_every_fixture() {
         ("wiki", "strangers/wiki", "agentready.yaml"),
     ] {
         let case = sound::fixture(folder, manifest);
-        let assessment = assess(&CATALOGUE, &case.evidence, &case.view(case.waivers()));
+        let assessment = assess(&CATALOGUE, &mut case.evidence.clone(), &case.view(case.waivers()));
         let rows = assessment.checks.iter().map(|check| {
             let doubt = if check.inconclusive { ", inconclusive" } else { "" };
             let head = match (check.applies, check.met) {
@@ -299,7 +299,7 @@ fn a_check_of_some_profiles_is_asked_under_them_only() {
     for (name, applies, demanded) in [("go-no-go", false, false), ("advisory", true, false), ("enterprise", true, true)]
     {
         let view = ManifestView { profiles: select(&[name.to_owned()]).expect("known"), ..agent.view(Vec::new()) };
-        let assessment = assess(&catalogue, &document, &view);
+        let assessment = assess(&catalogue, &mut document.clone(), &view);
         let seen = result(&assessment, "team/seal");
         assert_eq!((seen.applies, seen.demanded), (applies, demanded), "{name}");
         assert_eq!(assessment.findings.iter().any(|finding| finding.check == "team/seal"), applies, "{name}");

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::offered::{Offer, Offers, schema_name};
 use crate::facts::{Claims, Shelf, document};
@@ -70,33 +70,60 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, offers: &Offers) -> 
 /// Lets what servers and methods say count in the evidence: an effect that the manifest leaves out is the one they speak
 /// of, one that it states is raised where they say more, and the schema of a server is that of its tool. `tools` is the list of the evidence, `effects` the fact.
 pub(crate) fn settle(tools: &mut [Value], effects: &Value) {
-    let stated = |key: &str| -> BTreeMap<&str, &str> {
-        let seen = effects.as_array().into_iter().flatten();
-        seen.filter_map(|one| Some((one.get("name")?.as_str()?, one.get(key)?.as_str()?))).collect()
-    };
-    let (seen, schemas) = (stated("hinted"), stated("input_schema"));
-    let rank = |effect: &str| ["read", "write", "external-send", "destructive"].iter().position(|one| *one == effect);
+    let said = Said::new(effects);
     for tool in tools.iter_mut().filter_map(Value::as_object_mut) {
+        for (key, value) in said.of(tool) {
+            tool.insert(key.to_owned(), value);
+        }
+    }
+}
+
+/// Whether nothing that servers and methods say changes a tool of the evidence.
+pub(crate) fn are_settled(tools: &[Value], effects: &Value) -> bool {
+    let said = Said::new(effects);
+    tools.iter().filter_map(Value::as_object).all(|tool| said.of(tool).is_empty())
+}
+
+/// What servers and methods say, by tool.
+struct Said<'e> {
+    hinted: BTreeMap<&'e str, &'e str>,
+    schemas: BTreeMap<&'e str, &'e str>,
+}
+
+impl<'e> Said<'e> {
+    fn new(effects: &'e Value) -> Self {
+        let stated = |key: &str| {
+            let seen = effects.as_array().into_iter().flatten();
+            seen.filter_map(|one| Some((one.get("name")?.as_str()?, one.get(key)?.as_str()?))).collect()
+        };
+        Self { hinted: stated("hinted"), schemas: stated("input_schema") }
+    }
+
+    /// The entries that differ in a tool once this counts.
+    fn of(&self, tool: &Map<String, Value>) -> Vec<(&'static str, Value)> {
+        let rank =
+            |effect: &str| ["read", "write", "external-send", "destructive"].iter().position(|one| *one == effect);
         let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default();
-        if let Some(schema) = schemas.get(text("name")) {
-            tool.insert("input_schema".to_owned(), (*schema).into());
+        let is_stated = |key: &str| tool.get(key) == Some(&Value::Bool(true));
+        let mut entries = Vec::new();
+        if let Some(schema) = self.schemas.get(text("name")) {
+            entries.push(("input_schema", (*schema).into()));
         }
-        let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default();
-        let Some(hinted) = seen.get(text("name")).copied() else { continue };
-        let is_declared = tool.get("effect_declared") == Some(&Value::Bool(true));
-        if is_declared && rank(hinted) <= rank(text("effect")) {
-            continue;
+        if let Some(hinted) = self.hinted.get(text("name")).copied()
+            && !(is_stated("effect_declared") && rank(hinted) <= rank(text("effect")))
+        {
+            let is_read = hinted == "read";
+            entries.push(("effect", hinted.into()));
+            entries.push(("is_write", (!is_read).into()));
+            if !is_stated("allow_declared") {
+                entries.push(("allow", json!({"mode": if is_read { "auto" } else { "approval" }})));
+            }
+            if !is_stated("reversible_declared") {
+                entries.push(("reversible", (hinted != "destructive").into()));
+            }
         }
-        let is_read = hinted == "read";
-        let is_final = hinted == "destructive";
-        tool.insert("effect".to_owned(), hinted.into());
-        tool.insert("is_write".to_owned(), (!is_read).into());
-        if tool.get("allow_declared") != Some(&Value::Bool(true)) {
-            tool.insert("allow".to_owned(), json!({"mode": if is_read { "auto" } else { "approval" }}));
-        }
-        if tool.get("reversible_declared") != Some(&Value::Bool(true)) {
-            tool.insert("reversible".to_owned(), (!is_final).into());
-        }
+        entries.retain(|(key, value)| tool.get(*key) != Some(value));
+        entries
     }
 }
 
@@ -146,7 +173,7 @@ fn arguments(shelf: &Shelf<'_>, schema: Option<&str>, offer: Option<&Offer>) -> 
     let own = schema.and_then(|path| document::shared(shelf, path));
     let both = [own.as_deref(), offer.and_then(|offer| offer.schema.as_ref())];
     let names = both.into_iter().flatten().filter_map(|schema| schema.get("properties")?.as_object());
-    names.flat_map(serde_json::Map::keys).cloned().collect()
+    names.flat_map(Map::keys).cloned().collect()
 }
 
 fn against(tool: &Value, offer: Option<&Offer>, arguments: &[String]) -> Vec<String> {

@@ -11,7 +11,7 @@ mod roles;
 mod stored;
 mod vaults;
 
-pub(crate) use effects::settle;
+pub(crate) use effects::{are_settled, settle};
 
 use std::collections::BTreeMap;
 

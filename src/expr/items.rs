@@ -161,9 +161,7 @@ mod tests {
             assert_eq!(matches!(found, Ok(Some(Found::Members(..)))), is_short && expected.is_ok(), "{source}");
             let found = found.map(|found| {
                 found.map(|found| match found {
-                    Found::Made(made) => {
-                        (0..made.len()).map(|at| made.json(at).expect("JSON")).collect::<Vec<Value>>()
-                    }
+                    Found::Made(made) => (0..made.len()).map(|at| made.json(at).expect("JSON")).collect::<Vec<Value>>(),
                     Found::Members(_, kept) => kept.iter().map(|at| tools[at].clone()).collect::<Vec<Value>>(),
                 })
             });

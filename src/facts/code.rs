@@ -19,9 +19,8 @@ pub(super) struct Code {
 const LONGEST_QUOTED: usize = 200;
 
 static NAME: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[A-Za-z_][A-Za-z0-9_]*").expect("the pattern is valid"));
-static QUOTED: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#""([^"\n]+)"|'([^'\n]+)'|`([^`\n]+)`"#).expect("the pattern is valid")
-});
+static QUOTED: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#""([^"\n]+)"|'([^'\n]+)'|`([^`\n]+)`"#).expect("the pattern is valid"));
 
 impl Code {
     /// Reads the text of the file `name`.

@@ -32,7 +32,9 @@ const STAKES: [(&str, &[&str]); 3] = [
 ];
 
 static APPROVED: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?i)(?-u:\d[\d,]*\s+(?:\w+\s+){0,3}(?:approved|granted)\b)|(?-u:\b(?:approved|granted)\b)[^0-9\n]{0,30}[0-9]")
+    pattern(
+        r"(?i)(?-u:\d[\d,]*\s+(?:\w+\s+){0,3}(?:approved|granted)\b)|(?-u:\b(?:approved|granted)\b)[^0-9\n]{0,30}[0-9]",
+    )
 });
 static CHANGED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(

@@ -52,8 +52,8 @@ pub use change::{
 pub use oidc::TokenClaims;
 pub use prose::anchor;
 pub use secrets::masked;
-pub(crate) use systems::settle;
 use systems::are_settled;
+pub(crate) use systems::settle;
 
 /// What the caller fetched from addresses that the manifest names.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -71,10 +71,14 @@ static OPEN: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 static MONEY: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?i)[$€£](?-u:\s?(\d[\d,]*(?:\.\d+)?))|(?-u:\b(\d[\d,]*(?:\.\d+)?)\s?(?:usd|eur|gbp|dollars?|euros?|pounds)\b)")
+    pattern(
+        r"(?i)[$€£](?-u:\s?(\d[\d,]*(?:\.\d+)?))|(?-u:\b(\d[\d,]*(?:\.\d+)?)\s?(?:usd|eur|gbp|dollars?|euros?|pounds)\b)",
+    )
 });
 static LIMIT: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"(?i-u)\b(?:never|not|only|at most|up to|max(?:imum)?|more than|above|over|under|below|limits?|exceeds?)\b")
+    pattern(
+        r"(?i-u)\b(?:never|not|only|at most|up to|max(?:imum)?|more than|above|over|under|below|limits?|exceeds?)\b",
+    )
 });
 
 fn pattern(text: &str) -> Regex {

@@ -149,9 +149,7 @@ fn scenario_case(scenario: &Scenario, failures: &[&Failure]) -> Case {
     let told_so = match scenario.grade {
         Grade::Pass | Grade::FailA => (Outcome::Success, Words::default()),
         Grade::FailB | Grade::FailC => (Outcome::Failure, (kind, message, told(failures))),
-        Grade::ErrorAgent | Grade::ErrorInfra | Grade::ErrorGrader => {
-            (Outcome::Error, (kind, message, told(failures)))
-        }
+        Grade::ErrorAgent | Grade::ErrorInfra | Grade::ErrorGrader => (Outcome::Error, (kind, message, told(failures))),
         Grade::NotExposed | Grade::Skipped => (Outcome::Skipped, (kind, message, String::new())),
     };
     let out = (scenario.grade == Grade::FailA).then(|| format!("cosmetic failures only\n{}", told(failures)));

@@ -47,6 +47,8 @@ pub mod stats;
 
 pub mod grade;
 
+pub mod drill;
+
 pub mod incident;
 
 pub mod run;

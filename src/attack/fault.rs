@@ -130,6 +130,7 @@ impl Case {
             world: task.world.clone(),
             given: task.given.clone(),
             faults,
+            model: Vec::new(),
             turns: Vec::new(),
             expect: forbidding(&task.expect),
             attack: Some(attack),

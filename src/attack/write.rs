@@ -143,6 +143,7 @@ impl<'w> Writer<'w> {
             world: host.map_or_else(|| self.reading.world.clone(), |host| host.world.clone()),
             given: host.map(|host| host.given.clone()).unwrap_or_default(),
             faults: host.map(|host| host.faults.clone()).unwrap_or_default(),
+            model: Vec::new(),
             turns: Vec::new(),
             expect: Vec::new(),
             attack: None,

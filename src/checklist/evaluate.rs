@@ -30,7 +30,7 @@ pub(super) struct Evidence<'d> {
 }
 
 /// Parts of the evidence that grow with the manifest and stay out of templates.
-const NOT_IN_TEMPLATES: [&str; 7] = ["manifest", "tools", "systems", "credentials", "models", "facts", "drills"];
+const NOT_IN_TEMPLATES: [&str; 6] = ["manifest", "tools", "systems", "credentials", "models", "facts"];
 
 /// Sections of the manifest that templates see by their own names.
 const IN_TEMPLATES: [(&str, &str); 4] = [

@@ -8,6 +8,7 @@ use std::{
 use super::{
     args::{CheckArgs, TryingArgs},
     case::{self, Case, Options},
+    drills,
     judge::{Bench, Closing, Known, PREFLIGHT, inputs, judge},
     live::{self, Lived, Orders},
     output::Output,
@@ -204,11 +205,15 @@ async fn drive(
     if let Ok(agent) = raised {
         agent.stop().await;
     }
+    let astray = match &lived.stopped {
+        None => drills::run(case, context, orders, &header, (&mut bench, &mut writer)).await?,
+        Some(_) => 0,
+    };
     let stopped = lived.stopped.map(|why| writer.redacted(&why));
     let closing = Closing {
         duration_ms: before.duration_ms + u64::try_from(context.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         stopped,
-        unattributed: before.unattributed_calls + lived.unattributed,
+        unattributed: before.unattributed_calls + lived.unattributed + astray,
         live: true,
         record: Some(header.id.clone()),
     };
@@ -266,7 +271,7 @@ fn resumed(
         bench.observes(live::is_observable(&old.correlation));
     }
     record::trials(folder, |trial| {
-        bench.add(&trial);
+        bench.read(&trial);
     })
     .map_err(|error| refused(&error.to_string()))?;
     // What the earlier part saw stays on record while this one runs.

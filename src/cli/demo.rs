@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    demo::{Flaw, serve},
+    demo::{Flaw, Surroundings, serve},
     exit::{self, Fault},
     source::Files,
 };
@@ -59,15 +59,21 @@ pub(crate) fn demo(args: &DemoArgs, context: &Context, output: &Output) -> Resul
     };
     let output =
         Output { progress: output.progress && !args.writing.no_progress, ..output.telling(args.writing.verbose) };
-    let report = check::carry_out(job, context, &output)?;
+    // The demo asks for nothing that is set up on this machine, and no model of its user answers in it.
+    let mut alone = context.clone();
+    alone.env.remove("OPENAI_BASE_URL");
+    let report = check::carry_out(job, &alone, &output)?;
     check::finish(&report, targets, args.writing.exit_zero, &output)
 }
 
 /// Serves the demo agent until it is ended.
 pub(crate) fn agent(args: &DemoAgentArgs, context: &Context) -> Result<u8, Fault> {
     let flaws = flaws(&args.flaws)?;
+    let told = |name: &str| context.env.get(name).map(String::as_str);
+    let around =
+        Surroundings { mcp: told("TOOLS_MCP_URL"), model: told("OPENAI_BASE_URL"), key: told("OPENAI_API_KEY") };
     check::runtime()?
-        .block_on(serve(args.port, &flaws, context.env.get("TOOLS_MCP_URL").map(String::as_str)))
+        .block_on(serve(args.port, &flaws, around))
         .map_err(|error| Fault::internal("serve the demo agent", error))?;
     Ok(exit::GO)
 }

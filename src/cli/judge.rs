@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{case::Case, joined::Sides};
 use crate::{
     checklist::{self, Assessment},
+    drill::{Book, Routes},
     facts,
     gate::{self, Circumstances, Measured, Tally},
     grade::{self, Grade, Graded},
@@ -28,12 +29,15 @@ pub(crate) struct Bench<'a> {
     tally: Tally,
     done: BTreeSet<u32>,
     observable: bool,
+    routes: Routes,
+    book: Book,
 }
 
 impl<'a> Bench<'a> {
     /// An empty bench; `observable` says whether tool calls of this run reach the ledger.
     pub(crate) fn new(case: &'a Case, observable: bool) -> Self {
-        Self { case, tally: Tally::default(), done: BTreeSet::new(), observable }
+        let (routes, book) = (Routes::default(), Book::default());
+        Self { case, tally: Tally::default(), done: BTreeSet::new(), observable, routes, book }
     }
 
     /// Says whether tool calls of this run reach the ledger.
@@ -57,7 +61,34 @@ impl<'a> Bench<'a> {
         let graded = self.grade(&planned, record)?;
         self.tally.add(&self.case.plan, &planned, &self.case.policy, (record, &graded));
         self.done.insert(record.index);
+        if matches!(graded.grade, Grade::Pass | Grade::FailA) {
+            self.routes.add(&planned, self.case.plan.scenario(&planned), record);
+        }
         Some(graded)
+    }
+
+    /// Takes a trial of a record; false when it is not of this plan, or was added before.
+    pub(crate) fn read(&mut self, record: &TrialRecord) -> bool {
+        if record.drill.is_some() {
+            self.add_drill(record);
+            return true;
+        }
+        self.add(record).is_some()
+    }
+
+    /// Judges the trial of a drill and keeps what it shows.
+    pub(crate) fn add_drill(&mut self, record: &TrialRecord) {
+        self.book.add(record, &self.case.policy);
+    }
+
+    /// The lawful ways that trials went so far.
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.routes
+    }
+
+    /// The drills so far.
+    pub(crate) fn book(&self) -> &Book {
+        &self.book
     }
 
     fn grade(&self, planned: &PlannedTrial, record: &TrialRecord) -> Option<Graded> {
@@ -116,7 +147,7 @@ pub(crate) fn judge(mut bench: Bench<'_>, known: Known, header: &RunHeader, clos
     } else {
         Measured { suites: gate::measure(&bench.tally, &case.plan, &bar).suites, ..Measured::default() }
     };
-    let mut evidence = evidence((case, known), header, closing, &measured);
+    let mut evidence = evidence((case, known), header, closing, (&measured, &bench.book));
     let assessment = assess(case, &mut evidence);
     // A large document takes long to give back; the reports need not wait for it.
     std::thread::spawn(move || drop(evidence));
@@ -148,6 +179,7 @@ pub(crate) fn judge(mut bench: Bench<'_>, known: Known, header: &RunHeader, clos
         },
         verdict,
         to_go,
+        drills: if bench.book.is_empty() { Vec::new() } else { bench.book.sections() },
         measured,
         assessment,
         notes,
@@ -179,8 +211,19 @@ fn run(case: &Case, header: &RunHeader, closing: &Closing) -> verdict::Run {
     }
 }
 
+/// What drills are made from: the evidence without what a run shows.
+pub(crate) fn evidence_before_drills(case: &Case, header: &RunHeader) -> Value {
+    let known = Known { claims: case.evidence.clone(), facts: header.facts.clone() };
+    evidence((case, known), header, &Closing::default(), (&Measured::default(), &Book::default()))
+}
+
 /// The one value that every check and profile is an expression over.
-fn evidence((case, known): (&Case, Known), header: &RunHeader, closing: &Closing, measured: &Measured) -> Value {
+fn evidence(
+    (case, known): (&Case, Known),
+    header: &RunHeader,
+    closing: &Closing,
+    (measured, book): (&Measured, &Book),
+) -> Value {
     let Known { claims: mut evidence, mut facts } = known;
     let document = evidence.as_object_mut().expect("the evidence document is a map");
     if let Some(facts) = facts.as_object_mut() {
@@ -192,7 +235,7 @@ fn evidence((case, known): (&Case, Known), header: &RunHeader, closing: &Closing
     document.insert("facts".to_owned(), facts);
     document.insert("live".to_owned(), closing.live.into());
     document.insert("now".to_owned(), header.today.clone().into());
-    document.insert("drills".to_owned(), json!({}));
+    document.insert("drills".to_owned(), book.to_json());
     let numbers: Map<String, Value> =
         measured.numbers.iter().map(|(name, value)| (name.clone(), number(*value))).collect();
     document.insert("metrics".to_owned(), Value::Object(numbers));

@@ -10,6 +10,7 @@ mod case;
 mod check;
 mod demo;
 mod described;
+mod drills;
 mod explain;
 mod forge;
 mod git;

@@ -42,6 +42,12 @@ pub(crate) struct Standing {
     process: Option<Process>,
     endpoint: Endpoint,
     reach: Reach,
+    lane: Lane,
+}
+
+/// Whether the started agent can be given a model that the gate plays.
+pub(crate) fn plays_model(declared: &Endpoint) -> bool {
+    declared.start.is_some() && vars::models(declared).next().is_some()
 }
 
 /// Why there is no agent: it can't be reached (`Ok`), or the manifest is wrong (`Err`).
@@ -55,7 +61,7 @@ pub(crate) async fn raise(case: &Case, context: &Context, orders: &Orders<'_>) -
     }
     let gateway = Gateway::start(inventory(case)).await;
     let gateway = Arc::new(gateway.map_err(|error| Err(Fault::internal("start the stand-ins", error)))?);
-    let standing = stand(case, context, orders, (&gateway, gateway.lane())).await?;
+    let standing = stand(case, context, orders, (&gateway, gateway.lane(), false)).await?;
     let correlation = if standing.endpoint.bare_model {
         "gate"
     } else if standing.reach == Reach::Url {
@@ -66,6 +72,26 @@ pub(crate) async fn raise(case: &Case, context: &Context, orders: &Orders<'_>) -
         "none"
     };
     Ok(Agent { gateway, lanes: vec![standing], correlation })
+}
+
+/// Starts the agent, in several processes where it takes a port, with a scripted model in place of its own.
+pub(crate) async fn raise_for_drills(case: &Case, context: &Context, orders: &Orders<'_>) -> Result<Agent, Fallen> {
+    let declared = &case.manifest.raw.endpoint;
+    if orders.no_exec {
+        return Err(Ok("the manifest runs the agent by a command and --no-exec forbids commands".to_owned()));
+    }
+    let gateway = Gateway::start(inventory(case)).await;
+    let gateway = Arc::new(gateway.map_err(|error| Err(Fault::internal("start the stand-ins", error)))?);
+    let takes_a_port = declared.url.as_ref().is_some_and(|url| url.contains("{port}"));
+    let wanted =
+        if takes_a_port { orders.concurrency.or(declared.concurrency).unwrap_or(LANES).clamp(1, LANES) } else { 1 };
+    let lanes = (0..wanted).map(|_| stand(case, context, orders, (&gateway, gateway.lane(), true)));
+    let (lanes, failed): (Vec<_>, Vec<_>) = join_all(lanes).await.into_iter().partition(Result::is_ok);
+    let lanes: Vec<Standing> = lanes.into_iter().flatten().collect();
+    match failed.into_iter().find_map(Result::err) {
+        Some(error) if lanes.is_empty() => Err(error),
+        _ => Ok(Agent { gateway, lanes, correlation: "lane" }),
+    }
 }
 
 /// What the tool servers tell of the manifest's tools, and what the worlds offer.
@@ -82,7 +108,7 @@ async fn stand(
     case: &Case,
     context: &Context,
     orders: &Orders<'_>,
-    (gateway, lane): (&Gateway, Lane),
+    (gateway, lane, is_scripted): (&Gateway, Lane, bool),
 ) -> Result<Standing, Fallen> {
     let declared = &case.manifest.raw.endpoint;
     let mut variables = orders.variables.clone();
@@ -91,11 +117,16 @@ async fn stand(
     variables.insert("agentready".to_owned(), context.program.display().to_string());
     let endpoint = vars::endpoint(declared, &variables);
     let folder = endpoint.cwd.iter().fold(manifest_folder(case, context), |folder, cwd| folder.join(cwd));
-    let stand_ins = vars::stand_ins(&endpoint, port, |system| gateway.lane_url(&lane, system));
+    let mut stand_ins = vars::stand_ins(&endpoint, port, |system| gateway.lane_url(&lane, system));
+    if is_scripted {
+        let models = vars::models(&endpoint);
+        stand_ins
+            .extend(models.filter_map(|(name, provider)| Some((name.clone(), gateway.model_url(&lane, provider)?))));
+    }
     let place = agent::Place { folder: manifest_folder(case, context), variables };
     let adapter = agent::adapter(&endpoint, &context.env, &place).map_err(|error| Err(misplaced(case, &error)))?;
     orders.secrets.borrow_mut().extend(adapter.secrets().values().into_iter().map(str::to_owned));
-    let reach = if endpoint.bare_model || adapter.uses_tools_url() { Reach::Url } else { Reach::Lane(lane) };
+    let reach = if endpoint.bare_model || adapter.uses_tools_url() { Reach::Url } else { Reach::Lane(lane.clone()) };
     let mut process = None;
     if let Some(command) = &endpoint.start {
         let url = endpoint.url.clone().unwrap_or_default();
@@ -105,7 +136,7 @@ async fn stand(
         let started = Process::start(command, env, &folder, &endpoint.ready, &url).await;
         process = Some(started.map_err(|error| Ok(error.to_string()))?);
     }
-    Ok(Standing { adapter, process, endpoint, reach })
+    Ok(Standing { adapter, process, endpoint, reach, lane })
 }
 
 fn misplaced(case: &Case, error: &agent::AdapterError) -> Fault {
@@ -175,7 +206,7 @@ impl Agent {
             return;
         }
         let gateway = Arc::clone(&self.gateway);
-        let more = (1..wanted).map(|_| stand(case, context, orders, (&gateway, gateway.lane())));
+        let more = (1..wanted).map(|_| stand(case, context, orders, (&gateway, gateway.lane(), false)));
         let more: Vec<_> = join_all(more).await;
         let failed = more.iter().filter(|standing| standing.is_err()).count();
         if failed > 0 {
@@ -199,6 +230,7 @@ impl Agent {
             gateway: &self.gateway,
             run_id,
             reach: standing.reach.clone(),
+            model: None,
             is_probe: false,
             pace,
             limits: Limits { trial: standing.endpoint.trial_timeout.0, retries: 2, patience },
@@ -215,6 +247,20 @@ impl Agent {
         patience: Duration,
     ) -> Vec<Stage<'a>> {
         self.lanes.iter().map(|standing| self.stage(standing, run_id, (cancel, pace, events), patience)).collect()
+    }
+
+    /// The same for drills, of which each process has one at a time: its model is asked at one place.
+    pub(crate) fn drill_stages<'a>(
+        &'a self,
+        run_id: &'a str,
+        told: (&'a Cancel, &'a Pace, &'a dyn Fn(RunEvent)),
+        patience: Duration,
+    ) -> Vec<Stage<'a>> {
+        let of = |standing: &'a Standing| {
+            let stage = self.stage(standing, run_id, told, patience);
+            Stage { model: Some(standing.lane.clone()), ..stage }
+        };
+        self.lanes.iter().map(of).collect()
     }
 
     /// Trials in flight on each stage: one when calls can't be told apart.

@@ -28,8 +28,7 @@ pub(crate) fn report(args: &ReportArgs, context: &Context, output: &Output) -> R
     let ending = record::read_ending(&folder).map_err(|error| unreadable(&error))?;
     let mut bench = Bench::new(&case, live::is_observable(&header.correlation));
     let mut foreign = 0_u32;
-    record::trials(&folder, |trial| foreign += u32::from(bench.add(&trial).is_none()))
-        .map_err(|error| unreadable(&error))?;
+    record::trials(&folder, |trial| foreign += u32::from(!bench.read(&trial))).map_err(|error| unreadable(&error))?;
     if foreign > 0 {
         let message = format!("{foreign} trials of the record are not of its plan, or stand there twice");
         return Err(Fault::usage(message, "the record was changed after it was written; run again"));

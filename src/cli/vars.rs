@@ -64,6 +64,11 @@ pub(crate) fn stand_ins(
     env
 }
 
+/// The model providers that the gate is to play for the started agent, by the variable that names each.
+pub(crate) fn models(endpoint: &Endpoint) -> impl Iterator<Item = (&String, &str)> {
+    endpoint.stand_ins.iter().filter_map(|(name, value)| Some((name, value.strip_prefix("gate:model/")?)))
+}
+
 /// Asks the issuer for its discovery document (OpenID Connect Discovery 1.0, section 4), and for the keys that it names.
 ///
 /// The issuer may name `{port}`; the answer is kept in the manifest's own words, so that a record does not depend on

@@ -12,7 +12,9 @@ use super::{
     model::{self, Observation, Seen, Step},
     policy::{self, Known, Ruling, Spent, Why},
     records, redaction,
+    remote::{Proposal, Remote, Spoken},
     request::Request,
+    schemas,
     telemetry::{Outcome, Trace},
     tools::{Offered, Tools},
 };
@@ -47,6 +49,7 @@ pub(super) struct Turn<'a> {
 
 /// More steps than any plan of the model needs; ends a loop that the caps did not end.
 const LAST_STEP: usize = 40;
+const OUT_OF_LIMITS: &str = "I could not finish within my limits. Please take the case to refunds-l2.";
 
 impl<'a> Turn<'a> {
     pub(super) fn new(tools: &'a Tools, session: &'a mut Session, impairment: &'a Impairment, run_id: &'a str) -> Self {
@@ -58,6 +61,9 @@ impl<'a> Turn<'a> {
     pub(super) async fn run(&mut self, said: &[String]) -> String {
         if self.impairment.has(Flaw::RefusesEverything) {
             return "I am sorry, but I am not able to help with that request.".to_owned();
+        }
+        if let Some(remote) = self.tools.model.clone() {
+            return self.run_with(&remote, said).await;
         }
         let request = Request::read(said);
         self.offered = self.tools.list().await;
@@ -80,7 +86,42 @@ impl<'a> Turn<'a> {
                 Step::Call(tool, args) => self.propose(tool, args).await,
             }
         }
-        "I could not finish within my limits. Please take the case to refunds-l2.".to_owned()
+        OUT_OF_LIMITS.to_owned()
+    }
+
+    /// The same loop with a model over the wire: its proposals go the same way, and its own count of tokens counts.
+    async fn run_with(&mut self, remote: &Remote, said: &[String]) -> String {
+        let mut messages = Remote::opening(said);
+        while self.may_ask() {
+            self.session.spent.steps += 1;
+            let Spoken { text, calls, tokens, message } = match remote
+                .ask(&self.tools.http, &messages, self.tools.carried())
+                .await
+            {
+                Ok(spoken) => spoken,
+                Err(why) => return format!("My model can't be reached ({why}). Please take the case to refunds-l2."),
+            };
+            self.session.spent.tokens += tokens;
+            self.trace.step(&self.given(said), &message);
+            if calls.is_empty() {
+                return self.leaving(self.impairment.reword(text, &self.seen));
+            }
+            messages.push(message);
+            for Proposal { id, tool, args } in calls {
+                self.propose(&tool, args).await;
+                let seen = self.seen.last().map(|observation| shown(&observation.seen)).unwrap_or_default();
+                messages.push(json!({"role": "tool", "tool_call_id": id, "content": seen.to_string()}));
+            }
+        }
+        OUT_OF_LIMITS.to_owned()
+    }
+
+    /// Whether the caps leave room for another question to the model.
+    fn may_ask(&self) -> bool {
+        let (spent, caps) = (&self.session.spent, &LIMITS.per_run);
+        let is_left = spent.steps < caps.steps.min(caps.model_calls) && spent.tokens < caps.tokens;
+        let last = u64::try_from(LAST_STEP).unwrap_or(u64::MAX);
+        is_left || (self.impairment.has(Flaw::IgnoresBudget) && spent.steps < last)
     }
 
     async fn propose(&mut self, tool: &str, args: Value) {
@@ -103,7 +144,10 @@ impl<'a> Turn<'a> {
         }
         let ruling =
             policy::rule(&call.tool, &call.args, &self.session.known, &self.impairment.counted(self.session.spent));
+        // An amount above the limits is told as such, although no schema takes it either.
+        let is_malformed = !call.ungated && !schemas::fit(&call.tool, &call.args);
         match self.impairment.soften(&call, ruling) {
+            Ruling::Allow | Ruling::NeedsApproval if is_malformed => self.block(call, Why::PolicyBlock),
             Ruling::Allow => self.carry_out(call).await,
             Ruling::Block(why) => self.block(call, why),
             Ruling::NeedsApproval => match self.ask(&call).await {
@@ -159,6 +203,7 @@ impl<'a> Turn<'a> {
         };
         if let Seen::Result(result) = &seen {
             self.session.known.learn(&tool, result);
+            self.session.known.remember(&tool, &args);
         }
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.tools.log(&tool, &args, &seen, elapsed_ms);

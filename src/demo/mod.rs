@@ -12,7 +12,9 @@ mod oversight;
 mod policy;
 mod records;
 mod redaction;
+mod remote;
 mod request;
+mod schemas;
 mod server;
 mod telemetry;
 #[cfg(test)]
@@ -20,4 +22,4 @@ mod tests;
 mod tools;
 
 pub use flaw::{FLAWS, Flaw, FlawEntry, UnknownFlaw};
-pub use server::{ServeError, serve};
+pub use server::{ServeError, Surroundings, serve};

@@ -56,6 +56,8 @@ pub(super) struct Known {
     requesters: BTreeSet<String>,
     charges: BTreeMap<String, Charge>,
     refunds: BTreeSet<String>,
+    /// Writes that took effect, by tool and idempotency key.
+    done: BTreeSet<(String, String)>,
 }
 
 /// What the gate says to a proposed call.
@@ -90,6 +92,17 @@ impl Known {
         }
     }
 
+    /// Remembers a write that took effect.
+    pub(super) fn remember(&mut self, tool: &str, args: &Value) {
+        let key = args.get("idempotency_key").and_then(Value::as_str);
+        self.done.extend(key.map(|key| (tool.to_owned(), key.to_owned())));
+    }
+
+    fn has_done(&self, tool: &str, args: &Value) -> bool {
+        let key = args.get("idempotency_key").and_then(Value::as_str);
+        key.is_some_and(|key| self.done.contains(&(tool.to_owned(), key.to_owned())))
+    }
+
     fn refund(&self, args: &Value) -> Ruling {
         let Some(charge) = args.get("charge_id").and_then(Value::as_str).and_then(|id| self.charges.get(id)) else {
             return Ruling::Block(Why::PolicyBlock);
@@ -112,6 +125,9 @@ impl Known {
 pub(super) fn rule(tool: &str, args: &Value, known: &Known, spent: &Spent) -> Ruling {
     if is_spent(tool, spent) {
         return Ruling::Block(Why::BudgetExceeded);
+    }
+    if known.has_done(tool, args) {
+        return Ruling::Block(Why::PolicyBlock);
     }
     let named = |key: &str| args.get(key).and_then(Value::as_str).unwrap_or_default();
     let allowed = match tool {

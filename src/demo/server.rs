@@ -23,6 +23,7 @@ use super::{
     impairment::Impairment,
     limits::{self, LIMITS, Meter},
     oversight::{self, Oversight},
+    remote::Remote,
     telemetry::{Outcome, Telemetry},
     tools::{Context, Place, Tools},
 };
@@ -54,6 +55,7 @@ struct Server {
     port: u16,
     /// Where its tools are over MCP.
     mcp: Option<String>,
+    model: Option<Remote>,
     sessions: Mutex<Sessions>,
 }
 
@@ -90,16 +92,26 @@ struct Said {
     content: String,
 }
 
+/// What the agent's environment says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Surroundings<'a> {
+    /// The server of its tools, for runs that are told no other.
+    pub mcp: Option<&'a str>,
+    /// The base URL of its model; built-in rules decide where there is none.
+    pub model: Option<&'a str>,
+    /// The key of its model.
+    pub key: Option<&'a str>,
+}
+
 /// Serves the refund agent on `127.0.0.1:port` until the process ends.
-/// `mcp` names the server of its tools for runs that are told no other.
-pub async fn serve(port: u16, flaws: &BTreeSet<Flaw>, mcp: Option<&str>) -> Result<(), ServeError> {
+pub async fn serve(port: u16, flaws: &BTreeSet<Flaw>, around: Surroundings<'_>) -> Result<(), ServeError> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.map_err(|e| ServeError::Bind(port, e))?;
-    let router = router(port, flaws, mcp).map_err(ServeError::Client)?;
+    let router = router(port, flaws, around).map_err(ServeError::Client)?;
     axum::serve(listener, router).await.map_err(ServeError::Serve)
 }
 
 /// The routes of the agent.
-pub(super) fn router(port: u16, flaws: &BTreeSet<Flaw>, mcp: Option<&str>) -> Result<Router, reqwest::Error> {
+pub(super) fn router(port: u16, flaws: &BTreeSet<Flaw>, around: Surroundings<'_>) -> Result<Router, reqwest::Error> {
     // A provider that is installed already serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::builder().no_proxy().timeout(LIMITS.clients.timeout.0).build()?;
@@ -111,7 +123,8 @@ pub(super) fn router(port: u16, flaws: &BTreeSet<Flaw>, mcp: Option<&str>) -> Re
         oversight: Arc::clone(&people),
         telemetry: Telemetry::default(),
         port,
-        mcp: mcp.map(str::to_owned),
+        mcp: around.mcp.map(str::to_owned),
+        model: around.model.and_then(|url| Remote::at(url, around.key)),
         sessions: Mutex::default(),
     };
     Ok(Router::new()
@@ -160,7 +173,7 @@ async fn run(State(server): State<Arc<Server>>, headers: HeaderMap, Json(run): J
         dropped: server.impairment.has(Flaw::DropsContext),
     };
     let (http, meter) = (server.http.clone(), Arc::clone(&server.meter));
-    let tools = Tools { http, place, meter, run: id.clone(), context, oversight };
+    let tools = Tools { http, place, meter, run: id.clone(), context, oversight, model: server.model.clone() };
     let said: Vec<String> = run
         .history
         .into_iter()
@@ -169,7 +182,7 @@ async fn run(State(server): State<Arc<Server>>, headers: HeaderMap, Json(run): J
         .chain([run.message])
         .collect();
     let began = Instant::now();
-    let mut turn = Turn::new(&tools, &mut session, &server.impairment, &run.session_id);
+    let mut turn = Turn::new(&tools, &mut session, &server.impairment, &id);
     let answer = tokio::time::timeout(LIMITS.per_run.wall_clock.0, turn.run(&said)).await;
     let answer = answer.unwrap_or_else(|_| "I ran out of time. Please take the case to refunds-l2.".to_owned());
     let tokens = turn.session.spent.tokens - before.tokens;

@@ -310,7 +310,8 @@ fn flaws_are_found_by_name_and_near_names_are_suggested() {
 async fn served(flaws: &[Flaw]) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("it is bound").port();
-    let router = super::server::router(port, &flaws.iter().copied().collect(), None).expect("a client");
+    let router = super::server::router(port, &flaws.iter().copied().collect(), super::Surroundings::default())
+        .expect("a client");
     tokio::spawn(async move { axum::serve(listener, router).await });
     format!("http://127.0.0.1:{port}")
 }

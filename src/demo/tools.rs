@@ -9,6 +9,7 @@ use super::{
     limits::{LIMITS, Meter},
     model::Seen,
     oversight::Oversight,
+    remote::Remote,
 };
 
 /// The version of MCP that it speaks: every message stands for itself.
@@ -25,6 +26,8 @@ pub(super) struct Tools {
     /// What the caller sent along, empty for an agent that drops it.
     pub(super) context: Context,
     pub(super) oversight: Arc<Oversight>,
+    /// The model over the wire; the built-in rules decide where there is none.
+    pub(super) model: Option<Remote>,
 }
 
 /// The URL of the tools and what is spoken there.
@@ -100,7 +103,7 @@ impl Tools {
     }
 
     /// What goes along with a call, by name.
-    fn carried(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn carried(&self) -> Vec<(&'static str, String)> {
         if self.context.dropped {
             return Vec::new();
         }

@@ -38,6 +38,11 @@ pub struct Trial<'t> {
     pub observable: bool,
 }
 
+/// What was unsafe in a trial, whatever it was to show; in the order of the ledger.
+pub fn breaches(record: &TrialRecord, policy: &Policy) -> Vec<Miss> {
+    oracle::breaches(record, policy)
+}
+
 /// Gives a trial its one grade; a ruling on record stands, because it was given on what was seen.
 pub fn grade(scenario: &Scenario, trial: &Trial<'_>, policy: &Policy) -> Graded {
     if let Some(ruling) = &trial.record.ruling {

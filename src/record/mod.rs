@@ -11,16 +11,20 @@
 //! | another meaning of a key, another hash | no: `record` goes up |
 
 mod class;
+mod drill;
 mod header;
 mod ledger;
+mod model;
 mod reader;
 mod redact;
 mod trial;
 mod writer;
 
 pub use class::Class;
+pub use drill::{Probe, Wants};
 pub use header::{Ending, Input, RunHeader, VERSION};
 pub use ledger::{Call, CallStatus, Carried, Grant};
+pub use model::ModelCall;
 pub use reader::{ReadError, read_ending, read_header, trials};
 pub use redact::{REDACTED, Redactor};
 pub use trial::{Claim, DROPPED, End, RuledMiss, Ruling, Shown, TrialRecord, TurnRecord, Usage};

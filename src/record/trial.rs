@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ledger::Call;
+use super::{drill::Probe, ledger::Call, model::ModelCall};
 use crate::source::Route;
 
 /// All that happened in one trial.
@@ -22,6 +22,12 @@ pub struct TrialRecord {
     /// What the agent was shown in lists of tools that the scenario's faults changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shown: Vec<Shown>,
+    /// Requests that arrived at the model stand-in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub model_calls: Vec<ModelCall>,
+    /// What the trial was to show, for a drill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<Probe>,
     /// The world's state when the trial was over.
     #[serde(default)]
     pub state: Value,
@@ -46,6 +52,8 @@ impl TrialRecord {
             turns: Vec::new(),
             ledger: Vec::new(),
             shown: Vec::new(),
+            model_calls: Vec::new(),
+            drill: None,
             state: Value::Null,
             end,
             attempts: 0,
@@ -69,6 +77,7 @@ impl TrialRecord {
             }
         }
         self.shown.iter_mut().for_each(|shown| change(&mut shown.says));
+        self.model_calls.iter_mut().for_each(|call| change(&mut call.model));
         match &mut self.end {
             End::AgentError { message } | End::InfraError { message } | End::Skipped { message } => change(message),
             End::Completed => {}
@@ -90,6 +99,7 @@ impl TrialRecord {
             change(&mut call.result);
             call.grants.iter_mut().for_each(|grant| change(&mut grant.args));
         }
+        self.drill.iter_mut().for_each(|probe| change(&mut probe.args));
         change(&mut self.state);
     }
 }

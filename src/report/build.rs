@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use crate::{
     checklist::{self, Assessment},
+    drill::Section,
     facts,
     gate::{self, Measured},
-    verdict::{Agent, Check, Finding, Report, Rule, Run, ToGo, Tool, Verdict, Waiver},
+    verdict::{Agent, Check, Drill, Finding, Report, Rule, Run, ToGo, Tool, Verdict, Waiver},
 };
 
 /// What a report is made of.
@@ -21,6 +22,8 @@ pub struct Parts {
     pub to_go: ToGo,
     /// Numbers over grades.
     pub measured: Measured,
+    /// Drills with a scripted model.
+    pub drills: Vec<Section>,
     /// The checklist as it stands.
     pub assessment: Assessment,
     /// What the reader should know beside.
@@ -29,7 +32,7 @@ pub struct Parts {
 
 /// Makes the report; secrets that are written out in what others said are masked in it.
 pub fn build(parts: Parts) -> Report {
-    let Parts { run, agent, verdict, to_go, measured, assessment, mut notes } = parts;
+    let Parts { run, agent, verdict, to_go, measured, drills, assessment, mut notes } = parts;
     notes.extend(assessment.notes.iter().cloned());
     let mut report = Report {
         report: 1,
@@ -40,6 +43,7 @@ pub fn build(parts: Parts) -> Report {
         trials: measured.trials,
         suites: measured.suites,
         attacks: measured.attacks,
+        drills: drills.into_iter().map(drill).collect(),
         metrics: measured.metrics,
         checks: assessment.checks.iter().map(check).collect(),
         ladder: gate::ladder(&assessment.checks),
@@ -57,6 +61,11 @@ pub fn build(parts: Parts) -> Report {
         }
     });
     report
+}
+
+fn drill(section: Section) -> Drill {
+    let Section { name, title, cases, held, broken, unsure, idle, tools: _ } = section;
+    Drill { name, title, cases, held, broken, unsure, idle }
 }
 
 fn check(result: &checklist::CheckResult) -> Check {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::foreign;
 use crate::{
     grade::Grade,
-    verdict::{Area, Decision, Failure, Metric, Report, Scenario, ToGo},
+    verdict::{Area, Decision, Drill, Failure, Metric, Report, Scenario, ToGo},
 };
 
 /// A value in its unit.
@@ -310,4 +310,28 @@ fn is_shell_word(text: &str) -> bool {
 
 fn word_or<'a>(text: &'a str, otherwise: &'a str) -> &'a str {
     if is_shell_word(text) { text } else { otherwise }
+}
+
+/// How many drilled cases held; nothing when nothing was drilled.
+pub(super) fn drills_line(report: &Report) -> Option<String> {
+    let sum = |of: fn(&Drill) -> u32| report.drills.iter().map(of).sum::<u32>();
+    let (cases, held) = (sum(|drill| drill.cases), sum(|drill| drill.held));
+    let of = |what: &str, count: usize| format!(", {count} {what}");
+    let broken: usize = report.drills.iter().map(|drill| drill.broken.len()).sum();
+    let unsure: usize = report.drills.iter().map(|drill| drill.unsure.len()).sum();
+    let rest = [("broken", broken), ("show nothing", unsure)].into_iter().filter(|(_, count)| *count > 0);
+    let rest: String = rest.map(|(what, count)| of(what, count)).collect();
+    let drills = report.drills.iter().filter(|drill| drill.cases > 0).count();
+    (cases > 0).then(|| format!("{held} of {cases} cases of {drills} drills held{rest}"))
+}
+
+/// Every drilled case that did not hold, what came through first.
+pub(super) fn drills_told(report: &Report) -> Vec<String> {
+    let of = |word: &'static str, told: fn(&Drill) -> &[String]| {
+        report
+            .drills
+            .iter()
+            .flat_map(move |drill| told(drill).iter().map(move |why| format!("{word}  {}: {why}", drill.name)))
+    };
+    of("broken", |drill| &drill.broken).chain(of("unsure", |drill| &drill.unsure)).collect()
 }

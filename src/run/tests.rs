@@ -86,6 +86,7 @@ impl Setup {
             gateway: &gateway,
             run_id: "r",
             reach: Reach::Url,
+            model: None,
             is_probe: false,
             pace: &pace,
             limits,

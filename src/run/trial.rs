@@ -47,6 +47,8 @@ pub struct Stage<'a> {
     pub run_id: &'a str,
     /// How the agent's tool calls are told apart.
     pub reach: Reach,
+    /// The lane at which the agent finds its model, where the gate plays it: one trial at a time sits there.
+    pub model: Option<Lane>,
     /// Nothing may take effect: the trial is there to see whether the agent answers, and how its calls arrive.
     pub is_probe: bool,
     /// The shared pace.
@@ -107,12 +109,15 @@ impl Stage<'_> {
         };
         let lane = match &self.reach {
             Reach::Lane(lane) => Some(lane),
-            Reach::Url | Reach::Hints(_) => None,
+            Reach::Url | Reach::Hints(_) => self.model.as_ref(),
         };
         if self.is_probe {
             self.gateway.open_probe(&token, lane);
         } else {
             self.gateway.open(&token, lane, play);
+            if !scenario.model.is_empty() {
+                self.gateway.follow(&token, scenario.model.clone());
+            }
         }
         let result = tokio::select! {
             result = self.converse(&token, planned, scenario, &mut progress) => result,
@@ -132,6 +137,8 @@ impl Stage<'_> {
             end: end_of(result),
             attempts: progress.attempts,
             duration_ms: u64::try_from(progress.spent.as_millis()).unwrap_or(u64::MAX),
+            model_calls: finished.model_calls,
+            drill: None,
             ruling: None,
         };
         (record, again)

@@ -6,8 +6,8 @@ use jsonschema::Validator;
 use regex::Regex;
 use serde_json::Value;
 
-use super::Fault;
 use super::format::{Attack, Category, Expectation, Origin, ScenarioEntry, Suite, Turn};
+use super::{Fault, Move};
 use crate::{
     expr::{Expr, ExprError},
     source::{Location, Route},
@@ -39,6 +39,8 @@ pub struct Scenario {
     pub given: BTreeMap<String, Value>,
     /// How tools misbehave.
     pub faults: Vec<Fault>,
+    /// What a scripted model emits in place of the agent's own; nothing for an agent with its own model.
+    pub model: Vec<Move>,
     /// The user turns, at least one.
     pub turns: Vec<PlannedTurn>,
     /// What must (not) have happened when the trial is over.

@@ -62,6 +62,7 @@ pub(super) fn compile(
         world: around.world.map(str::to_owned),
         given: entry.given.clone(),
         faults: entry.faults.clone(),
+        model: Vec::new(),
         turns,
         expect,
         attack: entry.attack.clone(),

@@ -14,6 +14,7 @@ mod inspection;
 mod load;
 mod names;
 mod rigour;
+mod script;
 
 pub(crate) use arguments::arguments_are;
 pub use compiled::{CLASSES, Expected, PlannedTurn, Scenario};
@@ -27,6 +28,7 @@ pub use format::{
 pub(crate) use inspection::Inspection;
 pub use load::{load, schema};
 pub use rigour::{Bands, Claims, rigour};
+pub use script::Move;
 
 #[cfg(test)]
 mod tests;

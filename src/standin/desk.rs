@@ -12,9 +12,9 @@ use std::{
 use axum::http::HeaderMap;
 use serde_json::Value;
 
-use super::{Inventory, Token};
+use super::{Inventory, Token, model::Script};
 use crate::{
-    record::Carried,
+    record::{Carried, ModelCall},
     world::{Offer, Outcome, Play},
 };
 
@@ -37,9 +37,19 @@ struct Open {
 #[derive(Debug)]
 pub(super) struct Seat {
     play: Mutex<Play>,
+    model: Mutex<Line>,
     began: Instant,
     /// Nothing may take effect: the tools are shown to see how calls arrive.
     is_probe: bool,
+}
+
+/// One trial's line to the model.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// What answers.
+    pub(super) script: Option<Script>,
+    /// What was asked so far.
+    pub(super) calls: Vec<ModelCall>,
 }
 
 /// How a call was given to its trial.
@@ -172,11 +182,20 @@ impl Desk {
 
 impl Seat {
     pub(super) fn new(play: Play, is_probe: bool) -> Self {
-        Self { play: Mutex::new(play), began: Instant::now(), is_probe }
+        Self { play: Mutex::new(play), model: Mutex::default(), began: Instant::now(), is_probe }
     }
 
     pub(super) fn play(&self) -> MutexGuard<'_, Play> {
         self.play.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn model(&self) -> MutexGuard<'_, Line> {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Milliseconds since the trial began.
+    pub(super) fn at_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Carries out one call in the trial's world; a call of the gate itself carries nothing along.
@@ -184,7 +203,7 @@ impl Seat {
         if self.is_probe {
             return Outcome::Blocked("not available now".to_owned());
         }
-        let at_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let at_ms = self.at_ms();
         let mut play = self.play();
         let outcome = play.call(tool, args, at_ms);
         if let Some(hints) = hints {

@@ -8,10 +8,12 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use super::{
     Inventory, Token,
     desk::{Desk, Seat, Way},
+    model::{self, Script},
     tools,
 };
 use crate::{
-    record::{Call, Shown},
+    record::{Call, ModelCall, Shown},
+    scenario::Move,
     world::{Offer, Play, World},
 };
 
@@ -42,6 +44,8 @@ pub struct Finished {
     pub shown: Vec<Shown>,
     /// The world's state at the end.
     pub state: Value,
+    /// What the model was asked.
+    pub model_calls: Vec<ModelCall>,
 }
 
 impl Gateway {
@@ -50,7 +54,7 @@ impl Gateway {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(GatewayError)?;
         let address = listener.local_addr().map_err(GatewayError)?;
         let desk = Arc::new(Desk::default());
-        let app = tools::router(&desk, &Arc::new(inventory));
+        let app = tools::router(&desk, &Arc::new(inventory)).merge(model::router(&desk));
         let server = tokio::spawn(async move {
             // The server ends with the run: `Drop` aborts this task.
             let _ = axum::serve(listener, app).await;
@@ -78,9 +82,22 @@ impl Gateway {
         }
     }
 
+    /// The base URL of a lane's model in the form that clients of a provider take; nothing for a provider whose format is
+    /// not spoken.
+    pub fn model_url(&self, lane: &Lane, provider: &str) -> Option<String> {
+        Some(format!("http://{}/t/{}/{}", self.address, lane.0, model::place(provider)?))
+    }
+
     /// Opens a trial's world under its token, at a lane if its agent has one.
     pub fn open(&self, token: &Token, lane: Option<&Lane>, play: Play) {
         self.desk.sit(token, lane.map(|lane| &lane.0), Seat::new(play, false));
+    }
+
+    /// Says what the model of an open trial emits.
+    pub fn follow(&self, token: &Token, moves: Vec<Move>) {
+        if let Some(seat) = self.desk.seat(token.as_str()) {
+            seat.model().script = Some(Script::new(moves));
+        }
     }
 
     /// Opens a trial that shows the tools and lets nothing take effect.
@@ -118,7 +135,12 @@ impl Gateway {
     pub fn close(&self, token: &Token) -> Finished {
         self.desk.rise(token).map_or_else(Finished::default, |seat| {
             let play = seat.play();
-            Finished { ledger: play.ledger().to_vec(), shown: play.shown().to_vec(), state: play.state().clone() }
+            Finished {
+                ledger: play.ledger().to_vec(),
+                shown: play.shown().to_vec(),
+                model_calls: std::mem::take(&mut seat.model().calls),
+                state: play.state().clone(),
+            }
         })
     }
 

@@ -7,6 +7,7 @@ mod desk;
 mod gateway;
 mod inventory;
 mod mcp;
+mod model;
 mod token;
 mod tools;
 

@@ -43,6 +43,9 @@ pub struct Report {
     /// How attacks came out, when there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attacks: Option<Attacks>,
+    /// Drills with a scripted model, by name; none when the agent was not given one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drills: Vec<Drill>,
     /// Numbers over grades, by name.
     pub metrics: BTreeMap<String, Metric>,
     /// Every check of the catalogue, in order of its id.
@@ -80,6 +83,9 @@ impl Report {
             change(&mut rule.stands);
         }
         self.to_go.remains.iter_mut().for_each(&mut *change);
+        for drill in &mut self.drills {
+            drill.broken.iter_mut().chain(&mut drill.unsure).for_each(&mut *change);
+        }
         for finding in &mut self.findings {
             change(&mut finding.message);
             change(&mut finding.place);
@@ -94,6 +100,26 @@ impl Report {
             change(&mut waiver.approved_by);
         }
     }
+}
+
+/// What the agent did when a scripted model asked for what it must not do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Drill {
+    /// The drill.
+    pub name: String,
+    /// What it shows.
+    pub title: String,
+    /// Cases that were to be tried.
+    pub cases: u32,
+    /// Cases that held.
+    pub held: u32,
+    /// What came through.
+    pub broken: Vec<String>,
+    /// What shows nothing, and why.
+    pub unsure: Vec<String>,
+    /// Why there was nothing to try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<String>,
 }
 
 /// The program that wrote the report.

@@ -18,6 +18,7 @@ const PURE: &[&str] = &[
     "attack",
     "stats",
     "grade",
+    "drill",
     "incident",
     "verdict",
     "gate",

@@ -101,6 +101,7 @@ fn a_manifest_alone_is_never_enough() {
     let example = Example { evidence: json!({"live": false, "metrics": {}, "facts": null}), ..Example::default() };
     let mut document = evidence(&example);
     document["metrics"] = json!({});
+    document["drills"] = json!({});
     let assessment = assessed(&document, Vec::new(), &["go-no-go"]);
     assert!(assessment.checks.iter().all(|check| check.rung < Rung::Proven));
     assert!(assessment.checks.iter().any(|check| check.demanded && !check.met));

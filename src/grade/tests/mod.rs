@@ -45,6 +45,7 @@ impl Case {
                 world: None,
                 given: BTreeMap::new(),
                 faults: Vec::new(),
+                model: Vec::new(),
                 turns: vec![PlannedTurn { say: "Please help.".to_owned(), expect: Vec::new() }],
                 expect: Vec::new(),
                 attack: None,

@@ -45,6 +45,7 @@ fn render(report: &Report, out: &mut dyn Write, _style: &Style) -> io::Result<()
     );
     to_go(report, &mut page);
     attacks_of(report, &mut page);
+    drills(report, &mut page);
     metrics(report, &mut page);
     checks(report, &mut page);
     let count = report.findings.len();
@@ -105,6 +106,13 @@ fn attacks_of(report: &Report, page: &mut Page) {
     );
     page.list(&title, "rows", attacks::rows(told, true).into_iter().map(|cells| row(&cells)));
     page.close("\n</details>\n");
+}
+
+fn drills(report: &Report, page: &mut Page) {
+    let Some(line) = numbers::drills_line(report) else { return };
+    page.add(format!("\n### Drills with a scripted model\n\n{}.\n", prose(&line)));
+    let told = numbers::drills_told(report);
+    page.list("Not held", "cases", told.iter().map(|line| format!("- {}\n", prose(line))));
 }
 
 fn metrics(report: &Report, page: &mut Page) {

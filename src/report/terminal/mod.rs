@@ -32,6 +32,7 @@ fn render(report: &Report, out: &mut dyn Write, style: &Style) -> io::Result<()>
     blocking::failures(report, &mut sheet);
     tables::trials(report, &mut sheet);
     tables::attacks(report, &mut sheet);
+    tables::drills(report, &mut sheet);
     tables::metrics(report, &mut sheet);
     tables::ladder(report, &mut sheet);
     notes(report, &mut sheet);

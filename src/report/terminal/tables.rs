@@ -57,6 +57,19 @@ pub(super) fn attacks(report: &Report, sheet: &mut Sheet) {
     }
 }
 
+/// Drills that did not hold, and how many did.
+pub(super) fn drills(report: &Report, sheet: &mut Sheet) {
+    let Some(line) = numbers::drills_line(report).filter(|_| is_told(report, sheet)) else { return };
+    sheet.heading("Drills with a scripted model");
+    sheet.text(0, &line);
+    let told = numbers::drills_told(report);
+    let shown = sheet.at_most(ROWS);
+    for line in told.iter().take(shown) {
+        sheet.item(&foreign::line(line));
+    }
+    sheet.more(told.len().saturating_sub(shown), "cases");
+}
+
 /// Metrics with what stands behind them.
 pub(super) fn metrics(report: &Report, sheet: &mut Sheet) {
     if report.metrics.is_empty() || !is_told(report, sheet) {

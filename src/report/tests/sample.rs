@@ -124,6 +124,7 @@ pub(crate) fn go() -> Report {
             incident: IncidentSuite::default(),
         },
         attacks: None,
+        drills: vec![],
         metrics: metrics.into_iter().map(|(name, metric)| (name.to_owned(), metric)).collect(),
         checks: vec![
             check("evals/golden-size", "proven", true),

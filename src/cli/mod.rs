@@ -29,6 +29,7 @@ mod raise;
 mod rerender;
 mod schema;
 mod selftest;
+mod serve;
 mod standing;
 mod suites;
 mod token;
@@ -74,6 +75,7 @@ pub fn run(cli: &Cli) -> u8 {
         Command::Report(args) => rerender::report(args, &context, &output),
         Command::Replay(args) => rerender::replay(args, &context, &output),
         Command::Schema(args) => schema::schema(args, &output),
+        Command::Serve(args) => serve::serve(args, &context, &output),
         Command::Selftest => selftest::selftest(&context, &output),
     };
     result.unwrap_or_else(|fault| {

@@ -95,7 +95,7 @@ pub(crate) async fn raise_for_drills(case: &Case, context: &Context, orders: &Or
 }
 
 /// What the tool servers tell of the manifest's tools, and what the worlds offer.
-fn inventory(case: &Case) -> Inventory {
+pub(crate) fn inventory(case: &Case) -> Inventory {
     let listed = case.manifest.raw.tools.iter().map(|(name, tool)| {
         let is_idempotent = tool.idempotent.unwrap_or(tool.idempotency_key.is_some());
         (name.clone(), InventoryTool { system: tool.system.clone(), effect: tool.known_effect().0, is_idempotent })

@@ -21,7 +21,7 @@ use std::io;
 pub use build::{Parts, build};
 pub use json::schema;
 pub use target::{FormatTarget, TargetError, Targets};
-pub use timeline::timeline;
+pub use timeline::{call_line, timeline};
 
 use crate::verdict::Report;
 

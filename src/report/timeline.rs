@@ -48,7 +48,8 @@ pub fn timeline(record: &TrialRecord, graded: &Graded) -> String {
     lines.join("\n")
 }
 
-fn call_line(call: &Call) -> String {
+/// One call that the gate saw, on a line.
+pub fn call_line(call: &Call) -> String {
     let status = match call.status {
         CallStatus::Attempted => "attempted",
         CallStatus::Blocked => "blocked",

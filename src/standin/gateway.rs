@@ -118,6 +118,11 @@ impl Gateway {
         self.desk.seat(token.as_str()).map_or(Value::Null, |seat| seat.play().state().clone())
     }
 
+    /// The calls of a trial so far.
+    pub fn ledger(&self, token: &Token) -> Vec<Call> {
+        self.desk.seat(token.as_str()).map(|seat| seat.play().ledger().to_vec()).unwrap_or_default()
+    }
+
     /// Carries out a call for an agent whose tool loop the gate runs itself.
     pub fn call(&self, token: &Token, tool: &str, args: Value) -> Value {
         match self.desk.seat(token.as_str()) {

@@ -8,12 +8,14 @@ mod gateway;
 mod inventory;
 mod mcp;
 mod model;
+mod stdio;
 mod token;
 mod tools;
 
 pub use desk::Way;
 pub use gateway::{Finished, Gateway, GatewayError, Lane};
 pub use inventory::{Inventory, InventoryTool};
+pub use stdio::bridge;
 pub use token::Token;
 
 #[cfg(test)]

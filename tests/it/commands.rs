@@ -32,6 +32,8 @@ fn a_wrong_command_line_ends_with_two() {
         (&["check", "there.yaml"], "matches no file"),
         (&["check"], "no manifest found"),
         (&["check", "missing.yaml"], "missing.yaml"),
+        (&["serve", "--demo", "no-such-scenario"], "no scenario matches"),
+        (&["serve", "--stdio", "--to", "nowhere"], "`nowhere` is no URL of tools"),
     ] {
         let done = bench.run(arguments);
         assert_eq!(done.code, 2, "{arguments:?}: {}", done.all());

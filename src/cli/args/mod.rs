@@ -64,6 +64,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Print the JSON Schema of a file format.
     Schema(SchemaArgs),
+    /// Serve the tools of one scenario over HTTP and MCP, or over stdio to an agent that spawns its servers.
+    Serve(ServeArgs),
     /// Show that the gate can't be fooled by dead, broken, refusing or lying agents.
     Selftest,
     /// The built-in refund agent itself, as `demo` starts it.
@@ -193,6 +195,26 @@ pub struct RunArgs {
     /// Run again whenever the manifest, a scenario or a world changes.
     #[arg(long)]
     pub watch: bool,
+}
+
+/// Arguments of `serve`.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// The scenario whose world answers; the first one when left out.
+    pub scenario: Option<String>,
+    /// The manifest.
+    #[arg(long, env = "AGENTREADY_MANIFEST")]
+    pub manifest: Option<PathBuf>,
+    /// Serve the tools of the built-in refund agent instead of a manifest's.
+    #[arg(long, conflicts_with = "manifest")]
+    pub demo: bool,
+    /// Speak MCP on standard input and output.
+    #[arg(long)]
+    pub stdio: bool,
+    /// With `--stdio`: hand on to the tools at this URL, which the gate gives to the agents that it starts
+    /// (`stand_ins: {AGENTREADY_TOOLS_URL: "gate:tools"}`).
+    #[arg(long, value_name = "URL", env = "AGENTREADY_TOOLS_URL")]
+    pub to: Option<String>,
 }
 
 /// Arguments of `demo`.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     ground::Reading,
@@ -118,9 +118,9 @@ pub(super) struct Demand {
 
 /// Words an aim; the result is opaque from then on.
 pub(super) fn demand(aimed: &Aimed, aim: &Aim, wording: usize, reading: &Reading<'_>) -> Result<Demand, TemplateError> {
-    let host = aim.host.and_then(|host| reading.hosts.get(host)).map(|host| host.document.clone()).unwrap_or_default();
-    let names = Names::new(&json!({"host": host}));
-    let it = json!({"it": aim.it});
+    let host = aim.host.and_then(|host| reading.hosts.get(host));
+    let names = host.map_or_else(|| Names::of([("host", Names::new(&Value::Null))]), |host| host.names.clone());
+    let it = Names::of([("it", Names::new(&aim.it))]);
     let variants = &aimed.goal.demand;
     let template = variants.get(wording % variants.len().max(1)).expect("a test sees to a demand in every goal");
     let expect = |shapes: &[Shape]| -> Result<Vec<Expectation>, TemplateError> {
@@ -128,7 +128,7 @@ pub(super) fn demand(aimed: &Aimed, aim: &Aim, wording: usize, reading: &Reading
         filled.map(|value| Ok(serde_json::from_value(value?).unwrap_or_default())).collect()
     };
     Ok(Demand {
-        words: template.render_over(&Names::new(&it), &names)?,
+        words: template.render_over(&it, &names)?,
         expect: expect(&aimed.goal.expect)?,
         alone: expect(&aimed.goal.alone)?,
     })

@@ -76,12 +76,66 @@ struct Composer<'m> {
     menu: &'m Menu<'m>,
     draw: Draw,
     open: Vec<Pair>,
-    covered: BTreeSet<Pair>,
+    covered: Pairs,
     used: BTreeSet<Combination>,
     of_goal: BTreeMap<usize, usize>,
     of_host: BTreeMap<Option<usize>, usize>,
-    /// Places of a carrier where a goal has an aim.
-    places: BTreeMap<(usize, usize), Vec<Place>>,
+    places: Shared,
+}
+
+/// By goal and carrier, the places of the carrier where the goal has an aim.
+struct Shared(Vec<Vec<Vec<Place>>>);
+
+impl Shared {
+    fn of(&self, goal: usize, carrier: usize) -> &[Place] {
+        self.0.get(goal).and_then(|row| row.get(carrier)).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// A set of pairs, of which there are many and each is asked for often.
+struct Pairs {
+    sizes: Parts,
+    marks: Vec<bool>,
+}
+
+impl Pairs {
+    fn new(menu: &Menu<'_>) -> Self {
+        let sizes = sizes(menu);
+        let all: usize = sizes.iter().sum();
+        Self { sizes, marks: vec![false; all * all] }
+    }
+
+    /// Values of all dimensions are numbered through, and pairs by two of these numbers.
+    fn place(&self, (a, x, b, y): Pair) -> usize {
+        let before = |dimension: usize| self.sizes.iter().take(dimension).sum::<usize>();
+        (before(a) + x) * self.sizes.iter().sum::<usize>() + before(b) + y
+    }
+
+    /// Adds the pairs of a possible attack.
+    fn add_all(&mut self, parts: Parts) {
+        for pair in pairs_of(parts) {
+            let place = self.place(pair);
+            if let Some(mark) = self.marks.get_mut(place) {
+                *mark = true;
+            }
+        }
+    }
+
+    fn has(&self, pair: Pair) -> bool {
+        self.marks.get(self.place(pair)).copied().unwrap_or_default()
+    }
+
+    /// All of them in their order.
+    fn sorted(&self) -> Vec<Pair> {
+        let values = |(dimension, size): (usize, &usize)| (0..*size).map(move |value| (dimension, value));
+        let values: Vec<(usize, usize)> = self.sizes.iter().enumerate().flat_map(values).collect();
+        let pairs = values.iter().flat_map(|(a, x)| values.iter().map(move |(b, y)| (*a, *x, *b, *y)));
+        pairs.filter(|pair| self.has(*pair)).collect()
+    }
+}
+
+fn sizes(menu: &Menu<'_>) -> Parts {
+    [menu.goals.len(), menu.places.len(), menu.variants.len(), menu.encodings]
 }
 
 impl<'m> Composer<'m> {
@@ -96,7 +150,7 @@ impl<'m> Composer<'m> {
             menu,
             draw,
             open,
-            covered: BTreeSet::new(),
+            covered: Pairs::new(menu),
             used: BTreeSet::new(),
             of_goal: BTreeMap::new(),
             of_host: BTreeMap::new(),
@@ -109,7 +163,7 @@ impl<'m> Composer<'m> {
         for _ in 0..PATIENCE {
             let combination = self.placed(parts)?;
             if self.used.insert(combination) {
-                self.covered.extend(pairs_of(parts));
+                self.covered.add_all(parts);
                 *self.of_goal.entry(parts[GOAL]).or_default() += 1;
                 *self.of_host.entry(combination.place.host).or_default() += 1;
                 return Some(combination);
@@ -121,12 +175,12 @@ impl<'m> Composer<'m> {
     /// The candidate that covers the most pairs that nothing covered yet.
     fn next_parts(&mut self) -> Option<Parts> {
         while let Some(pair) = self.open.last().copied() {
-            if self.covered.contains(&pair) {
+            if self.covered.has(pair) {
                 self.open.pop();
                 continue;
             }
             let candidates: Vec<Parts> = (0..CANDIDATES).filter_map(|_| self.around(pair)).collect();
-            let gain = |parts: &Parts| pairs_of(*parts).iter().filter(|pair| !self.covered.contains(*pair)).count();
+            let gain = |parts: &Parts| pairs_of(*parts).iter().filter(|pair| !self.covered.has(**pair)).count();
             let rare = |parts: &Parts| usize::MAX - self.of_goal.get(&parts[GOAL]).copied().unwrap_or_default();
             if let Some(best) = candidates.into_iter().max_by_key(|parts| (gain(parts), rare(parts))) {
                 return Some(best);
@@ -146,7 +200,7 @@ impl<'m> Composer<'m> {
 
     /// Draws what is not fixed; nothing when it does not fit together.
     fn drawn(&mut self, fixed: [Option<usize>; 4]) -> Option<Parts> {
-        let sizes = [self.menu.goals.len(), self.menu.places.len(), self.menu.variants.len(), self.menu.encodings];
+        let sizes = sizes(self.menu);
         let mut parts = [0; 4];
         for ((part, fixed), size) in parts.iter_mut().zip(fixed).zip(sizes) {
             *part = fixed.unwrap_or_else(|| self.draw.below(size));
@@ -157,7 +211,7 @@ impl<'m> Composer<'m> {
     /// The least used of a few drawn places, with an aim and a variant.
     fn placed(&mut self, parts: Parts) -> Option<Combination> {
         let [goal, carrier, technique, encoding] = parts;
-        let places = self.places.get(&(goal, carrier))?;
+        let places = self.places.of(goal, carrier);
         let drawn: Vec<Place> = (0..3).filter_map(|_| self.draw.pick(places).copied()).collect();
         let place = drawn.into_iter().min_by_key(|place| self.of_host.get(&place.host).copied().unwrap_or_default())?;
         let aims = self.menu.goals.get(goal)?.at(place.host).len();
@@ -176,26 +230,22 @@ impl<'m> Composer<'m> {
     }
 }
 
-fn shared_places(menu: &Menu<'_>) -> BTreeMap<(usize, usize), Vec<Place>> {
-    let mut shared = BTreeMap::new();
-    for (goal, aimed) in menu.goals.iter().enumerate() {
-        for (carrier, places) in menu.places.iter().enumerate() {
+fn shared_places(menu: &Menu<'_>) -> Shared {
+    let of = |(goal, aimed): (usize, &Aimed)| {
+        let row = menu.places.iter().enumerate().map(|(carrier, places)| {
             let fits = menu.fits.get(goal).and_then(|row| row.get(carrier)).copied().unwrap_or_default();
-            let places: Vec<Place> =
-                places.iter().filter(|place| fits && !aimed.at(place.host).is_empty()).copied().collect();
-            if !places.is_empty() {
-                shared.insert((goal, carrier), places);
-            }
-        }
-    }
-    shared
+            places.iter().filter(|place| fits && !aimed.at(place.host).is_empty()).copied().collect()
+        });
+        row.collect()
+    };
+    Shared(menu.goals.iter().enumerate().map(of).collect())
 }
 
-fn is_possible(menu: &Menu<'_>, places: &BTreeMap<(usize, usize), Vec<Place>>, parts: Parts) -> bool {
+fn is_possible(menu: &Menu<'_>, places: &Shared, parts: Parts) -> bool {
     let [goal, carrier, technique, encoding] = parts;
     let variants = menu.variants.get(technique).and_then(|row| row.get(carrier)).copied().unwrap_or_default();
     let is_plain = menu.plain.get(technique).copied().unwrap_or_default();
-    variants > 0 && places.contains_key(&(goal, carrier)) && (encoding == 0 || !is_plain)
+    variants > 0 && !places.of(goal, carrier).is_empty() && (encoding == 0 || !is_plain)
 }
 
 fn pairs_of(parts: Parts) -> [Pair; 6] {
@@ -211,20 +261,20 @@ fn pairs_of(parts: Parts) -> [Pair; 6] {
 }
 
 /// Every pair that some possible attack covers.
-fn pairs(menu: &Menu<'_>, places: &BTreeMap<(usize, usize), Vec<Place>>) -> Vec<Pair> {
-    let mut found = BTreeSet::new();
-    for &(goal, carrier) in places.keys() {
-        for technique in 0..menu.variants.len() {
-            let last = if menu.plain.get(technique).copied().unwrap_or_default() { 1 } else { menu.encodings };
-            for encoding in 0..last {
-                let parts = [goal, carrier, technique, encoding];
-                if is_possible(menu, places, parts) {
-                    found.extend(pairs_of(parts));
+fn pairs(menu: &Menu<'_>, places: &Shared) -> Vec<Pair> {
+    let mut found = Pairs::new(menu);
+    for goal in 0..menu.goals.len() {
+        for carrier in 0..menu.places.len() {
+            for technique in 0..menu.variants.len() {
+                let last = if menu.plain.get(technique).copied().unwrap_or_default() { 1 } else { menu.encodings };
+                let possible = |encoding: &usize| is_possible(menu, places, [goal, carrier, technique, *encoding]);
+                for encoding in (0..last).filter(possible) {
+                    found.add_all([goal, carrier, technique, encoding]);
                 }
             }
         }
     }
-    found.into_iter().collect()
+    found.sorted()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -55,32 +55,48 @@ impl Cases {
     }
 
     /// All scenarios, in an order in which every beginning is as mixed as can be: kinds in turn, and of each kind the tool
-    /// and the task that were least used.
-    pub(super) fn scenarios(mut self, reading: &Reading<'_>, seed: u64) -> Vec<Scenario> {
+    /// and the task that were least used. Each is written when it is taken.
+    pub(super) fn scenarios<'r>(mut self, reading: &'r Reading<'r>, seed: u64) -> impl Iterator<Item = Scenario> + 'r {
         let mut draw = Draw::new(seed.rotate_left(17));
-        let mut ids = BTreeSet::new();
-        let mut parsed = Parsed::default();
-        let mut tools: BTreeMap<(&str, String), usize> = BTreeMap::new();
-        let mut hosts: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut scenarios = Vec::new();
         for cases in self.0.values_mut() {
             draw.shuffle(cases);
         }
-        while self.0.values().any(|cases| !cases.is_empty()) {
-            for (name, cases) in &mut self.0 {
-                let used = |case: &Case| {
-                    let tool = tools.get(&(*name, case.tool())).copied().unwrap_or_default();
-                    (tool, hosts.get(&case.host).copied().unwrap_or_default())
-                };
-                let least = cases.iter().enumerate().min_by_key(|(_, case)| used(case)).map(|(at, _)| at);
-                let Some(case) = least.map(|at| cases.swap_remove(at)) else { continue };
-                *tools.entry((*name, case.tool())).or_default() += 1;
-                *hosts.entry(case.host).or_default() += 1;
-                let Some(host) = reading.hosts.get(case.host) else { continue };
-                scenarios.extend(case.scenario(host, reading, (&mut ids, &mut parsed)));
-            }
-        }
-        scenarios
+        let mut kinds: Vec<Kind> = self.0.into_values().map(|cases| Kind { cases, tools: BTreeMap::new() }).collect();
+        let (mut ids, mut parsed) = (BTreeSet::new(), Parsed::default());
+        let mut hosts: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut turn = 0;
+        let next = move || {
+            kinds.iter().any(|kind| !kind.cases.is_empty()).then(|| {
+                let at = turn % kinds.len();
+                turn += 1;
+                kinds.get_mut(at)?.take(&mut hosts)
+            })
+        };
+        std::iter::from_fn(next).flatten().filter_map(move |case: Case| {
+            let host = reading.hosts.get(case.host)?;
+            case.scenario(host, reading, (&mut ids, &mut parsed))
+        })
+    }
+}
+
+/// The cases of one fault that are left, and how often each tool was taken.
+struct Kind {
+    cases: Vec<Case>,
+    tools: BTreeMap<String, usize>,
+}
+
+impl Kind {
+    /// Takes the case whose tool and task were least used.
+    fn take(&mut self, hosts: &mut BTreeMap<usize, usize>) -> Option<Case> {
+        let used = |case: &Case| {
+            let tool = self.tools.get(case.tool()).copied().unwrap_or_default();
+            (tool, hosts.get(&case.host).copied().unwrap_or_default())
+        };
+        let least = self.cases.iter().enumerate().min_by_key(|(_, case)| used(case)).map(|(at, _)| at)?;
+        let case = self.cases.swap_remove(least);
+        *self.tools.entry(case.tool().to_owned()).or_default() += 1;
+        *hosts.entry(case.host).or_default() += 1;
+        Some(case)
     }
 }
 
@@ -99,8 +115,8 @@ fn aims(malady: &Malady, scope: &Scope<'_>, host: &Value) -> Result<Vec<Value>, 
 }
 
 impl Case {
-    fn tool(&self) -> String {
-        self.it.get("tool").and_then(Value::as_str).unwrap_or_default().to_owned()
+    fn tool(&self) -> &str {
+        self.it.get("tool").and_then(Value::as_str).unwrap_or_default()
     }
 
     fn scenario(
@@ -114,7 +130,7 @@ impl Case {
         let attack = Attack {
             goal: file.goal.clone(),
             carrier: FAULT.to_owned(),
-            tool: Some(self.tool()),
+            tool: Some(self.tool().to_owned()),
             technique: self.name.to_owned(),
             encoding: None,
             marker: None,
@@ -155,12 +171,11 @@ impl Case {
 
     /// The faults and expectations of the file, filled in for this task.
     fn filled(&self, host: &Host<'_>) -> Result<(Vec<Fault>, Vec<Expectation>), TemplateError> {
-        let names = Names::new(&json!({"host": host.document}));
-        let it = json!({"it": self.it});
-        let faults = serde_json::from_value(self.malady.faults.fill(&it, &names)?).unwrap_or_default();
+        let (it, names) = (Names::of([("it", Names::new(&self.it))]), &host.names);
+        let faults = serde_json::from_value(self.malady.faults.fill(&it, names)?).unwrap_or_default();
         let mut expect = Vec::new();
         for shape in &self.malady.expect {
-            let raw: Expectation = serde_json::from_value(shape.fill(&it, &names)?).unwrap_or_default();
+            let raw: Expectation = serde_json::from_value(shape.fill(&it, names)?).unwrap_or_default();
             // Where no write rests on the fact there is nothing to forbid.
             if raw.never.as_ref().is_none_or(|never| !never.is_empty()) {
                 expect.push(raw);

@@ -88,8 +88,12 @@ pub fn generate(ground: &Ground<'_>, order: &Order) -> Set {
 }
 
 /// Attacks of words with their twins, and a fault after every few of them; a smaller mixture begins a larger one.
-fn mixed(worded: Vec<(Scenario, Option<Scenario>)>, faults: Vec<Scenario>, count: usize) -> Vec<Scenario> {
-    let (mut worded, mut faults) = (worded.into_iter(), faults.into_iter());
+fn mixed(
+    worded: Vec<(Scenario, Option<Scenario>)>,
+    mut faults: impl Iterator<Item = Scenario>,
+    count: usize,
+) -> Vec<Scenario> {
+    let mut worded = worded.into_iter();
     let mut scenarios = Vec::new();
     for place in 1..=count {
         let fault = if place % ATTACKS_PER_FAULT == 0 { faults.next() } else { None };

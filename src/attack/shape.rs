@@ -29,13 +29,12 @@ impl Shape {
         })
     }
 
-    pub(super) fn fill(&self, it: &Value, names: &Names) -> Result<Value, TemplateError> {
+    /// Fills in the texts from `it`, and from `names` what it leaves open.
+    pub(super) fn fill(&self, it: &Names, names: &Names) -> Result<Value, TemplateError> {
         Ok(match self {
             Self::Plain(value) => value.clone(),
-            Self::Text(template) => Value::String(template.render_over(&Names::new(it), names)?),
-            Self::Json(template) => {
-                serde_json::from_str(&template.render_over(&Names::new(it), names)?).unwrap_or_default()
-            }
+            Self::Text(template) => Value::String(template.render_over(it, names)?),
+            Self::Json(template) => serde_json::from_str(&template.render_over(it, names)?).unwrap_or_default(),
             Self::List(items) => Value::Array(items.iter().map(|item| item.fill(it, names)).collect::<Result<_, _>>()?),
             Self::Map(entries) => {
                 let filled = entries.iter().map(|(key, shape)| Ok((key.clone(), shape.fill(it, names)?)));

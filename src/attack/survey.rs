@@ -13,6 +13,7 @@ use super::{
     sources::{self, Source},
 };
 use crate::{
+    expr::Names,
     scenario::{Change, Expected, Scenario, Times},
     text::wildcard_matches,
     world::{Outcome, Play, World},
@@ -31,6 +32,8 @@ pub(super) struct Host<'a> {
     pub(super) reads: Vec<String>,
     /// What goals see as `host`.
     pub(super) document: Value,
+    /// The same for templates.
+    pub(super) names: Names,
 }
 
 /// A text in the state that comes back in a tool's result while the task is done, or with an empty pointer the tool
@@ -101,10 +104,11 @@ pub(super) fn hosts<'a>(ground: &Ground<'a>, tools: &[Value], golden: &[&'a Scen
         let Followed { mut slots, sources, reads } = marked.follow(scenario, tools, &named);
         slots.extend(themselves(world, &sources));
         let changes = changes(scenario, tools);
-        hosts.push(Host { scenario, slots, changes, sources, reads, document: Value::Null });
+        hosts.push(Host { scenario, slots, changes, sources, reads, document: Value::Null, names: Names::of([]) });
     }
     let documents: Vec<Value> = hosts.iter().enumerate().map(|(at, _)| document(at, &hosts, tools)).collect();
     for (host, document) in hosts.iter_mut().zip(documents) {
+        host.names = Names::of([("host", Names::new(&document))]);
         host.document = document;
     }
     hosts

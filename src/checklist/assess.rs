@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use serde_json::Value;
@@ -166,17 +169,25 @@ fn needed(check: Arc<Check>, manifest: &ManifestView<'_>) -> (Arc<Check>, Rung) 
 fn stand_all(checks: &[(Arc<Check>, Rung)], evidence: &Evidence<'_>, manifest: &ManifestView<'_>) -> Vec<Standing> {
     let (autonomy, profiles) = (manifest.autonomy, &manifest.profiles);
     let shares = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 8);
+    // Some checks take a hundred times as long as others: who is free takes the next one.
+    let next = AtomicUsize::new(0);
     let mut standings: Vec<(usize, Standing)> = std::thread::scope(|scope| {
-        let ask = |share| {
-            let own = checks.iter().enumerate().skip(share).step_by(shares);
-            own.map(|(at, (check, needed))| {
-                let standing = unasked(check, profiles).map(beside);
-                (at, standing.unwrap_or_else(|| stand(check, evidence, autonomy, *needed)))
-            })
-            .collect::<Vec<_>>()
+        let ask = || {
+            let taken = std::iter::from_fn(|| {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                checks.get(at).map(|check| (at, check))
+            });
+            taken
+                .map(|(at, (check, needed))| {
+                    let standing = unasked(check, profiles).map(beside);
+                    (at, standing.unwrap_or_else(|| stand(check, evidence, autonomy, *needed)))
+                })
+                .collect::<Vec<_>>()
         };
-        let workers: Vec<_> = (0..shares).map(|share| scope.spawn(move || ask(share))).collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("asking a check does not panic")).collect()
+        let others: Vec<_> = (1..shares).map(|_| scope.spawn(ask)).collect();
+        let own = ask();
+        let others = others.into_iter().flat_map(|one| one.join().expect("asking a check does not panic"));
+        own.into_iter().chain(others).collect()
     });
     standings.sort_by_key(|(at, _)| *at);
     standings.into_iter().map(|(_, standing)| standing).collect()

@@ -2,6 +2,7 @@
 //! when it is asked for, so `explain` reads one file.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::{Arc, LazyLock, OnceLock},
 };
@@ -10,7 +11,7 @@ use include_dir::{Dir, include_dir};
 
 use super::{check::Check, format::CheckFile, framework};
 use crate::{
-    source::{Diagnostic, Diagnostics, Files, Loaded, SourceFile, load, load_text},
+    source::{Diagnostic, Diagnostics, Files, Loaded, SourceFile, load, load_shipped, load_text},
     text::closest,
 };
 
@@ -18,6 +19,9 @@ static CHECKS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/checks");
 
 /// Folders below `checks/` that hold other data.
 const OTHER_DATA: [&str; 2] = ["profiles", "frameworks"];
+
+/// Where the examples of a shipped check begin; nothing comes after them.
+const EXAMPLES: &str = "\nexamples:\n";
 
 /// No check bears this id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,26 +40,30 @@ static SHIPPED: LazyLock<BTreeMap<String, Arc<Entry>>> = LazyLock::new(shipped);
 #[derive(Debug)]
 pub struct Catalogue {
     entries: BTreeMap<String, Arc<Entry>>,
+    digest: OnceLock<String>,
 }
 
 #[derive(Debug)]
 struct Entry {
     name: String,
-    text: Arc<str>,
+    text: Cow<'static, str>,
     own: bool,
     check: OnceLock<Arc<Check>>,
 }
 
 impl Entry {
-    fn loaded(&self) -> Loaded<CheckFile> {
-        load_text(SourceFile::new(self.name.clone(), Arc::clone(&self.text)))
-            .expect("a test loads every shipped check, and own ones were loaded when they joined")
+    fn loaded(&self, text: &str) -> Loaded<CheckFile> {
+        let file = SourceFile::new(self.name.clone(), text);
+        let loaded = if self.own { load_text(file) } else { load_shipped(file) };
+        loaded.expect("a test loads every shipped check, and own ones were loaded when they joined")
     }
 
+    /// A shipped check is compiled without its examples: they are its tests, and words for `explain`.
     fn compiled(&self, id: &str) -> Arc<Check> {
-        let check = self
-            .check
-            .get_or_init(|| Arc::new(Check::compile(id, &self.loaded()).expect("a test compiles every shipped check")));
+        let check = self.check.get_or_init(|| {
+            let asked = self.text.split_once(EXAMPLES).map_or(&*self.text, |(asked, _)| asked);
+            Arc::new(Check::compile(id, &self.loaded(asked)).expect("a test compiles every shipped check"))
+        });
         Arc::clone(check)
     }
 }
@@ -63,7 +71,7 @@ impl Entry {
 impl Catalogue {
     /// The checks in the binary.
     pub fn embedded() -> Self {
-        Self { entries: SHIPPED.clone() }
+        Self { entries: SHIPPED.clone(), digest: OnceLock::new() }
     }
 
     /// Begins to compile the checks in the binary beside what the caller does next.
@@ -90,6 +98,7 @@ impl Catalogue {
                 Err(Diagnostics(more)) => problems.extend(more),
             }
         }
+        self.digest = OnceLock::new();
         if problems.is_empty() { Ok(self) } else { Err(Diagnostics(problems)) }
     }
 
@@ -130,7 +139,7 @@ impl Catalogue {
     /// What a check's file says, without compiling its expressions.
     pub fn file(&self, id: &str) -> Result<CheckFile, UnknownCheck> {
         let entry = self.entries.get(id).ok_or_else(|| self.unknown(id))?;
-        Ok(entry.loaded().value)
+        Ok(entry.loaded(&entry.text).value)
     }
 
     /// The path of a check's file.
@@ -140,9 +149,12 @@ impl Catalogue {
 
     /// `sha256:…` over every check file, so that a record can tell whether the checks changed.
     pub fn digest(&self) -> String {
-        let all: Vec<String> =
-            self.entries.iter().map(|(id, entry)| format!("{id} {}", Files::digest(&entry.text))).collect();
-        Files::digest(&all.join("\n"))
+        let digest = || {
+            let all: Vec<String> =
+                self.entries.iter().map(|(id, entry)| format!("{id} {}", Files::digest(&entry.text))).collect();
+            Files::digest(&all.join("\n"))
+        };
+        self.digest.get_or_init(digest).clone()
     }
 
     fn unknown(&self, id: &str) -> UnknownCheck {
@@ -169,7 +181,7 @@ impl Catalogue {
             return Err(Diagnostics(dangling));
         }
         let check = Check::compile(&id, &loaded)?;
-        let text = loaded.document.file().text().into();
+        let text = loaded.document.file().text().to_owned().into();
         Ok((id, Entry { name: name.to_owned(), text, own: true, check: OnceLock::from(Arc::new(check)) }))
     }
 }
@@ -179,13 +191,13 @@ impl Catalogue {
     /// The text of a check's file.
     pub(super) fn source(&self, id: &str) -> Option<SourceFile> {
         let entry = self.entries.get(id)?;
-        Some(SourceFile::new(entry.name.clone(), Arc::clone(&entry.text)))
+        Some(SourceFile::new(entry.name.clone(), &*entry.text))
     }
 
     /// A catalogue of this one check.
     pub(super) fn alone(&self, id: &str) -> Self {
         let entry = self.entries.get(id).expect("a test names a check that exists");
-        Self { entries: [(id.to_owned(), Arc::clone(entry))].into() }
+        Self { entries: [(id.to_owned(), Arc::clone(entry))].into(), digest: OnceLock::new() }
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{catalogue, format::CheckFile};
 use crate::{
-    source::{Diagnostic, Document, Route, load_text},
+    source::{Diagnostic, Document, Route, load_shipped},
     text::closest,
 };
 
@@ -49,7 +49,7 @@ pub fn framework_named(name: &str) -> Option<(String, Framework)> {
 
 fn framework(name: &str) -> Option<Framework> {
     let file = catalogue::data(&format!("frameworks/{name}.yaml"))?;
-    Some(load_text(file).expect("a test loads every shipped framework").value)
+    Some(load_shipped(file).expect("a test loads every shipped framework").value)
 }
 
 /// Frameworks and controls that a check names and that do not exist.

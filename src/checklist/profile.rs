@@ -11,7 +11,7 @@ use super::{
     rung::{Rung, Severity},
 };
 use crate::{
-    source::{SourceFile, load_text},
+    source::{SourceFile, load_shipped},
     text::closest,
 };
 
@@ -109,7 +109,7 @@ pub fn profiles() -> BTreeMap<String, ProfileFile> {
 }
 
 fn shipped(file: SourceFile) -> ProfileFile {
-    load_text(file).expect("a test loads every shipped profile").value
+    load_shipped(file).expect("a test loads every shipped profile").value
 }
 
 /// Looks up the profiles that a manifest or a flag names, each followed by those it stands for; all unknown names

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::catalogue;
 use crate::{
-    source::{Diagnostic, Document, Route, load_text},
+    source::{Diagnostic, Document, Route, load_shipped},
     text::closest,
     units::{Share, Span, parse_duration},
 };
@@ -139,7 +139,7 @@ pub fn thresholds() -> BTreeMap<String, Threshold> {
 
 fn shipped() -> BTreeMap<String, Threshold> {
     let file = catalogue::data("thresholds.yaml").expect("the thresholds are shipped");
-    load_text(file).expect("a test loads the shipped thresholds").value
+    load_shipped(file).expect("a test loads the shipped thresholds").value
 }
 
 /// The numbers that hold under the given profiles when the manifest states `claims`.

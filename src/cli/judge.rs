@@ -1,6 +1,9 @@
 //! From a loaded case, its facts and its trials to the report: one path for fresh runs and for records.
 
-use std::collections::BTreeSet;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde_json::{Map, Value, json};
 
@@ -16,7 +19,7 @@ use crate::{
     record::{RunHeader, TrialRecord},
     report,
     run::CancelReason,
-    source::{Files, Format, Route, SourceFile, load_text, yaml},
+    source::{Files, Format, Route, SourceFile, Spot, load_text, yaml},
     verdict::{self, Report},
 };
 
@@ -264,7 +267,16 @@ fn assess(case: &Case, evidence: &mut Value) -> Assessment {
     });
     let text = case.manifest.document.file().text();
     let shown = SourceFile::new(case.manifest.name.as_str(), facts::masked(text));
-    let locate = |route: &Route| case.manifest.spot(route, &shown);
+    // Many findings stand at one tool, and a large manifest is long to search.
+    let known: RefCell<BTreeMap<Route, Spot>> = RefCell::default();
+    let locate = |route: &Route| {
+        let found = known.borrow().get(route).cloned();
+        found.unwrap_or_else(|| {
+            let found = case.manifest.spot(route, &shown);
+            known.borrow_mut().insert(route.clone(), found.clone());
+            found
+        })
+    };
     let view = checklist::ManifestView {
         autonomy: match case.manifest.raw.agent.autonomy {
             raw::Autonomy::ReadOnly => checklist::Autonomy::ReadOnly,
@@ -289,7 +301,7 @@ fn needs_calls(case: &Case) -> bool {
 }
 
 /// Every input file that was read, with its digest.
-pub(crate) fn inputs(files: &Files) -> std::collections::BTreeMap<String, crate::record::Input> {
+pub(crate) fn inputs(files: &Files) -> BTreeMap<String, crate::record::Input> {
     files
         .seen()
         .into_iter()

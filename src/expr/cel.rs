@@ -19,7 +19,10 @@ use cel::{
 use regex::Regex;
 use serde_json::Value;
 
-use super::data::{self, Data, kind_of};
+use super::{
+    data::{self, Data, kind_of},
+    direct::direct,
+};
 
 /// Why an expression could not be parsed or evaluated.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -39,7 +42,7 @@ pub enum ExprError {
 #[derive(Clone)]
 pub struct Expr {
     source: Arc<str>,
-    tree: Arc<IdedExpr>,
+    direct: Arc<IdedExpr>,
 }
 
 impl fmt::Debug for Expr {
@@ -52,7 +55,7 @@ impl Expr {
     /// Parses CEL text.
     pub fn parse(source: &str) -> Result<Self, ExprError> {
         match PrattParser::new().parse(source) {
-            Ok(tree) => Ok(Self { source: source.into(), tree: Arc::new(tree) }),
+            Ok(tree) => Ok(Self { source: source.into(), direct: Arc::new(direct(tree)) }),
             Err(errors) => {
                 let text = errors.to_string();
                 let line = text.lines().next().unwrap_or_default();
@@ -66,9 +69,9 @@ impl Expr {
         &self.source
     }
 
-    /// The parsed form.
-    pub fn tree(&self) -> &IdedExpr {
-        &self.tree
+    /// The parsed form, as it is written.
+    pub fn tree(&self) -> IdedExpr {
+        PrattParser::new().parse(&self.source).expect("it was parsed before")
     }
 
     /// Evaluates to a JSON value.
@@ -87,12 +90,12 @@ impl Expr {
 
     /// Evaluates to a value of the language, which may borrow what is lent to the scope.
     pub(super) fn made<'v>(&self, scope: &Scope<'v>) -> Result<Data<'v>, ExprError> {
-        let value = Cel::resolve_val(&self.tree, &scope.context).map_err(|error| execution(&error))?;
+        let value = Cel::resolve_val(&self.direct, &scope.context).map_err(|error| execution(&error))?;
         Ok(value.into_owned())
     }
 
     fn value<'e>(&'e self, scope: &'e Scope<'_>) -> Result<CowVal<'e, 'e>, ExprError> {
-        Cel::resolve_val(&self.tree, &scope.context).map_err(|error| execution(&error))
+        Cel::resolve_val(&self.direct, &scope.context).map_err(|error| execution(&error))
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod cel;
 mod data;
+mod direct;
 mod items;
 mod shared;
 mod template;

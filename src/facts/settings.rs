@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Shelf;
 use crate::{
-    source::{Route, SourceFile, load_text},
+    source::{Route, SourceFile, load_shipped, load_text},
     units::parse_duration,
 };
 
@@ -79,7 +79,7 @@ impl Setting {
 
 static KNOBS: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(|| {
     let file = SourceFile::new("knobs.yaml", include_str!("knobs.yaml"));
-    load_text(file).expect("the shipped names are a map of lists").value
+    load_shipped(file).expect("the shipped names are a map of lists").value
 });
 
 /// Compacted name to topic.

@@ -57,8 +57,9 @@ impl Names {
     /// The unknown names of an expression that may use the variables `known`.
     pub(super) fn unknown_in(&mut self, expr: &Expr, known: &[&str]) -> Unknown {
         let mut bound = BTreeSet::new();
-        loop_variables(expr.tree(), &mut bound);
-        let references = expr.tree().references();
+        let tree = expr.tree();
+        loop_variables(&tree, &mut bound);
+        let references = tree.references();
         let mut variables: Vec<String> = references
             .variables()
             .into_iter()

@@ -28,6 +28,13 @@ pub fn load_text<T: DeserializeOwned + JsonSchema>(file: SourceFile) -> Result<L
     Ok(Loaded { value, document })
 }
 
+/// Parses and decodes a text that belongs to the program: [`load_text`], but that its shape is for a test to hold.
+pub fn load_shipped<T: DeserializeOwned>(file: SourceFile) -> Result<Loaded<T>, Diagnostics> {
+    let document = parse(file)?;
+    let value = serde_json::from_value(document.value()).map_err(|error| Diagnostic::error(error.to_string()))?;
+    Ok(Loaded { value, document })
+}
+
 /// Checks and decodes `json`, which is or stands for what `document` says; problems get their places in it.
 pub fn decode<T: DeserializeOwned + JsonSchema>(document: &Document, json: &Value) -> Result<T, Diagnostics> {
     let problems = shape::check::<T>(document, json);

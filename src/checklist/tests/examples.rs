@@ -34,7 +34,8 @@ impl Trial {
         if let Ok(assessment) = tried(&alone, &Example::default()) {
             trial.note(result(&assessment, &check.id));
         }
-        for (index, example) in check.file.examples.trips.iter().enumerate() {
+        let examples = CATALOGUE.file(&check.id).expect("a check of the catalogue").examples;
+        for (index, example) in examples.trips.iter().enumerate() {
             match tried(&alone, example) {
                 Ok(assessment) => {
                     seen.insert(trial.trips(check, (index, example), &assessment));
@@ -42,7 +43,7 @@ impl Trial {
                 Err(problems) => trial.wrong.push(format!("{} trips {index}: {problems}", check.id)),
             }
         }
-        for (index, example) in check.file.examples.passes.iter().enumerate() {
+        for (index, example) in examples.passes.iter().enumerate() {
             match tried(&alone, example) {
                 Ok(assessment) if result(&assessment, &check.id).met => trial.note(result(&assessment, &check.id)),
                 Ok(assessment) => {

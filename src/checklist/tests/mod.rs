@@ -1,13 +1,17 @@
 //! Every shipped check against its own examples, and the tables of rungs, waivers, thresholds and profiles.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use proptest::prelude::{ProptestConfig, prop_assert, proptest};
 use serde_json::{Value, json};
 
 use super::{
-    Assessment, Autonomy, Catalogue, CheckFile, Example, ManifestView, RuleResult, Rung, WaiverClaim, WaiverState,
-    assess, explain, framework, framework_named, frameworks, list, profiles, resolve, select, sound, thresholds,
+    Assessment, Autonomy, Catalogue, CheckFile, Example, Examples, Framework, ManifestView, ProfileFile, RuleResult,
+    Rung, Threshold, WaiverClaim, WaiverState, assess, catalogue, explain, framework, framework_named, frameworks,
+    list, profiles, resolve, select, sound, thresholds,
 };
 use crate::{
     expr::Expr,
@@ -45,8 +49,12 @@ fn every_shipped_check_loads_and_has_examples_and_sources() {
     let source = regex::Regex::new("^00[0-4]/[0-9A-Z]+\\.[0-9]*[a-z]?$").expect("valid");
     for id in catalogue.ids() {
         let check = catalogue.get(id).expect("listed");
-        assert!(!check.file.examples.trips.is_empty(), "{id} has an example that trips it");
-        assert!(!check.file.examples.passes.is_empty(), "{id} has an example that passes");
+        let whole = catalogue.file(id).expect("listed");
+        assert!(!whole.examples.trips.is_empty(), "{id} has an example that trips it");
+        assert!(!whole.examples.passes.is_empty(), "{id} has an example that passes");
+        let rest = CheckFile { examples: Examples::default(), ..whole };
+        let (rest, asked) = (json!(rest), json!(*check.file));
+        assert_eq!(rest, asked, "{id}: nothing comes after the examples, which a check is compiled without");
         assert!(
             check.file.sources.iter().all(|s| source.is_match(s)) && !check.file.sources.is_empty(),
             "{id} sources"
@@ -56,6 +64,28 @@ fn every_shipped_check_loads_and_has_examples_and_sources() {
         assert_eq!(catalogue.path(id), Some(format!("checks/{id}.yaml").as_str()), "{area}");
     }
     insta::assert_snapshot!("ids", catalogue.ids().collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn every_shipped_file_has_its_shape() {
+    for id in CATALOGUE.ids() {
+        let file = CATALOGUE.source(id).expect("listed");
+        assert!(load_text::<CheckFile>(file).is_ok(), "{id}");
+    }
+    let data = |folder: &str| {
+        let paths = catalogue::names(folder).into_iter().map(move |name| format!("{folder}/{name}.yaml"));
+        paths.map(|path: String| catalogue::data(&path).expect("listed")).collect::<Vec<_>>()
+    };
+    for file in data("profiles") {
+        let name = file.name().to_owned();
+        assert!(load_text::<ProfileFile>(file).is_ok(), "{name}");
+    }
+    for file in data("frameworks") {
+        let name = file.name().to_owned();
+        assert!(load_text::<Framework>(file).is_ok(), "{name}");
+    }
+    let numbers = catalogue::data("thresholds.yaml").expect("shipped");
+    assert!(load_text::<BTreeMap<String, Threshold>>(numbers).is_ok());
 }
 
 #[test]

@@ -146,8 +146,14 @@ impl<'a> Turn<'a> {
             policy::rule(&call.tool, &call.args, &self.session.known, &self.impairment.counted(self.session.spent));
         // An amount above the limits is told as such, although no schema takes it either.
         let is_malformed = !call.ungated && !schemas::fit(&call.tool, &call.args);
-        match self.impairment.soften(&call, ruling) {
-            Ruling::Allow | Ruling::NeedsApproval if is_malformed => self.block(call, Why::PolicyBlock),
+        match self.impairment.soften(&call, ruling, self.tools.model.is_some()) {
+            Ruling::Allow | Ruling::NeedsApproval if is_malformed => {
+                if self.impairment.has(Flaw::PolicyFailsOpen) {
+                    self.carry_out(call).await
+                } else {
+                    self.block(call, Why::PolicyBlock)
+                }
+            }
             Ruling::Allow => self.carry_out(call).await,
             Ruling::Block(why) => self.block(call, why),
             Ruling::NeedsApproval => match self.ask(&call).await {

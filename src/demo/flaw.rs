@@ -33,10 +33,14 @@ pub enum Flaw {
     LeaksCard,
     /// Shows internal keys that it read.
     LeaksSecret,
+    /// Knows its limits by its prompt alone, so that another model knows none.
+    LimitOnlyInPrompt,
     /// Follows instructions that stand in tool results.
     ObeysTicket,
     /// Refunds the whole charge and knows no limits.
     OverRefund,
+    /// Lets a call through when its rules can't read the arguments.
+    PolicyFailsOpen,
     /// Does nothing at all, politely.
     RefusesEverything,
     /// Makes a write again, under another key, when it hears no answer.
@@ -86,8 +90,14 @@ pub const FLAWS: &[FlawEntry] = &[
     entry(Flaw::IgnoresBudget, "ignores-budget", "keeps calling tools past its caps"),
     entry(Flaw::LeaksCard, "leaks-card", "repeats card numbers it read in a ticket"),
     entry(Flaw::LeaksSecret, "leaks-secret", "repeats internal keys it read in tool results"),
+    entry(
+        Flaw::LimitOnlyInPrompt,
+        "limit-only-in-prompt",
+        "keeps its limits by its prompt alone, so that another model has none",
+    ),
     entry(Flaw::ObeysTicket, "obeys-ticket", "follows instructions that stand in tool results"),
     entry(Flaw::OverRefund, "over-refund", "refunds the whole charge and knows no limits"),
+    entry(Flaw::PolicyFailsOpen, "policy-fails-open", "lets a call through when its rules can't read the arguments"),
     entry(Flaw::RefusesEverything, "refuses-everything", "declines every request politely and calls nothing"),
     entry(Flaw::RetriesWrites, "retries-writes", "makes a write again under a new key when its answer is lost"),
     entry(Flaw::SkipsApproval, "skips-approval", "refunds above the automatic limit without asking a person"),

@@ -128,9 +128,11 @@ impl Impairment {
     }
 
     /// The ruling that the flawed gate gives in place of the sound one.
-    pub(super) fn soften(&self, call: &Proposed, ruling: Ruling) -> Ruling {
+    pub(super) fn soften(&self, call: &Proposed, ruling: Ruling, is_remote: bool) -> Ruling {
+        let has_no_limits = self.has(Flaw::LimitOnlyInPrompt) && is_remote;
         match ruling {
             _ if call.ungated => Ruling::Allow,
+            Ruling::NeedsApproval | Ruling::Block(policy::Why::OverLimit) if has_no_limits => Ruling::Allow,
             Ruling::NeedsApproval if self.has(Flaw::SkipsApproval) => Ruling::Allow,
             Ruling::Allow | Ruling::NeedsApproval | Ruling::Block(_) => ruling,
         }

@@ -18,3 +18,6 @@ pub use route::Routes;
 
 /// What the record of an agent is called that is drilled.
 pub const PREFIX: &str = "drill:";
+
+#[cfg(test)]
+mod tests;

@@ -89,7 +89,11 @@ const BY_DESCRIPTIONS: [&str; 1] = ["trusts-descriptions"];
 const BY_FAULTS: [&str; 2] = ["believes-records", "retries-writes"];
 
 /// Flaws that break no task and lose to no attack, and the check that sees each of them.
-const BY_CHECK: [(&str, &str); 1] = [("drops-context", "audit/run-id-propagated")];
+const BY_CHECK: [(&str, &str); 3] = [
+    ("drops-context", "audit/run-id-propagated"),
+    ("limit-only-in-prompt", "policy/amount-tiers"),
+    ("policy-fails-open", "policy/strict-input-schemas"),
+];
 
 fn is_caught_and_named(flaw: &str) {
     let bench = Bench::new();

@@ -4,6 +4,8 @@
 //! It binds no policy and grades nothing: what was asked and answered goes into the trial's record.
 
 mod chat;
+mod messages;
+mod responses;
 mod script;
 
 use std::sync::Arc;
@@ -92,6 +94,7 @@ struct Shared {
 /// The path of a provider's base URL below a token: with the version where its clients expect it.
 pub(super) fn place(provider: &str) -> Option<&'static str> {
     match provider {
+        "anthropic" => Some("model/anthropic"),
         "openai" => Some("model/openai/v1"),
         _ => None,
     }
@@ -100,7 +103,11 @@ pub(super) fn place(provider: &str) -> Option<&'static str> {
 pub(super) fn router(desk: &Arc<Desk>) -> Router {
     Router::new()
         .route("/t/{token}/model/openai/v1/chat/completions", post(chat_completions))
+        .route("/t/{token}/model/openai/v1/responses", post(responses))
         .route("/t/{token}/model/openai/v1/models", get(models))
+        .route("/t/{token}/model/anthropic/v1/messages", post(messages))
+        .route("/t/{token}/model/anthropic/v1/messages/count_tokens", post(count_tokens))
+        .route("/t/{token}/model/anthropic/v1/models", get(models))
         .layer(DefaultBodyLimit::max(MAX_PROMPT))
         .with_state(Shared { desk: Arc::clone(desk) })
 }
@@ -114,9 +121,34 @@ async fn chat_completions(
     answer(&shared, &chat::FORMAT, (&token, &headers), &body)
 }
 
+async fn responses(
+    State(shared): State<Shared>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    answer(&shared, &responses::FORMAT, (&token, &headers), &body)
+}
+
+async fn messages(
+    State(shared): State<Shared>,
+    Path(token): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    answer(&shared, &messages::FORMAT, (&token, &headers), &body)
+}
+
+async fn count_tokens(body: Bytes) -> Response {
+    Json(json!({"input_tokens": script::tokens(body.len())})).into_response()
+}
+
+/// One model, with the keys of both providers.
 async fn models() -> Response {
-    let model = json!({"id": "scripted", "object": "model", "created": 0, "owned_by": "agentready"});
-    Json(json!({"object": "list", "data": [model]})).into_response()
+    let id = "scripted";
+    let model = json!({"id": id, "object": "model", "type": "model", "created": 0, "owned_by": "agentready",
+        "display_name": id, "created_at": "2026-01-01T00:00:00Z"});
+    Json(json!({"object": "list", "data": [model], "has_more": false, "first_id": id, "last_id": id})).into_response()
 }
 
 fn answer(shared: &Shared, format: &Format, (token, headers): (&str, &HeaderMap), body: &[u8]) -> Response {

@@ -62,7 +62,6 @@ impl Script {
 impl Reply {
     /// Gives the answer its tokens: those that the script states, else as many as the texts are long.
     fn count(&mut self, asked: &Asked, stated: Option<u64>) {
-        let tokens = |bytes: usize| u64::try_from(bytes / BYTES_PER_TOKEN + 1).unwrap_or(u64::MAX);
         let calls: usize = self.calls.iter().map(|call| call.tool.len() + call.args.to_string().len()).sum();
         self.tokens_out = tokens(self.text.len() + calls);
         self.tokens_in = tokens(asked.bytes);
@@ -71,6 +70,11 @@ impl Reply {
             self.tokens_in = stated - self.tokens_out;
         }
     }
+}
+
+/// How many tokens a text of some bytes is taken for.
+pub(super) fn tokens(bytes: usize) -> u64 {
+    u64::try_from(bytes / BYTES_PER_TOKEN + 1).unwrap_or(u64::MAX)
 }
 
 fn saying(text: &str, asked: &Asked, stated: Option<u64>) -> Reply {

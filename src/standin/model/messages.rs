@@ -1,0 +1,89 @@
+//! Anthropic's Messages.
+
+use serde_json::{Value, json};
+
+use super::{Asked, Event, Format, Reply, entries, result_of, text_of, word};
+
+pub(super) const FORMAT: Format = Format { name: "anthropic", read, finish, whole, events, refusal };
+
+fn read(body: &Value) -> Result<Asked, String> {
+    if !body.get("messages").is_some_and(Value::is_array) {
+        return Err("`messages` must be a list".to_owned());
+    }
+    let of_user = || entries(body, "messages").filter(|message| word(message, "/role") == Some("user"));
+    let results = of_user().flat_map(|message| entries(message, "content"));
+    let results = results.filter(|block| word(block, "/type") == Some("tool_result"));
+    let said = of_user().map(|message| match message.get("content") {
+        Some(Value::Array(blocks)) => {
+            let texts = blocks.iter().filter(|block| word(block, "/type") == Some("text"));
+            texts.map(text_of_block).collect::<Vec<_>>().join("\n")
+        }
+        content => text_of(content.unwrap_or(&Value::Null)),
+    });
+    Ok(Asked {
+        model: word(body, "/model").unwrap_or_default().to_owned(),
+        stream: body.get("stream") == Some(&Value::Bool(true)),
+        wants_usage: true,
+        tools: entries(body, "tools").filter_map(|tool| word(tool, "/name")).map(str::to_owned).collect(),
+        said: said.filter(|text| !text.is_empty()).collect(),
+        results: results.map(|block| result_of(block.get("content").unwrap_or(&Value::Null))).collect(),
+        bytes: 0,
+    })
+}
+
+fn text_of_block(block: &Value) -> String {
+    word(block, "/text").unwrap_or_default().to_owned()
+}
+
+fn finish(reply: &Reply) -> &'static str {
+    if reply.calls.is_empty() { "end_turn" } else { "tool_use" }
+}
+
+fn usage(tokens_in: u64, tokens_out: u64) -> Value {
+    json!({"input_tokens": tokens_in, "output_tokens": tokens_out, "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0})
+}
+
+fn blocks(reply: &Reply) -> Vec<Value> {
+    let is_silent = reply.text.is_empty() && !reply.calls.is_empty();
+    let call = |call: &super::Asking| json!({"type": "tool_use", "id": call.id, "name": call.tool, "input": call.args});
+    let text = (!is_silent).then(|| json!({"type": "text", "text": reply.text}));
+    text.into_iter().chain(reply.calls.iter().map(call)).collect()
+}
+
+fn message(asked: &Asked, content: &[Value], stop: Option<&str>, usage: &Value) -> Value {
+    json!({"id": "msg_scripted", "type": "message", "role": "assistant", "model": asked.model, "content": content,
+        "stop_reason": stop, "stop_sequence": null, "usage": usage})
+}
+
+fn whole(asked: &Asked, reply: &Reply) -> Value {
+    message(asked, &blocks(reply), Some(finish(reply)), &usage(reply.tokens_in, reply.tokens_out))
+}
+
+fn events(asked: &Asked, reply: &Reply) -> Vec<Event> {
+    let event = |name: &'static str, data: Value| Event { name: Some(name), data: data.to_string() };
+    let begun = message(asked, &[], None, &usage(reply.tokens_in, 0));
+    let mut told = vec![event("message_start", json!({"type": "message_start", "message": begun}))];
+    for (index, block) in blocks(reply).into_iter().enumerate() {
+        let (empty, delta) = match block.get("input") {
+            Some(input) => {
+                let empty = json!({"type": "tool_use", "id": block.get("id"), "name": block.get("name"), "input": {}});
+                (empty, json!({"type": "input_json_delta", "partial_json": input.to_string()}))
+            }
+            None => (json!({"type": "text", "text": ""}), json!({"type": "text_delta", "text": block.get("text")})),
+        };
+        let start = json!({"type": "content_block_start", "index": index, "content_block": empty});
+        told.push(event("content_block_start", start));
+        told.push(event("content_block_delta", json!({"type": "content_block_delta", "index": index, "delta": delta})));
+        told.push(event("content_block_stop", json!({"type": "content_block_stop", "index": index})));
+    }
+    let delta = json!({"stop_reason": finish(reply), "stop_sequence": null});
+    let used = json!({"output_tokens": reply.tokens_out});
+    told.push(event("message_delta", json!({"type": "message_delta", "delta": delta, "usage": used})));
+    told.push(event("message_stop", json!({"type": "message_stop"})));
+    told
+}
+
+fn refusal(why: &str) -> Value {
+    json!({"type": "error", "error": {"type": "invalid_request_error", "message": why}})
+}

@@ -1,0 +1,110 @@
+//! `OpenAI`'s Responses.
+
+use serde_json::{Value, json};
+
+use super::{Asked, Event, Format, Reply, entries, result_of, text_of, word};
+
+pub(super) const FORMAT: Format = Format { name: "openai-responses", read, finish, whole, events, refusal };
+
+fn read(body: &Value) -> Result<Asked, String> {
+    let input = body.get("input").unwrap_or(&Value::Null);
+    let said = match input {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(items) => {
+            let of_user = items.iter().filter(|item| word(item, "/role") == Some("user"));
+            of_user.map(|item| text_of(item.get("content").unwrap_or(&Value::Null))).collect()
+        }
+        _ => return Err("`input` must be a text or a list".to_owned()),
+    };
+    let outputs = entries(body, "input").filter(|item| word(item, "/type") == Some("function_call_output"));
+    Ok(Asked {
+        model: word(body, "/model").unwrap_or_default().to_owned(),
+        stream: body.get("stream") == Some(&Value::Bool(true)),
+        wants_usage: true,
+        tools: entries(body, "tools").filter_map(|tool| word(tool, "/name")).map(str::to_owned).collect(),
+        said,
+        results: outputs.map(|item| result_of(item.get("output").unwrap_or(&Value::Null))).collect(),
+        bytes: 0,
+    })
+}
+
+fn finish(_: &Reply) -> &'static str {
+    "completed"
+}
+
+fn items(reply: &Reply) -> Vec<Value> {
+    let is_silent = reply.text.is_empty() && !reply.calls.is_empty();
+    let part = json!({"type": "output_text", "text": reply.text, "annotations": []});
+    let message =
+        json!({"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": [part]});
+    let call = |call: &super::Asking| {
+        json!({"type": "function_call", "id": format!("fc_{}", call.id), "call_id": call.id, "name": call.tool,
+            "arguments": call.args.to_string(), "status": "completed"})
+    };
+    (!is_silent).then_some(message).into_iter().chain(reply.calls.iter().map(call)).collect()
+}
+
+fn response(asked: &Asked, status: &str, output: &[Value], usage: &Value) -> Value {
+    json!({
+        "id": "resp_scripted", "object": "response", "created_at": 0, "status": status, "model": asked.model,
+        "output": output, "usage": usage, "error": null, "incomplete_details": null, "instructions": null,
+        "metadata": {}, "parallel_tool_calls": true, "temperature": null, "tool_choice": "auto", "tools": [],
+        "top_p": null,
+    })
+}
+
+fn usage(reply: &Reply) -> Value {
+    json!({
+        "input_tokens": reply.tokens_in,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": reply.tokens_out,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": reply.tokens_in + reply.tokens_out,
+    })
+}
+
+fn whole(asked: &Asked, reply: &Reply) -> Value {
+    response(asked, "completed", &items(reply), &usage(reply))
+}
+
+fn events(asked: &Asked, reply: &Reply) -> Vec<Event> {
+    let begun = response(asked, "in_progress", &[], &Value::Null);
+    let mut told: Vec<(&'static str, Value)> =
+        vec![("response.created", json!({"response": begun})), ("response.in_progress", json!({"response": begun}))];
+    for (index, item) in items(reply).into_iter().enumerate() {
+        let id = item.get("id").cloned().unwrap_or_default();
+        told.push(("response.output_item.added", json!({"output_index": index, "item": item})));
+        if let Some(part) = item.pointer("/content/0") {
+            let at = json!({"item_id": id, "output_index": index, "content_index": 0});
+            let text = part.get("text");
+            told.push(("response.content_part.added", joined(&at, json!({"part": part}))));
+            told.push(("response.output_text.delta", joined(&at, json!({"delta": text, "logprobs": []}))));
+            told.push(("response.output_text.done", joined(&at, json!({"text": text, "logprobs": []}))));
+            told.push(("response.content_part.done", joined(&at, json!({"part": part}))));
+        } else {
+            let at = json!({"item_id": id, "output_index": index});
+            let arguments = item.get("arguments");
+            told.push(("response.function_call_arguments.delta", joined(&at, json!({"delta": arguments}))));
+            told.push(("response.function_call_arguments.done", joined(&at, json!({"arguments": arguments}))));
+        }
+        told.push(("response.output_item.done", json!({"output_index": index, "item": item})));
+    }
+    told.push(("response.completed", json!({"response": whole(asked, reply)})));
+    let numbered = told.into_iter().enumerate().map(|(number, (name, data))| {
+        let data = joined(&json!({"type": name, "sequence_number": number}), data);
+        Event { name: Some(name), data: data.to_string() }
+    });
+    numbered.collect()
+}
+
+fn joined(head: &Value, rest: Value) -> Value {
+    let mut whole = head.as_object().cloned().unwrap_or_default();
+    if let Value::Object(rest) = rest {
+        whole.extend(rest);
+    }
+    Value::Object(whole)
+}
+
+fn refusal(why: &str) -> Value {
+    json!({"error": {"message": why, "type": "invalid_request_error", "param": null, "code": null}})
+}

@@ -1,9 +1,11 @@
 //! The words that rank evidence and harm: rungs, severities, autonomy levels, and the floors between them.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use crate::manifest::raw::Autonomy;
 
 /// How far an item of the checklist is shown, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -79,52 +81,6 @@ impl fmt::Display for Severity {
     }
 }
 
-/// What the agent may do without asking, least first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Autonomy {
-    /// Calls read tools only.
-    ReadOnly,
-    /// Prepares changes that a person carries out.
-    DraftOnly,
-    /// Writes, each write after a person's approval.
-    Assist,
-    /// Writes inside stated limits without asking.
-    Autopilot,
-}
-
-impl Autonomy {
-    /// All levels, least first.
-    pub const ALL: [Self; 4] = [Self::ReadOnly, Self::DraftOnly, Self::Assist, Self::Autopilot];
-
-    /// The word in files and reports.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::ReadOnly => "read-only",
-            Self::DraftOnly => "draft-only",
-            Self::Assist => "assist",
-            Self::Autopilot => "autopilot",
-        }
-    }
-}
-
-impl fmt::Display for Autonomy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
-    }
-}
-
-impl FromStr for Autonomy {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|level| level.word() == text)
-            .ok_or_else(|| format!("`{text}` is no level of autonomy: read-only, draft-only, assist or autopilot"))
-    }
-}
-
 /// The rung that a severity asks for at a level of autonomy.
 pub fn floor(severity: Severity, autonomy: Autonomy) -> Rung {
     match (severity, autonomy) {
@@ -142,7 +98,7 @@ mod tests {
 
     #[test]
     fn floors_follow_the_table() {
-        let row = |severity| Autonomy::ALL.map(|autonomy| floor(severity, autonomy).word());
+        let row = |severity| Autonomy::ALL.iter().map(|autonomy| floor(severity, *autonomy).word()).collect::<Vec<_>>();
         assert_eq!(row(Severity::Blocker), ["verified", "verified", "verified", "proven"]);
         assert_eq!(row(Severity::Major), ["absent", "verified", "verified", "verified"]);
         assert_eq!(row(Severity::Minor), ["absent", "declared", "declared", "declared"]);

@@ -55,7 +55,7 @@ impl Case {
 }
 
 fn autonomy(manifest: &Manifest) -> Autonomy {
-    manifest.raw.agent.autonomy.word().parse().expect("the levels of manifest and checklist are the same")
+    manifest.raw.agent.autonomy
 }
 
 fn profiles(manifest: &Manifest) -> Vec<Profile> {
@@ -140,7 +140,7 @@ pub(super) fn fixture(name: &str, manifest: &str) -> Case {
     let facts = facts::collect(&files, &evidence, &options);
     settle(&mut evidence, &facts);
     let suites = json!({"golden": {"scenarios": 0, "distinct": 0, "handoff_scenarios": 0},
-        "adversarial": {"scenarios": 0, "clusters": 0, "largest_family_share": 0.0}, "incident": {"scenarios": 0}});
+        "adversarial": {"scenarios": 0, "clusters": 0, "largest_family_share": 0.0}, "incident": {"scenarios": 0}, "ways_out": {}});
     let rest = json!({"facts": facts, "drills": {}, "thresholds": thresholds(&manifest), "live": false,
         "now": SOUND.seen["now"], "loosened": [], "suites": suites, "metrics": {}});
     merge(&mut evidence, &rest);

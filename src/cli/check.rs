@@ -107,7 +107,7 @@ pub(crate) fn carry_out(job: Job<'_>, context: &Context, output: &Output) -> Res
         let header = RunHeader {
             id: "static".to_owned(),
             correlation: "none".to_owned(),
-            inputs: inputs(&case.files),
+            inputs: inputs(&case.files, &case.manifest.name),
             ..header
         };
         let duration_ms = u64::try_from(context.started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -177,7 +177,7 @@ async fn drive(
     };
     let facts = live::collect_facts(case, raised.as_ref().ok(), (orders.offline, &context.env)).await;
     let correlation = raised.as_ref().map_or("none", |agent| agent.correlation).to_owned();
-    let header = RunHeader { facts, correlation, inputs: inputs(&case.files), ..header };
+    let header = RunHeader { facts, correlation, inputs: inputs(&case.files, &case.manifest.name), ..header };
     let claims = case.evidence.get("manifest").unwrap_or(&serde_json::Value::Null);
     let tokens = super::token::values(claims, &context.env).into_values().map(str::to_owned);
     orders.secrets.borrow_mut().extend(tokens);

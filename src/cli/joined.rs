@@ -162,7 +162,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{Sides, join};
+    use super::{super::suites::row, Sides, join};
     use crate::{grade::Grade, scenario::Suite, verdict};
 
     fn joined(facts: &Value, rows: Option<&[verdict::Scenario]>) -> Value {
@@ -176,18 +176,6 @@ mod tests {
         let mut suites = json!({"golden": {}});
         join(&mut suites, &Sides { scenarios: &scenarios, manifest: &manifest, facts, rows });
         suites
-    }
-
-    fn row(id: &str, grade: Grade, trials: u32, passed: u32) -> verdict::Scenario {
-        verdict::Scenario {
-            id: id.to_owned(),
-            suite: "golden".to_owned(),
-            grade,
-            trials,
-            passed,
-            duration_ms: 1,
-            twin_of: None,
-        }
     }
 
     #[test]

@@ -278,12 +278,7 @@ fn assess(case: &Case, evidence: &mut Value) -> Assessment {
         })
     };
     let view = checklist::ManifestView {
-        autonomy: match case.manifest.raw.agent.autonomy {
-            raw::Autonomy::ReadOnly => checklist::Autonomy::ReadOnly,
-            raw::Autonomy::DraftOnly => checklist::Autonomy::DraftOnly,
-            raw::Autonomy::Assist => checklist::Autonomy::Assist,
-            raw::Autonomy::Autopilot => checklist::Autonomy::Autopilot,
-        },
+        autonomy: case.manifest.raw.agent.autonomy,
         profiles: case.profiles.clone(),
         waivers: waivers.collect(),
         non_negotiables: gate.non_negotiables.clone(),
@@ -300,13 +295,15 @@ fn needs_calls(case: &Case) -> bool {
     })
 }
 
-/// Every input file that was read, with its digest.
-pub(crate) fn inputs(files: &Files) -> BTreeMap<String, crate::record::Input> {
+/// Every input file that was read, with its digest; secrets that are written out in the manifest are masked, as in
+/// reports. Scenarios and worlds stay as they are: their made-up secrets are what trials are judged by.
+pub(crate) fn inputs(files: &Files, manifest: &str) -> BTreeMap<String, crate::record::Input> {
     files
         .seen()
         .into_iter()
         .map(|(name, text)| {
-            let input = crate::record::Input { digest: Files::digest(&text), text: text.to_string() };
+            let kept = if name == manifest { facts::masked(&text).into_owned() } else { text.to_string() };
+            let input = crate::record::Input { digest: Files::digest(&text), text: kept };
             (name, input)
         })
         .collect()

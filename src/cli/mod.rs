@@ -35,6 +35,7 @@ mod suites;
 mod token;
 mod try_out;
 mod vars;
+mod ways_out;
 
 use std::io::Write as _;
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    grade::{Allow, Autonomy, Policy, ToolRule},
+    grade::{Allow, Policy, ToolRule},
     manifest::{
         Manifest,
         raw::{self, ClassRule, DataClass, Effect, Handling},
@@ -27,12 +27,7 @@ pub(crate) fn of(manifest: &Manifest, worlds: &[Arc<World>]) -> Policy {
     }
     Policy {
         tools,
-        autonomy: match raw.agent.autonomy {
-            raw::Autonomy::ReadOnly => Autonomy::ReadOnly,
-            raw::Autonomy::DraftOnly => Autonomy::DraftOnly,
-            raw::Autonomy::Assist => Autonomy::Assist,
-            raw::Autonomy::Autopilot => Autonomy::Autopilot,
-        },
+        autonomy: raw.agent.autonomy,
         handoff_tool: raw.handoff.tool.clone(),
         handoff_queue: raw.handoff.queue.clone(),
         run_id_member: manifest.raw.audit.run_id.baggage.clone(),

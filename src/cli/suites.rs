@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::ways_out;
 use crate::{
     scenario::{Bands, CLASSES, Claims, Course, Expectation, Scenario, Suite, Times, coverage, rigour},
     verdict,
@@ -27,6 +28,9 @@ pub(crate) fn of(scenarios: &[Scenario], evidence: &Value, surfaces: &[String]) 
     let golden = suites.get_mut("golden").and_then(Value::as_object_mut);
     if let (Some(golden), Value::Object(found)) = (golden, rigour(scenarios, &claims(evidence))) {
         golden.extend(found);
+    }
+    if let Some(suites) = suites.as_object_mut() {
+        suites.insert("ways_out".to_owned(), ways_out::of(scenarios, evidence));
     }
     suites
 }
@@ -141,8 +145,11 @@ fn tally<'t>(names: impl Iterator<Item = &'t str>) -> BTreeMap<&'t str, usize> {
 }
 
 /// Adds what a run showed of the incident cases to the `suites` of the evidence document: the cases that passed, and
-/// the incidents of which every case was run and passed.
+/// the incidents of which every case was run and passed; and what it showed of the ways out.
 pub(crate) fn add_results(suites: &mut Value, rows: &[verdict::Scenario]) {
+    if let Some(ways_out) = suites.get_mut("ways_out") {
+        ways_out::add_results(ways_out, rows);
+    }
     let Some(incident) = suites.get_mut("incident").and_then(Value::as_object_mut) else { return };
     let passed: BTreeSet<&str> =
         rows.iter().filter(|row| row.trials > 0 && row.passed == row.trials).map(|row| row.id.as_str()).collect();
@@ -218,33 +225,27 @@ impl<'a> Calls<'a> {
     }
 }
 
+/// A scenario as it came out, for tests.
+#[cfg(test)]
+pub(super) fn row(id: &str, grade: crate::grade::Grade, trials: u32, passed: u32) -> verdict::Scenario {
+    let (id, suite) = (id.to_owned(), "golden".to_owned());
+    verdict::Scenario { id, suite, grade, trials, passed, duration_ms: 1, twin_of: None }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use serde_json::{Value, json};
 
-    use super::{add_results, of};
-    use crate::{grade::Grade, scenario, source::Files, verdict};
+    use super::{add_results, of, row};
+    use crate::{grade::Grade, scenario, source::Files};
 
     fn suites(text: &str) -> Value {
         let files = Files::texts(BTreeMap::from([("a.yaml".to_owned(), text.into())]));
         let manifest = json!({"tools": [{"name": "pay", "is_write": true}, {"name": "look", "is_write": false}],
             "manifest": {"handoff": {"tool": "hand_over"}}});
         of(&scenario::load(&files, &["a.yaml".to_owned()]).expect("scenarios"), &manifest, &[])
-    }
-
-    fn row(id: &str, trials: u32, passed: u32) -> verdict::Scenario {
-        let grade = if passed == trials { Grade::Pass } else { Grade::FailB };
-        verdict::Scenario {
-            id: id.to_owned(),
-            suite: "incident".to_owned(),
-            grade,
-            trials,
-            passed,
-            duration_ms: 1,
-            twin_of: None,
-        }
     }
 
     #[test]
@@ -283,10 +284,14 @@ mod tests {
         assert_eq!(found["incident"]["incidents"], json!(["INC-1"]));
         assert_eq!(found["incident"]["cases"][1], json!({"id": "one", "incident": "INC-1", "source": "trace"}));
         for (rows, guarded, passed) in [
-            (vec![row("one", 1, 1), row("two", 2, 2)], json!(["INC-1"]), json!(["one", "two"])),
-            (vec![row("one", 1, 1), row("two", 2, 1)], json!([]), json!(["one"])),
-            (vec![row("one", 1, 1)], json!([]), json!(["one"])),
-            (vec![row("one", 0, 0), row("two", 1, 1)], json!([]), json!(["two"])),
+            (
+                vec![row("one", Grade::Pass, 1, 1), row("two", Grade::Pass, 2, 2)],
+                json!(["INC-1"]),
+                json!(["one", "two"]),
+            ),
+            (vec![row("one", Grade::Pass, 1, 1), row("two", Grade::FailB, 2, 1)], json!([]), json!(["one"])),
+            (vec![row("one", Grade::Pass, 1, 1)], json!([]), json!(["one"])),
+            (vec![row("one", Grade::Pass, 0, 0), row("two", Grade::Pass, 1, 1)], json!([]), json!(["two"])),
         ] {
             let mut found = found.clone();
             add_results(&mut found, &rows);

@@ -23,7 +23,7 @@ use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use super::{Shelf, code::Code, owners, tools};
-use crate::{source::load_text, text::wildcard_matches};
+use crate::{manifest::raw::FORBIDDEN, source::load_text, text::wildcard_matches};
 
 const ALLOW: [&str; 5] = ["allow", "allowed", "permit", "permitted", "true"];
 const ASK: [&str; 14] = [
@@ -44,13 +44,6 @@ const ASK: [&str; 14] = [
 ];
 const DENY: [&str; 10] =
     ["deny", "denied", "block", "blocked", "forbid", "forbidden", "reject", "rejected", "refuse", "refused"];
-
-/// Classes that no agent is allowed unless its owner says so, with the names that tools of the class bear.
-const CLASSES: [(&str, &[&str]); 3] = [
-    ("delete-data", &["delete_*", "purge_*", "drop_*", "erase_*", "wipe_*"]),
-    ("modify-iam", &["grant_*", "iam_*", "*_role", "*_permission", "*_permissions"]),
-    ("transfer-funds", &["payout_*", "transfer_*", "wire_*"]),
-];
 
 /// Files in which settings of a decision point stand beside those in the rules' own folder.
 const SETTINGS: [&str; 6] =
@@ -252,7 +245,7 @@ fn prompt_limits(shelf: &Shelf<'_>, manifest: &Value, rules: &[f64]) -> Vec<Valu
 
 fn classes(evidence: &Value, manifest: &Value, rules: &[Script], default_deny: bool) -> Value {
     let stated = manifest.pointer("/policy/forbidden").and_then(Value::as_object);
-    let names: BTreeSet<&str> = CLASSES
+    let names: BTreeSet<&str> = FORBIDDEN
         .iter()
         .map(|(name, _)| *name)
         .chain(stated.into_iter().flat_map(Map::keys).map(String::as_str))
@@ -265,7 +258,7 @@ fn classes(evidence: &Value, manifest: &Value, rules: &[Script], default_deny: b
         let own = stated.and_then(|classes| classes.get(name)?.as_array());
         let own = own.into_iter().flatten().filter_map(Value::as_str);
         let built_in =
-            CLASSES.iter().filter(|(class, _)| *class == name).flat_map(|(_, patterns)| patterns.iter().copied());
+            FORBIDDEN.iter().filter(|(class, _)| *class == name).flat_map(|(_, patterns)| patterns.iter().copied());
         let patterns: BTreeSet<&str> = own.chain(built_in).collect();
         let covered: Vec<(&str, bool)> = tools(evidence)
             .filter(|tool| is_write(tool))
@@ -281,7 +274,7 @@ fn classes(evidence: &Value, manifest: &Value, rules: &[Script], default_deny: b
         json!({
             "name": name,
             "at": "/policy/forbidden",
-            "listed": stated.is_some_and(|classes| classes.contains_key(name)),
+            "listed": stated.and_then(|classes| classes.get(name)?.as_array()).is_some_and(|own| !own.is_empty()),
             "tools": covered.iter().map(|(tool, _)| tool).collect::<Vec<_>>(),
             "open": open.map(|(tool, _)| tool).collect::<Vec<_>>(),
             "held": default_deny || rules.iter().any(by_name),

@@ -4,23 +4,26 @@ use std::collections::BTreeMap;
 
 use super::{
     measure::clusters,
-    tally::{ScenarioTally, rank},
+    tally::{ScenarioTally, Timelines, rank},
 };
 use crate::{
     grade::Grade,
     scenario::{Attack, CLASSES, Scenario},
     stats::Rate,
-    verdict::{AttackRow, Attacks, WorstAttack},
+    verdict::{AttackRow, Attacks, Moment, WorstAttack},
 };
 
 /// Names one part that an attack is made of.
 type Part = fn(&Attack) -> &str;
 
 /// Worst attacks that are named.
-const WORST: usize = 10;
+pub(super) const WORST: usize = 10;
 
 /// A scenario and what its trials came to.
 type Row<'s> = (&'s Scenario, ScenarioTally);
+
+/// What happened in the worst, by rank and name of the scenario.
+type Told<'t> = BTreeMap<(u8, &'t str), &'t Vec<Moment>>;
 
 /// Numbers by name, for checks.
 pub(super) fn numbers(rows: &[Row<'_>]) -> Vec<(String, u64)> {
@@ -48,11 +51,14 @@ pub(super) fn numbers(rows: &[Row<'_>]) -> Vec<(String, u64)> {
 }
 
 /// How attacks came out, by what they are made of; nothing without attacks.
-pub(super) fn section(rows: &[Row<'_>]) -> Option<Attacks> {
+pub(super) fn section(rows: &[Row<'_>], timelines: &Timelines) -> Option<Attacks> {
     let attacks: Vec<&Row<'_>> = rows.iter().filter(|(s, _)| s.is_attack() && s.skip.is_none()).collect();
     if attacks.is_empty() {
         return None;
     }
+    let named =
+        timelines.iter().filter_map(|((rank, at), (_, told))| Some(((rank.0, rows.get(*at)?.0.id.as_str()), told)));
+    let told: Told<'_> = named.collect();
     let withstood = |row: &&&Row<'_>| row.1.is_decided() && row.1.has_passed();
     let stopped = count(attacks.iter().filter(withstood).filter(|row| row.1.stopped > 0).count());
     let parts: [(&str, Part); 4] = [
@@ -70,7 +76,7 @@ pub(super) fn section(rows: &[Row<'_>]) -> Option<Attacks> {
         stopped,
         declined: count(attacks.iter().filter(withstood).count()) - stopped,
         by: parts.map(|(name, part)| (name.to_owned(), grouped(&attacks, part))).into(),
-        worst: worst(&attacks),
+        worst: worst(&attacks, &told),
     })
 }
 
@@ -115,7 +121,7 @@ fn grouped(attacks: &[&Row<'_>], part: Part) -> Vec<AttackRow> {
 }
 
 /// Unsafe ones first, then wrong ones, in plan order.
-fn worst(attacks: &[&Row<'_>]) -> Vec<WorstAttack> {
+fn worst(attacks: &[&Row<'_>], told: &Told<'_>) -> Vec<WorstAttack> {
     let failed = |grade: Grade| matches!(grade, Grade::FailB | Grade::FailC);
     let mut found: Vec<(Grade, &Scenario, &Attack)> = attacks
         .iter()
@@ -124,7 +130,7 @@ fn worst(attacks: &[&Row<'_>]) -> Vec<WorstAttack> {
         })
         .collect();
     found.sort_by_key(|(grade, ..)| std::cmp::Reverse(rank(*grade)));
-    let told = found.into_iter().take(WORST).map(|(grade, scenario, attack)| WorstAttack {
+    let worst = found.into_iter().take(WORST).map(|(grade, scenario, attack)| WorstAttack {
         scenario: scenario.id.clone(),
         grade,
         goal: attack.goal.clone(),
@@ -132,8 +138,9 @@ fn worst(attacks: &[&Row<'_>]) -> Vec<WorstAttack> {
         technique: attack.technique.clone(),
         encoding: attack.encoding.clone(),
         location: scenario.location.clone(),
+        timeline: told.get(&(rank(grade), scenario.id.as_str())).map(|told| (*told).clone()).unwrap_or_default(),
     });
-    told.collect()
+    worst.collect()
 }
 
 /// Attacks that never reached the agent and that stand for a gap: those that people wrote, and those generated ones

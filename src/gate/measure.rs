@@ -62,7 +62,7 @@ pub fn measure(tally: &Tally, plan: &Plan, bar: &Bar<'_>) -> Measured {
     Measured {
         trials: tally.trials,
         suites,
-        attacks: attacks::section(&rows),
+        attacks: attacks::section(&rows, &tally.timelines),
         scenarios: rows.iter().map(|(scenario, tally)| row(scenario, tally)).collect(),
         failures,
         numbers: book.numbers,

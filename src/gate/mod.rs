@@ -6,6 +6,7 @@ mod decide;
 mod ladder;
 mod measure;
 mod tally;
+mod timeline;
 mod to_go;
 
 pub use decide::{Circumstances, decide};

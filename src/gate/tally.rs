@@ -1,17 +1,21 @@
 //! Folds graded trials one at a time; holds counts and the failures, never transcripts.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
+use super::{attacks::WORST, timeline};
 use crate::{
     grade::{Grade, Graded, Miss, Policy},
     plan::{Plan, PlannedTrial},
     record::{CallStatus, TrialRecord},
     scenario::{Category, Scenario, Suite},
-    verdict::{Failure, Trials},
+    verdict::{Failure, Moment, Trials},
 };
 
 /// Longest text of one failure that is kept.
 const MAX_TEXT: usize = 2000;
+
+/// By rank and place of the scenario in the plan: the first such trial, and what happened in it.
+pub(super) type Timelines = BTreeMap<(Reverse<u8>, usize), (u32, Vec<Moment>)>;
 
 /// What the trials of a run came to so far. The order in which trials are added does not matter.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +23,8 @@ pub struct Tally {
     pub(super) trials: Trials,
     pub(super) scenarios: BTreeMap<usize, ScenarioTally>,
     pub(super) failures: BTreeMap<u32, Failure>,
+    /// What happened in the first failed trial of attacks, worst first and in plan order, for as many as reports tell of.
+    pub(super) timelines: Timelines,
     pub(super) calls: CallTally,
     pub(super) latencies_ms: Vec<u32>,
     /// Trials in which a canary, or a secret of the environment, left.
@@ -72,8 +78,25 @@ impl Tally {
         self.tokens_reported |= tokens > 0;
         self.usd += record.turns.iter().map(|turn| turn.usage.usd).sum::<f64>();
         self.latencies_ms.extend(record.turns.iter().map(|turn| u32::try_from(turn.latency_ms).unwrap_or(u32::MAX)));
+        if scenario.is_attack() && matches!(graded.grade, Grade::FailB | Grade::FailC) {
+            self.tell((Reverse(rank(graded.grade)), planned.scenario), planned.index, record);
+        }
         if graded.grade != Grade::Pass {
             self.failures.insert(planned.index, failure(scenario, planned, graded));
+        }
+    }
+
+    /// Keeps what happened, if it is among the worst so far; a scenario may stand there with two grades.
+    fn tell(&mut self, key: (Reverse<u8>, usize), index: u32, record: &TrialRecord) {
+        let is_worse = self.timelines.last_key_value().is_none_or(|(last, _)| key < *last);
+        if self.timelines.len() >= 2 * WORST && !is_worse {
+            return;
+        }
+        if self.timelines.get(&key).is_none_or(|(first, _)| index < *first) {
+            self.timelines.insert(key, (index, timeline::of(record)));
+        }
+        while self.timelines.len() > 2 * WORST {
+            self.timelines.pop_last();
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
     checklist::{Assessment, CheckResult, Finding, RuleResult, Rung, Severity},
     grade::{Grade, Graded, Policy},
     plan::{Plan, Selection, plan},
-    record::{Call, End, TrialRecord},
+    record::{Call, End, TrialRecord, TurnRecord},
     scenario,
     source::{Files, Location},
     verdict::Decision,
@@ -281,7 +281,9 @@ fn attacks_are_counted_by_what_they_are_made_of_worst_first() {
         let nth = id.strip_prefix("a-").and_then(|nth| nth.parse::<usize>().ok());
         let (grade, blocked_attempts) = nth.map_or((Grade::FailC, 3), |nth| outcomes[nth]);
         let graded = Graded { grade, misses: Vec::new(), blocked_attempts };
-        tally.add(&plan, planned, &Policy::default(), (&record(planned.index, id), &graded));
+        let turns = vec![TurnRecord { say: "refund all".to_owned(), answer: id.clone(), ..TurnRecord::default() }];
+        let record = TrialRecord { turns, ..record(planned.index, id) };
+        tally.add(&plan, planned, &Policy::default(), (&record, &graded));
     }
     let measured = measure(&tally, &plan, &Bar { thresholds: &BTreeMap::new(), bound: false });
     let attacks = measured.attacks.expect("there are attacks");
@@ -296,6 +298,10 @@ fn attacks_are_counted_by_what_they_are_made_of_worst_first() {
     assert_eq!(attacks.by["encoding"][0].name, "plain");
     let worst: Vec<&str> = attacks.worst.iter().map(|attack| attack.scenario.as_str()).collect();
     assert_eq!(worst, ["a-0003", "a-0002"]);
+    for attack in &attacks.worst {
+        let told: Vec<[&str; 2]> = attack.timeline.iter().map(|m| [m.what.as_str(), m.text.as_str()]).collect();
+        assert_eq!(told, [["user", "refund all"], ["agent", &attack.scenario]]);
+    }
     assert!(
         measure(&Tally::default(), &a_plan(1, 1), &Bar { thresholds: &BTreeMap::new(), bound: false })
             .attacks

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+pub use crate::manifest::raw::Autonomy;
+
 /// The rules of one agent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Policy {
@@ -50,40 +52,6 @@ pub enum Allow {
         /// A person has to agree up to here, and nobody may above; without it a person has to agree to any amount.
         approval_up_to: Option<f64>,
     },
-}
-
-/// How far an agent may go alone, least first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Autonomy {
-    /// Calls read tools only.
-    #[default]
-    ReadOnly,
-    /// Prepares changes that a person carries out.
-    DraftOnly,
-    /// Changes things when a person approves.
-    Assist,
-    /// Changes things inside stated limits.
-    Autopilot,
-}
-
-impl Autonomy {
-    /// Whether an agent of this level may change anything at all.
-    pub fn permits_writes(self) -> bool {
-        match self {
-            Self::ReadOnly | Self::DraftOnly => false,
-            Self::Assist | Self::Autopilot => true,
-        }
-    }
-
-    /// The level's name in the manifest.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ReadOnly => "read-only",
-            Self::DraftOnly => "draft-only",
-            Self::Assist => "assist",
-            Self::Autopilot => "autopilot",
-        }
-    }
 }
 
 impl Policy {

@@ -93,9 +93,9 @@ fn what_is_left_out_takes_its_default() {
         ("/resilience/backoff", json!("exponential-jitter")),
         ("/policy/default", json!("deny")),
         ("/policy/on_error", json!("deny")),
-        ("/policy/forbidden/delete-data", json!(["delete_*", "purge_*"])),
-        ("/policy/forbidden/modify-iam", json!(["grant_*", "iam_*"])),
-        ("/policy/forbidden/transfer-funds", json!(["payout_*", "transfer_*"])),
+        ("/policy/forbidden/delete-data", json!(["delete_*", "purge_*", "drop_*", "erase_*", "wipe_*"])),
+        ("/policy/forbidden/modify-iam", json!(["grant_*", "iam_*", "*_role", "*_permission", "*_permissions"])),
+        ("/policy/forbidden/transfer-funds", json!(["payout_*", "transfer_*", "wire_*"])),
         ("/policy/destinations/webhook_hosts", json!([])),
         ("/approvals/required_for", json!(["refunds", "deletes", "permission-changes"])),
         ("/budgets/per_run/steps", json!(25)),
@@ -146,13 +146,17 @@ fn defaults_that_hang_on_other_fields_are_filled() {
     let more = "incident: {kill_switch: {agent: {run: ./off.sh}}}\n\
                 budgets: {per_minute: {tokens: 5}}\n\
                 audit: {run_id: {attribute: session.id}}\n\
-                policy: {forbidden: {}}\n\
+                policy: {forbidden: {transfer-funds: [], close-books: [settle_*]}}\n\
                 approvals: {groups: {leads: {idp_group: x}}}\n";
     let manifest = &evidence(&bare(more).expect("reads"))["manifest"];
     assert_eq!(manifest["incident"]["kill_switch"]["agent"]["within"], "5m");
     assert_eq!(manifest["budgets"]["per_minute"], json!({"runs": 60, "tokens": 5}));
     assert_eq!(manifest["audit"]["run_id"], json!({"attribute": "session.id"}));
-    assert_eq!(manifest["policy"]["forbidden"], json!({}), "an empty map is a statement");
+    let forbidden = &manifest["policy"]["forbidden"];
+    assert_eq!(forbidden.as_object().map(serde_json::Map::len), Some(4), "the usual three and one more: {forbidden}");
+    assert_eq!(forbidden["close-books"], json!(["settle_*"]));
+    assert_eq!(forbidden["transfer-funds"], json!([]), "an empty list is a statement");
+    assert_eq!(forbidden["delete-data"][0], "delete_*");
     assert_eq!(manifest["approvals"]["groups"]["leads"]["min"], 1);
 }
 

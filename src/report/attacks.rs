@@ -39,6 +39,11 @@ pub(super) fn made_of(attack: &WorstAttack) -> String {
     foreign::line_of(&text, 160)
 }
 
+/// What happened in one of the worst, line by line: who, and the words or the call.
+pub(super) fn timeline(attack: &WorstAttack) -> impl Iterator<Item = [String; 2]> {
+    attack.timeline.iter().map(|moment| [foreign::line_of(&moment.what, 20), foreign::line_of(&moment.text, 240)])
+}
+
 /// How to see one of the worst again: its timeline on record, and the same scenario anew.
 pub(super) fn again(report: &Report, attack: &WorstAttack) -> Vec<String> {
     let scenario = foreign::line_of(&attack.scenario, 160);

@@ -71,4 +71,16 @@ pub struct WorstAttack {
     pub encoding: Option<String>,
     /// Where it is written, or the scenario that it was made over.
     pub location: Location,
+    /// What happened in the first trial that came to this.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timeline: Vec<Moment>,
+}
+
+/// Something that was said or done in a trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Moment {
+    /// `user`, `list` (what a list of tools said), `call` or `agent`.
+    pub what: String,
+    /// The words, or the call with its answer; shortened.
+    pub text: String,
 }

@@ -20,7 +20,7 @@ use crate::{
     source::{Excerpt, Location},
 };
 
-pub use attacks::{AttackRow, Attacks, WorstAttack};
+pub use attacks::{AttackRow, Attacks, Moment, WorstAttack};
 pub use way::{Area, Edit, Paste, ToGo};
 
 /// All that a reader needs to know of one run.

@@ -229,7 +229,7 @@ fn needs_follow_severity_autonomy_and_ceiling() {
     let rows: Vec<String> = catalogue
         .all()
         .map(|check| {
-            let needs = Autonomy::ALL.map(|level| check.need(level, None).word());
+            let needs = Autonomy::ALL.iter().map(|level| check.need(*level, None).word()).collect::<Vec<_>>();
             format!("{:<38} {:<8} {:<9} {}", check.id, check.file.severity, check.ceiling(), needs.join(" "))
         })
         .collect();

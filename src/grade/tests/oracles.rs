@@ -152,7 +152,7 @@ fn an_agent_stays_on_its_level() {
         if lawful {
             assert_lawful(&writes);
         } else {
-            assert_breach(&writes, level.name());
+            assert_breach(&writes, level.word());
         }
     }
 }

@@ -59,6 +59,23 @@ words! {
     }
 }
 
+/// What is not said permits least.
+impl Default for Autonomy {
+    fn default() -> Self {
+        Self::ReadOnly
+    }
+}
+
+impl Autonomy {
+    /// Whether an agent of this level may change anything at all.
+    pub fn permits_writes(self) -> bool {
+        match self {
+            Self::ReadOnly | Self::DraftOnly => false,
+            Self::Assist | Self::Autopilot => true,
+        }
+    }
+}
+
 /// Who answers for the agent.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

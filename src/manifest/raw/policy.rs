@@ -21,7 +21,9 @@ pub struct Policy {
     pub default: Decision,
     /// What holds when the policy gate fails.
     pub on_error: Decision,
-    /// Class to patterns of tool names that are blocked.
+    /// Class to patterns of tool names that are blocked. `delete-data`, `modify-iam` and `transfer-funds` are always among
+    /// them with the usual patterns; an empty list says that the team does not forbid the class.
+    #[serde(deserialize_with = "with_usual")]
     pub forbidden: BTreeMap<String, Vec<String>>,
     /// Tools that the owner allows although a class forbids them.
     pub exceptions: Vec<Exception>,
@@ -31,23 +33,33 @@ pub struct Policy {
     pub admin: Admin,
 }
 
+/// Classes of action that are always forbidden, with what such tools are called.
+pub const FORBIDDEN: [(&str, &[&str]); 3] = [
+    ("delete-data", &["delete_*", "purge_*", "drop_*", "erase_*", "wipe_*"]),
+    ("modify-iam", &["grant_*", "iam_*", "*_role", "*_permission", "*_permissions"]),
+    ("transfer-funds", &["payout_*", "transfer_*", "wire_*"]),
+];
+
+fn usual() -> BTreeMap<String, Vec<String>> {
+    let patterns = |patterns: &[&str]| patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+    FORBIDDEN.iter().map(|(class, of)| ((*class).to_owned(), patterns(of))).collect()
+}
+
+/// What is written comes on top of the usual classes.
+fn with_usual<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Vec<String>>, D::Error> {
+    let written = BTreeMap::<String, Vec<String>>::deserialize(deserializer)?;
+    Ok(usual().into_iter().chain(written).collect())
+}
+
 impl Default for Policy {
     fn default() -> Self {
-        let classes = [
-            ("delete-data", ["delete_*", "purge_*"]),
-            ("modify-iam", ["grant_*", "iam_*"]),
-            ("transfer-funds", ["payout_*", "transfer_*"]),
-        ];
         Self {
             engine: None,
             rules: Vec::new(),
             decide: None,
             default: Decision::Deny,
             on_error: Decision::Deny,
-            forbidden: classes
-                .into_iter()
-                .map(|(class, patterns)| (class.to_owned(), patterns.map(str::to_owned).into()))
-                .collect(),
+            forbidden: usual(),
             exceptions: Vec::new(),
             destinations: Destinations::default(),
             admin: Admin::default(),

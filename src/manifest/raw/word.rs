@@ -16,11 +16,14 @@ macro_rules! words {
                     $(Self::$variant => $word,)+
                 }
             }
+
+            /// Every word, in the order of their declaration.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
         }
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.word())
+                f.pad(self.word())
             }
         }
 

@@ -82,10 +82,13 @@ fn check_suite(report: &Report) -> Suite {
     let mut findings: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut places: BTreeMap<&str, &Location> = BTreeMap::new();
     for finding in &report.findings {
-        places.entry(&finding.check).or_insert(&finding.location);
+        // A part has no case of its own: what is found of it belongs to the check.
+        let (check, part) = finding.check.split_once('#').unwrap_or((finding.check.as_str(), ""));
+        places.entry(check).or_insert(&finding.location);
         let [place, message, fix] =
             [&finding.location.to_string(), &finding.message, &finding.fix].map(|t| foreign::line(t));
-        findings.entry(&finding.check).or_default().push(format!("{place}: {message}\n  fix: {fix}"));
+        let part = if part.is_empty() { String::new() } else { format!("{}: ", foreign::line_of(part, 60)) };
+        findings.entry(check).or_default().push(format!("{place}: {part}{message}\n  fix: {fix}"));
     }
     let cases = report.checks.iter().map(|check| {
         let text = findings.get(check.id.as_str()).map_or_else(String::new, |lines| lines.join("\n"));

@@ -18,6 +18,8 @@ pub(super) const FORMAT: Format =
 const SIZE_LIMIT: usize = 60_000;
 /// Kept free for the lines that say what was left out.
 const RESERVE: usize = 1_000;
+/// Worst attacks whose timeline is told.
+const TIMELINES: usize = 3;
 /// Lines of one difference.
 const DIFF_LINES: usize = 40;
 
@@ -94,10 +96,19 @@ fn to_go(report: &Report, page: &mut Page) {
 fn attacks_of(report: &Report, page: &mut Page) {
     let Some(told) = &report.attacks else { return };
     page.add(format!("\n### Attacks\n\n{}.\n", prose(&attacks::line(told))));
-    let worst = told.worst.iter().map(|attack| {
+    let worst = told.worst.iter().enumerate().map(|(nth, attack)| {
+        // A page is for the worst; the others can be seen again.
+        let shown = attacks::timeline(attack).take(if nth < TIMELINES { usize::MAX } else { 0 });
+        let timeline: Vec<String> =
+            shown.map(|[what, text]| format!("  - {}: {}\n", prose(&what), code(&text))).collect();
         let again: Vec<String> = attacks::again(report, attack).iter().map(|command| code(command)).collect();
         let (grade, scenario) = (code(attack.grade.name()), code(&attack.scenario));
-        format!("- {grade} {scenario}: {}. Again: {}\n", prose(&attacks::made_of(attack)), again.join(" or "))
+        format!(
+            "- {grade} {scenario}: {}. Again: {}\n{}",
+            prose(&attacks::made_of(attack)),
+            again.join(" or "),
+            timeline.concat()
+        )
     });
     page.list("Worst first", "attacks", worst);
     let title = format!(

@@ -51,6 +51,9 @@ pub(super) fn attacks(report: &Report, sheet: &mut Sheet) {
         sheet.item(&format!("{}  {scenario}: {}", attack.grade.name(), attacks::made_of(attack)));
     }
     if let Some(first) = told.worst.first() {
+        for [what, text] in attacks::timeline(first) {
+            sheet.hanging(4, &format!("{what:<6} "), &text);
+        }
         for command in attacks::again(report, first) {
             sheet.text(4, &command);
         }

@@ -23,6 +23,8 @@ pub mod expr;
 
 pub mod record;
 
+pub mod trace;
+
 pub mod manifest;
 
 pub mod facts;

@@ -40,7 +40,7 @@ pub(super) struct Ladder {
 }
 
 /// What expressions name of the evidence that only a run of the agent gives.
-const OF_A_RUN: [&str; 5] = ["metrics", "drills", "live", "guarded", "regression"];
+const OF_A_RUN: [&str; 6] = ["metrics", "drills", "live", "guarded", "regression", "traced"];
 
 /// Whether an expression names one of some words.
 fn reads(source: &str, words: &[&str]) -> bool {

@@ -100,7 +100,7 @@ pub(super) fn with(example: &Example) -> Result<Case, Diagnostics> {
     let mut evidence = manifest::evidence(&manifest);
     let facts = sound.collected(&example.manifest, &evidence);
     settle(&mut evidence, &facts);
-    merge(&mut evidence, &json!({"facts": *facts, "drills": {}, "thresholds": thresholds(&manifest)}));
+    merge(&mut evidence, &json!({"facts": *facts, "drills": {}, "traced": {}, "thresholds": thresholds(&manifest)}));
     merge(&mut evidence, &sound.seen);
     if !example.evidence.is_null() {
         merge(&mut evidence, &example.evidence);
@@ -142,7 +142,8 @@ pub(super) fn fixture(name: &str, manifest: &str) -> Case {
     let suites = json!({"golden": {"scenarios": 0, "distinct": 0, "handoff_scenarios": 0},
         "adversarial": {"scenarios": 0, "clusters": 0, "largest_family_share": 0.0}, "incident": {"scenarios": 0}, "ways_out": {}});
     let rest = json!({"facts": facts, "drills": {}, "thresholds": thresholds(&manifest), "live": false,
-        "now": SOUND.seen["now"], "loosened": [], "suites": suites, "metrics": {}});
+        "now": SOUND.seen["now"], "loosened": [], "suites": suites, "metrics": {},
+        "traced": {}});
     merge(&mut evidence, &rest);
     Case { evidence, manifest }
 }

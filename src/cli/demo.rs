@@ -70,8 +70,12 @@ pub(crate) fn demo(args: &DemoArgs, context: &Context, output: &Output) -> Resul
 pub(crate) fn agent(args: &DemoAgentArgs, context: &Context) -> Result<u8, Fault> {
     let flaws = flaws(&args.flaws)?;
     let told = |name: &str| context.env.get(name).map(String::as_str);
-    let around =
-        Surroundings { mcp: told("TOOLS_MCP_URL"), model: told("OPENAI_BASE_URL"), key: told("OPENAI_API_KEY") };
+    let around = Surroundings {
+        mcp: told("TOOLS_MCP_URL"),
+        model: told("OPENAI_BASE_URL"),
+        key: told("OPENAI_API_KEY"),
+        otlp: told("OTEL_EXPORTER_OTLP_ENDPOINT"),
+    };
     check::runtime()?
         .block_on(serve(args.port, &flaws, around))
         .map_err(|error| Fault::internal("serve the demo agent", error))?;

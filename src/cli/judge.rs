@@ -242,6 +242,7 @@ fn evidence(
     let numbers: Map<String, Value> =
         measured.numbers.iter().map(|(name, value)| (name.clone(), number(*value))).collect();
     document.insert("metrics".to_owned(), Value::Object(numbers));
+    document.insert("traced".to_owned(), measured.traced.as_ref().map_or_else(|| json!({}), |traced| json!(traced)));
     document.insert("thresholds".to_owned(), case.thresholds.to_json());
     document.insert("loosened".to_owned(), json!(case.thresholds.loosened));
     let mut suites = case.suites.clone();

@@ -117,7 +117,8 @@ async fn stand(
     variables.insert("agentready".to_owned(), context.program.display().to_string());
     let endpoint = vars::endpoint(declared, &variables);
     let folder = endpoint.cwd.iter().fold(manifest_folder(case, context), |folder, cwd| folder.join(cwd));
-    let mut stand_ins = vars::stand_ins(&endpoint, port, |system| gateway.lane_url(&lane, system));
+    let otlp = gateway.telemetry_url(&lane);
+    let mut stand_ins = vars::stand_ins(&endpoint, port, |system| gateway.lane_url(&lane, system), &otlp);
     if is_scripted {
         let models = vars::models(&endpoint);
         stand_ins
@@ -232,6 +233,7 @@ impl Agent {
             reach: standing.reach.clone(),
             model: None,
             is_probe: false,
+            is_traced: vars::is_traced(&standing.endpoint),
             pace,
             limits: Limits { trial: standing.endpoint.trial_timeout.0, retries: 2, patience },
             cancel,

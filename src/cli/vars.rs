@@ -45,15 +45,35 @@ fn tools_of(value: &str) -> Option<&str> {
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/').filter(|system| !system.is_empty()) }
 }
 
-/// Environment of the started agent; `tools_url` gives the URL of all tools, or of one system's.
+/// The value that asks for the trace receiver.
+const TRACES: &str = "gate:otlp";
+
+/// Whether an endpoint points its agent to the trace receiver.
+pub(crate) fn is_traced(endpoint: &Endpoint) -> bool {
+    endpoint.stand_ins.values().any(|value| value == TRACES)
+}
+
+/// What exporters are told beside the address, where the manifest says nothing else: the gate takes OTLP over HTTP, has
+/// no use for metrics, and waits for spans after each trial.
+const EXPORT: [(&str, &str); 4] = [
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+    ("OTEL_TRACES_EXPORTER", "otlp"),
+    ("OTEL_METRICS_EXPORTER", "none"),
+    ("OTEL_BSP_SCHEDULE_DELAY", "200"),
+];
+
+/// Environment of the started agent; `tools_url` gives the URL of all tools, or of one system's, `otlp_url` that of the
+/// trace receiver.
 pub(crate) fn stand_ins(
     endpoint: &Endpoint,
     port: u16,
     tools_url: impl Fn(Option<&str>) -> String,
+    otlp_url: &str,
 ) -> BTreeMap<String, String> {
     let filled = |(name, value): (&String, &String)| {
         let value = match tools_of(value) {
             Some(system) => tools_url(Some(system).filter(|system| !system.is_empty())),
+            None if value == TRACES => otlp_url.to_owned(),
             None if value.starts_with("gate:") => return None,
             None => value.clone(),
         };
@@ -61,6 +81,11 @@ pub(crate) fn stand_ins(
     };
     let mut env: BTreeMap<String, String> = endpoint.stand_ins.iter().filter_map(filled).collect();
     env.insert("PORT".to_owned(), port.to_string());
+    if is_traced(endpoint) {
+        for (name, value) in EXPORT {
+            env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        }
+    }
     env
 }
 

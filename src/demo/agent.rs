@@ -15,7 +15,7 @@ use super::{
     remote::{Proposal, Remote, Spoken},
     request::Request,
     schemas,
-    telemetry::{Outcome, Trace},
+    telemetry::{Begun, Outcome, Trace},
     tools::{Offered, Tools},
 };
 
@@ -54,7 +54,8 @@ const OUT_OF_LIMITS: &str = "I could not finish within my limits. Please take th
 impl<'a> Turn<'a> {
     pub(super) fn new(tools: &'a Tools, session: &'a mut Session, impairment: &'a Impairment, run_id: &'a str) -> Self {
         let (calls, seen, offered) = (Vec::new(), Vec::new(), Vec::new());
-        Self { tools, session, impairment, run_id, calls, trace: Trace::default(), seen, offered }
+        let trace = Trace::following(tools.context.traceparent.as_deref(), impairment.has(Flaw::MissingSpans));
+        Self { tools, session, impairment, run_id, calls, trace, seen, offered }
     }
 
     /// Runs the loop to its answer.
@@ -75,7 +76,8 @@ impl<'a> Turn<'a> {
             self.session.spent.steps += 1;
             self.session.spent.tokens += tokens;
             let step = model::next(&request, &self.seen, self.run_id);
-            self.trace.step(&self.given(said), &json!(format!("{step:?}")));
+            let given = self.given(said);
+            self.trace.step((&given, tokens), &json!(format!("{step:?}")));
             match step {
                 Step::Answer(answer) => {
                     for call in self.impairment.obey(&self.seen, &self.offered) {
@@ -95,14 +97,15 @@ impl<'a> Turn<'a> {
         while self.may_ask() {
             self.session.spent.steps += 1;
             let Spoken { text, calls, tokens, message } = match remote
-                .ask(&self.tools.http, &messages, self.tools.carried())
+                .ask(&self.tools.http, &messages, self.tools.carried(""))
                 .await
             {
                 Ok(spoken) => spoken,
                 Err(why) => return format!("My model can't be reached ({why}). Please take the case to refunds-l2."),
             };
             self.session.spent.tokens += tokens;
-            self.trace.step(&self.given(said), &message);
+            let given = self.given(said);
+            self.trace.step((&given, tokens), &message);
             if calls.is_empty() {
                 return self.leaving(self.impairment.reword(text, &self.seen));
             }
@@ -199,21 +202,21 @@ impl<'a> Turn<'a> {
 
     async fn execute(&mut self, tool: String, args: Value) -> Seen {
         let args = if self.impairment.leaks() { args } else { redaction::arguments(&tool, args) };
-        let started = Instant::now();
+        let (started, begun) = (Instant::now(), Begun::now());
         let seen = if let Some(result) = self.impairment.pretend(&tool) {
             Seen::Result(result)
         } else {
             self.session.spent.calls += 1;
             self.session.spent.writes += u64::from(policy::writes(&tool));
-            self.coming((&tool, &args), self.tools.call(&tool, &args).await)
+            self.coming((&tool, &args), self.tools.call((&tool, &args), &begun.id).await)
         };
         if let Seen::Result(result) = &seen {
             self.session.known.learn(&tool, result);
             self.session.known.remember(&tool, &args);
         }
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.tools.log(&tool, &args, &seen, elapsed_ms);
-        self.trace.call(&tool, &args, &shown(&seen));
+        self.tools.log((&tool, &args), &seen, elapsed_ms, &begun.id);
+        self.trace.call(&begun, (&tool, &args), &shown(&seen));
         self.calls.push(ReportedCall { tool, args, blocked: false });
         seen
     }
@@ -239,7 +242,7 @@ impl<'a> Turn<'a> {
 
     fn block(&mut self, call: Proposed, why: Why) -> Seen {
         let seen = Seen::Blocked(why);
-        self.tools.log(&call.tool, &call.args, &seen, 0);
+        self.tools.log((&call.tool, &call.args), &seen, 0, "");
         self.trace.blocked(&call.tool, &call.args, why.name());
         self.calls.push(ReportedCall { tool: call.tool, args: call.args, blocked: true });
         seen

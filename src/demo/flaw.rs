@@ -35,6 +35,8 @@ pub enum Flaw {
     LeaksSecret,
     /// Knows its limits by its prompt alone, so that another model knows none.
     LimitOnlyInPrompt,
+    /// Leaves what changes something out of its traces.
+    MissingSpans,
     /// Follows instructions that stand in tool results.
     ObeysTicket,
     /// Refunds the whole charge and knows no limits.
@@ -95,6 +97,7 @@ pub const FLAWS: &[FlawEntry] = &[
         "limit-only-in-prompt",
         "keeps its limits by its prompt alone, so that another model has none",
     ),
+    entry(Flaw::MissingSpans, "missing-spans", "leaves the calls that change something out of its traces"),
     entry(Flaw::ObeysTicket, "obeys-ticket", "follows instructions that stand in tool results"),
     entry(Flaw::OverRefund, "over-refund", "refunds the whole charge and knows no limits"),
     entry(Flaw::PolicyFailsOpen, "policy-fails-open", "lets a call through when its rules can't read the arguments"),

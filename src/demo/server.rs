@@ -101,6 +101,8 @@ pub struct Surroundings<'a> {
     pub model: Option<&'a str>,
     /// The key of its model.
     pub key: Option<&'a str>,
+    /// Where its spans go, as OTLP over HTTP.
+    pub otlp: Option<&'a str>,
 }
 
 /// Serves the refund agent on `127.0.0.1:port` until the process ends.
@@ -121,7 +123,7 @@ pub(super) fn router(port: u16, flaws: &BTreeSet<Flaw>, around: Surroundings<'_>
         impairment: Impairment::new(flaws),
         meter: Arc::new(Meter::default()),
         oversight: Arc::clone(&people),
-        telemetry: Telemetry::default(),
+        telemetry: Telemetry::to(around.otlp),
         port,
         mcp: around.mcp.map(str::to_owned),
         model: around.model.and_then(|url| Remote::at(url, around.key)),
@@ -187,8 +189,10 @@ async fn run(State(server): State<Arc<Server>>, headers: HeaderMap, Json(run): J
     let answer = answer.unwrap_or_else(|_| "I ran out of time. Please take the case to refunds-l2.".to_owned());
     let tokens = turn.session.spent.tokens - before.tokens;
     let outcome = Outcome { seconds: began.elapsed().as_secs_f64(), ..turn.outcome(tokens) };
-    let (calls, trace) = (std::mem::take(&mut turn.calls), std::mem::take(&mut turn.trace));
-    server.telemetry.add(trace, (&run.session_id, &said.join("\n"), &answer), outcome);
+    let (calls, trace) = (std::mem::take(&mut turn.calls), turn.trace);
+    let told = trace.told(&id, &said.join("\n"), &answer);
+    server.telemetry.export(&server.http, &told).await;
+    server.telemetry.add(&told, outcome);
     let steps = session.spent.steps - before.steps;
     server.meter.add(before, session.spent);
     remember(&server, key, session);

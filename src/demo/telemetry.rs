@@ -1,17 +1,19 @@
-//! What the agent tells of its runs: spans and audit events as OTLP lines (`GET /traces`), counters (`GET /metrics`).
+//! What the agent tells of its runs: spans and audit events as OTLP lines (`GET /traces`), spans to the receiver that its
+//! environment names, counters (`GET /metrics`).
 //! Everything that a step was given and gave is on its span. Must not decide anything.
 
 use std::{
     collections::VecDeque,
     fmt::Write as _,
     sync::{LazyLock, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::limits;
+use super::{limits, policy};
 use crate::source::{SourceFile, load_text};
 
 /// What is told, as the configuration has it.
@@ -32,14 +34,51 @@ struct Config {
 /// Attributes that hold what was said and done.
 const CONTENT: [&str; 4] =
     ["gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.tool.call.arguments", "gen_ai.tool.call.result"];
+/// The model, as the manifest names it.
+const MODEL: &str = "demo/refund-rules-2026-11-01";
 /// Upper bounds of the buckets of a run's duration, in seconds.
 const BUCKETS: [f64; 6] = [0.1, 0.5, 1.0, 2.0, 5.0, 20.0];
 
+/// How long the receiver of spans may take for one turn.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The spans and events of one turn.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Trace {
+    /// Its id, where the caller began one.
+    id: Option<String>,
+    /// The caller's span.
+    parent: Option<String>,
+    /// The span of the turn.
+    root: Begun,
+    /// Leaves out what changes something.
+    is_partial: bool,
     spans: Vec<Value>,
     events: Vec<Value>,
+}
+
+/// A span that has begun.
+#[derive(Clone, Debug)]
+pub(super) struct Begun {
+    pub(super) id: String,
+    at: u128,
+}
+
+impl Begun {
+    pub(super) fn now() -> Self {
+        Self { id: format!("{:016x}", rand::random::<u64>() | 1), at: nanoseconds() }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "an agent has its own clock")]
+fn nanoseconds() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()
+}
+
+/// What a turn tells, as two documents of OTLP.
+pub(super) struct Told {
+    spans: Value,
+    logs: Value,
 }
 
 fn attribute(key: &str, value: &str) -> Value {
@@ -55,27 +94,48 @@ fn id(parts: &[&str]) -> String {
 }
 
 impl Trace {
-    fn span(&mut self, operation: &str, name: &str, more: &[(&str, &str)]) -> String {
-        let own = format!("{:016x}", self.spans.len() + 2);
+    /// Goes on with the trace that the caller began, if it did.
+    pub(super) fn following(traceparent: Option<&str>, is_partial: bool) -> Self {
+        let part = |position: usize| traceparent?.split('-').nth(position).map(str::to_owned);
+        Self {
+            id: part(1).filter(|id| id.len() == 32),
+            parent: part(2).filter(|id| id.len() == 16),
+            root: Begun::now(),
+            is_partial,
+            spans: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    fn span(&mut self, begun: &Begun, (operation, name): (&str, &str), more: &[(&str, &str)]) {
         let mut attributes = vec![attribute("gen_ai.operation.name", operation)];
         let told = more.iter().filter(|(key, _)| CONFIG.trace_content || !CONTENT.contains(key));
         attributes.extend(told.map(|(key, value)| attribute(key, value)));
         self.spans.push(json!({
-            "spanId": own, "parentSpanId": format!("{:016x}", 1), "name": format!("{operation} {name}"),
+            "spanId": begun.id, "parentSpanId": self.root.id, "name": format!("{operation} {name}"), "kind": 1,
+            "startTimeUnixNano": begun.at.to_string(), "endTimeUnixNano": nanoseconds().to_string(),
             "attributes": attributes,
         }));
-        own
     }
 
-    /// A model step: what it was given, and what it proposes.
-    pub(super) fn step(&mut self, given: &Value, proposed: &Value) {
+    /// A model step: what it was given, what it proposes, and the tokens that it took.
+    pub(super) fn step(&mut self, (given, tokens): (&Value, u64), proposed: &Value) {
         let (given, proposed) = (given.to_string(), proposed.to_string());
         let said = [("gen_ai.input.messages", given.as_str()), ("gen_ai.output.messages", proposed.as_str())];
-        self.span("chat", "refund-rules", &said);
+        self.span(&Begun::now(), ("chat", "refund-rules"), &said);
+        let last = self.spans.last_mut().and_then(|span| span.get_mut("attributes")).and_then(Value::as_array_mut);
+        if let Some(attributes) = last {
+            attributes.push(attribute("gen_ai.request.model", MODEL));
+            attributes.push(json!({"key": "gen_ai.usage.input_tokens", "value": {"intValue": tokens.to_string()}}));
+            attributes.push(json!({"key": "gen_ai.usage.output_tokens", "value": {"intValue": "0"}}));
+        }
     }
 
     /// A call that the policy let through, by the rule named like its tool, and what came of it.
-    pub(super) fn call(&mut self, tool: &str, args: &Value, result: &Value) {
+    pub(super) fn call(&mut self, begun: &Begun, (tool, args): (&str, &Value), result: &Value) {
+        if self.is_partial && policy::writes(tool) {
+            return;
+        }
         let (args, result) = (args.to_string(), result.to_string());
         let digest = format!("sha256:{}", id(&[tool, &args]));
         let documents = (tool == "search_policy").then(|| documents(&result));
@@ -88,9 +148,9 @@ impl Trace {
             ("policy.input_digest", digest.as_str()),
         ];
         said.extend(documents.as_deref().map(|documents| ("gen_ai.retrieval.documents", documents)));
-        let span = self.span("execute_tool", tool, &said);
+        self.span(begun, ("execute_tool", tool), &said);
         self.events.push(json!({
-            "spanId": span, "body": {"stringValue": "called"},
+            "spanId": begun.id, "body": {"stringValue": "called"},
             "attributes": [attribute("gen_ai.tool.name", tool), attribute("gen_ai.tool.call.arguments", &args)],
         }));
     }
@@ -105,26 +165,31 @@ impl Trace {
             ("policy.rule", rule),
             ("policy.input_digest", digest.as_str()),
         ];
-        self.span("policy", tool, &said);
+        self.span(&Begun::now(), ("policy", tool), &said);
     }
 
-    /// The turn as two OTLP lines.
-    fn lines(mut self, run_id: &str, said: &str, answer: &str) -> String {
+    /// The turn as it is told.
+    pub(super) fn told(mut self, run_id: &str, said: &str, answer: &str) -> Told {
         let mut trace = id(&["trace", run_id, said]);
         trace.truncate(32);
+        let trace = self.id.take().unwrap_or(trace);
         let root = [("gen_ai.input.messages", said), ("gen_ai.output.messages", answer), ("run_id", run_id)];
-        self.span("invoke_agent", "refund-agent", &root);
+        let begun = self.root.clone();
+        self.span(&begun, ("invoke_agent", "refund-agent"), &root);
         if let Some(Value::Object(root)) = self.spans.last_mut() {
-            root.insert("spanId".to_owned(), format!("{:016x}", 1).into());
-            root.remove("parentSpanId");
+            match self.parent.take() {
+                Some(parent) => root.insert("parentSpanId".to_owned(), parent.into()),
+                None => root.remove("parentSpanId"),
+            };
         }
         for entry in self.spans.iter_mut().chain(&mut self.events).filter_map(Value::as_object_mut) {
             entry.insert("traceId".to_owned(), trace.clone().into());
         }
         let resource = json!({"attributes": [attribute("service.name", "refund-agent")]});
-        let spans = json!({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": self.spans}]}]});
-        let logs = json!({"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": self.events}]}]});
-        format!("{spans}\n{logs}\n")
+        Told {
+            spans: json!({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": self.spans}]}]}),
+            logs: json!({"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": self.events}]}]}),
+        }
     }
 }
 
@@ -167,14 +232,29 @@ struct Counts {
 /// What all runs of this process came to.
 #[derive(Debug, Default)]
 pub(super) struct Telemetry {
+    /// Where spans are sent, if anywhere.
+    receiver: Option<String>,
     lines: Mutex<VecDeque<String>>,
     counts: Mutex<Counts>,
 }
 
 impl Telemetry {
+    /// Sends spans to a receiver of OTLP over HTTP as well, where there is one.
+    pub(super) fn to(receiver: Option<&str>) -> Self {
+        let receiver = receiver.map(|url| format!("{}/v1/traces", url.trim_end_matches('/')));
+        Self { receiver, ..Self::default() }
+    }
+
+    /// Sends the spans of a finished turn; one that does not arrive is still served.
+    pub(super) async fn export(&self, http: &reqwest::Client, told: &Told) {
+        let Some(receiver) = self.receiver.as_deref().filter(|_| CONFIG.traces_exporter != "none") else { return };
+        let _ = http.post(receiver).timeout(PATIENCE).json(&told.spans).send().await;
+    }
+
     /// Takes a finished turn.
-    pub(super) fn add(&self, trace: Trace, (run_id, said, answer): (&str, &str, &str), outcome: Outcome) {
-        let text = if CONFIG.traces_exporter == "none" { String::new() } else { trace.lines(run_id, said, answer) };
+    pub(super) fn add(&self, told: &Told, outcome: Outcome) {
+        let is_off = CONFIG.traces_exporter == "none";
+        let text = if is_off { String::new() } else { format!("{}\n{}\n", told.spans, told.logs) };
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() >= CONFIG.runs_kept {
             lines.pop_front();

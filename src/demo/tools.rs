@@ -85,9 +85,9 @@ impl Tools {
     pub(super) async fn list(&self) -> Vec<Offered> {
         let request = match &self.place {
             Place::Http(url) => self.http.get(url),
-            Place::Mcp(url) => self.message(url, "tools/list", json!({})),
+            Place::Mcp(url) => self.message(url, ("tools/list", json!({})), ""),
         };
-        let request = self.carried().into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        let request = self.carried("").into_iter().fold(request, |request, (name, value)| request.header(name, value));
         let Ok(response) = request.send().await else { return Vec::new() };
         let body: Value = response.json().await.unwrap_or_default();
         let tools = body.as_array().or_else(|| body.pointer("/result/tools")?.as_array());
@@ -102,17 +102,18 @@ impl Tools {
         std::iter::once(own.as_str()).chain(given).collect::<Vec<_>>().join(",")
     }
 
-    /// What goes along with a call, by name.
-    pub(super) fn carried(&self) -> Vec<(&'static str, String)> {
+    /// What goes along with a call, by name: the caller's trace, going on from the span of the call where it has one.
+    pub(super) fn carried(&self, span: &str) -> Vec<(&'static str, String)> {
         if self.context.dropped {
             return Vec::new();
         }
-        let traceparent = self.context.traceparent.clone().map(|traceparent| ("traceparent", traceparent));
+        let traceparent =
+            self.context.traceparent.as_deref().map(|traceparent| ("traceparent", continued(traceparent, span)));
         traceparent.into_iter().chain([("baggage", self.baggage())]).collect()
     }
 
     /// Writes a call into the audit trail, whatever came of it.
-    pub(super) fn log(&self, tool: &str, args: &Value, seen: &Seen, latency_ms: u64) {
+    pub(super) fn log(&self, (tool, args): (&str, &Value), seen: &Seen, latency_ms: u64, span: &str) {
         let (status, response, error) = match seen {
             Seen::Result(result) => ("ok", result.clone(), Value::Null),
             Seen::Refused(why) => ("error", Value::Null, json!(why)),
@@ -120,14 +121,15 @@ impl Tools {
         };
         let effect = side_effect(tool).and_then(|key| response.get(key)).cloned();
         let carried: serde_json::Map<String, Value> =
-            self.carried().into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+            self.carried(span).into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
         let record = json!({"tool": tool, "args": args, "status": status, "response": response, "error": error,
             "latency_ms": latency_ms, "side_effect_id": effect, "actor": "svc-refund-agent", "trace_id": self.run,
             "carried": carried});
         self.oversight.record(&self.run, "call", record);
     }
 
-    pub(super) async fn call(&self, tool: &str, args: &Value) -> Seen {
+    /// Makes a call, as the span with this id.
+    pub(super) async fn call(&self, (tool, args): (&str, &Value), span: &str) -> Seen {
         let clients = &LIMITS.clients;
         let place = match &self.place {
             Place::Http(url) => format!("{url}/{tool}"),
@@ -142,9 +144,10 @@ impl Tools {
         };
         let request = match &self.place {
             Place::Http(url) => self.http.post(format!("{url}/{tool}")).json(args),
-            Place::Mcp(url) => self.message(url, "tools/call", json!({"name": tool, "arguments": args})),
+            Place::Mcp(url) => self.message(url, ("tools/call", json!({"name": tool, "arguments": args})), span),
         };
-        let request = self.carried().into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        let request =
+            self.carried(span).into_iter().fold(request, |request, (name, value)| request.header(name, value));
         let sent = request.bearer_auth(token).send().await;
         self.meter.note(&place, sent.as_ref().map_or(true, |answer| answer.status().is_server_error()), clients);
         let Ok(response) = sent else { return Seen::Refused("the tool can't be reached".to_owned()) };
@@ -157,14 +160,14 @@ impl Tools {
     }
 
     /// A request of MCP, with what goes along in its `_meta`.
-    fn message(&self, url: &str, method: &str, mut params: Value) -> reqwest::RequestBuilder {
+    fn message(&self, url: &str, (method, mut params): (&str, Value), span: &str) -> reqwest::RequestBuilder {
         let mut meta = json!({
             "io.modelcontextprotocol/protocolVersion": MCP,
             "io.modelcontextprotocol/clientCapabilities": {},
             "io.modelcontextprotocol/clientInfo": {"name": "refund-agent", "version": env!("CARGO_PKG_VERSION")},
         });
         if let Some(meta) = meta.as_object_mut() {
-            meta.extend(self.carried().into_iter().map(|(name, value)| (name.to_owned(), value.into())));
+            meta.extend(self.carried(span).into_iter().map(|(name, value)| (name.to_owned(), value.into())));
         }
         let name = params.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
         if let Some(params) = params.as_object_mut() {
@@ -174,6 +177,14 @@ impl Tools {
         let request = request.header("mcp-protocol-version", MCP).header("mcp-method", method);
         let request = if name.is_empty() { request } else { request.header("mcp-name", name) };
         request.json(&json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
+    }
+}
+
+/// A trace context with another span; a text of another form is passed on as it is.
+fn continued(traceparent: &str, span: &str) -> String {
+    match traceparent.split('-').collect::<Vec<_>>().as_slice() {
+        [version, trace, _, flags] if !span.is_empty() => format!("{version}-{trace}-{span}-{flags}"),
+        _ => traceparent.to_owned(),
     }
 }
 

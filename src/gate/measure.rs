@@ -10,7 +10,7 @@ use crate::{
     scenario::{Scenario, Suite},
     stats::{Rate, p95, pass_at_k, pass_hat_k},
     verdict::{
-        AdversarialSuite, Attacks, Failure, GoldenSuite, IncidentSuite, Metric, Scenario as Row, Suites, Trials,
+        AdversarialSuite, Attacks, Failure, GoldenSuite, IncidentSuite, Metric, Scenario as Row, Suites, Traced, Trials,
     },
 };
 
@@ -23,6 +23,8 @@ pub struct Measured {
     pub suites: Suites,
     /// How attacks came out, when there were any.
     pub attacks: Option<Attacks>,
+    /// What the agent's traces told, when they were received.
+    pub traced: Option<Traced>,
     /// Every scenario with its grade, in plan order.
     pub scenarios: Vec<Row>,
     /// Trials that did not pass, worst first.
@@ -57,12 +59,16 @@ pub fn measure(tally: &Tally, plan: &Plan, bar: &Bar<'_>) -> Measured {
         book.number(&name, real(value));
     }
     book.calls(tally);
+    if let Some(traced) = tally.traces.close() {
+        book.traces(&traced);
+    }
     let mut failures: Vec<Failure> = tally.failures.values().cloned().collect();
     failures.sort_by_key(|failure| std::cmp::Reverse(rank(failure.grade)));
     Measured {
         trials: tally.trials,
         suites,
         attacks: attacks::section(&rows, &tally.timelines),
+        traced: tally.traces.close(),
         scenarios: rows.iter().map(|(scenario, tally)| row(scenario, tally)).collect(),
         failures,
         numbers: book.numbers,
@@ -177,6 +183,11 @@ impl Book<'_> {
             let part = |calls: u64| u32::try_from(calls).unwrap_or(u32::MAX);
             self.rate("run_id_propagation", part(calls.bearing_id), part(calls.sent), "");
         }
+        let (ids, shared) = tally.run_ids.counts();
+        if ids > 0 {
+            self.number("run_ids", real(ids));
+            self.number("run_ids_shared", real(shared));
+        }
         self.number("tokens_reported", f64::from(u8::from(tally.tokens_reported)));
         if tally.tokens_reported {
             self.number("max_tokens_per_run", real(tally.tokens_max));
@@ -191,6 +202,15 @@ impl Book<'_> {
                 self.plain("cost_per_success_usd", tally.usd / f64::from(trials.pass), "usd");
             }
         }
+    }
+
+    fn traces(&mut self, traced: &Traced) {
+        if traced.calls > 0 {
+            let covered = traced.by_id + traced.by_arguments + traced.by_time;
+            self.rate("trace_coverage", covered, traced.calls, "trace_coverage");
+        }
+        self.number("unbacked_spans", f64::from(traced.unbacked));
+        self.number("tokens_underreported", f64::from(traced.tokens_underreported));
     }
 
     fn number(&mut self, name: &str, value: f64) {

@@ -8,6 +8,7 @@ mod measure;
 mod tally;
 mod timeline;
 mod to_go;
+mod traced;
 
 pub use decide::{Circumstances, decide};
 pub use ladder::ladder;

@@ -1,8 +1,16 @@
 //! Folds graded trials one at a time; holds counts and the failures, never transcripts.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    hash::{Hash as _, Hasher as _},
+};
 
-use super::{attacks::WORST, timeline};
+use super::{
+    attacks::WORST,
+    timeline,
+    traced::{self, TraceTally},
+};
 use crate::{
     grade::{Grade, Graded, Miss, Policy},
     plan::{Plan, PlannedTrial},
@@ -26,6 +34,8 @@ pub struct Tally {
     /// What happened in the first failed trial of attacks, worst first and in plan order, for as many as reports tell of.
     pub(super) timelines: Timelines,
     pub(super) calls: CallTally,
+    pub(super) run_ids: RunIds,
+    pub(super) traces: TraceTally,
     pub(super) latencies_ms: Vec<u32>,
     /// Trials in which a canary, or a secret of the environment, left.
     pub(super) leaks: u32,
@@ -48,6 +58,37 @@ pub(super) struct CallTally {
     /// Calls that the agent sent itself, and those of them that bear the id of their run.
     pub(super) sent: u64,
     pub(super) bearing_id: u64,
+}
+
+/// Ids of runs that came with calls, as digests: none of two trials may be the same.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RunIds {
+    once: BTreeSet<u64>,
+    again: BTreeSet<u64>,
+}
+
+impl RunIds {
+    fn add(&mut self, record: &TrialRecord, policy: &Policy) {
+        let Some(member) = &policy.run_id_member else { return };
+        let carried = record.ledger.iter().filter_map(|call| call.carried.as_ref()?.member(member));
+        let ids: BTreeSet<u64> = carried.map(digest).collect();
+        for id in ids {
+            if !self.once.insert(id) {
+                self.again.insert(id);
+            }
+        }
+    }
+
+    /// Distinct ids, and those that more than one trial bore.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.once.len() as u64, self.again.len() as u64)
+    }
+}
+
+fn digest(text: &str) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// One scenario over its trials.
@@ -73,7 +114,9 @@ impl Tally {
         self.canaries = policy.canaries.len();
         self.scenarios.entry(planned.scenario).or_default().add(record, graded);
         self.calls.add(record, policy);
-        let tokens = record.turns.iter().fold(0_u64, |sum, turn| sum.saturating_add(turn.usage.tokens));
+        self.traces.add(record, policy);
+        self.run_ids.add(record, policy);
+        let tokens = traced::tokens(record);
         self.tokens_max = self.tokens_max.max(tokens);
         self.tokens_reported |= tokens > 0;
         self.usd += record.turns.iter().map(|turn| turn.usage.usd).sum::<f64>();
@@ -101,7 +144,7 @@ impl Tally {
     }
 
     /// Counts every planned trial that was not added as skipped, with the reason.
-    pub fn close(&mut self, plan: &Plan, done: &std::collections::BTreeSet<u32>, why: &str) {
+    pub fn close(&mut self, plan: &Plan, done: &BTreeSet<u32>, why: &str) {
         for planned in plan.trials.iter().filter(|planned| !done.contains(&planned.index)) {
             let graded = Graded { grade: Grade::Skipped, misses: Vec::new(), blocked_attempts: 0 };
             self.count(&graded);

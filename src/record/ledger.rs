@@ -88,6 +88,11 @@ impl Carried {
     pub fn trace(&self) -> Option<&str> {
         self.traceparent.as_deref()?.split('-').nth(1)
     }
+
+    /// The id of the span that sent it.
+    pub fn span(&self) -> Option<&str> {
+        self.traceparent.as_deref()?.split('-').nth(2)
+    }
 }
 
 /// An approval given by a person in the world.

@@ -17,6 +17,7 @@ mod ledger;
 mod model;
 mod reader;
 mod redact;
+mod span;
 mod trial;
 mod writer;
 
@@ -27,6 +28,7 @@ pub use ledger::{Call, CallStatus, Carried, Grant};
 pub use model::ModelCall;
 pub use reader::{ReadError, read_ending, read_header, trials};
 pub use redact::{REDACTED, Redactor};
+pub use span::{SpanKind, SpanRecord, Telemetry};
 pub use trial::{Claim, DROPPED, End, RuledMiss, Ruling, Shown, TrialRecord, TurnRecord, Usage};
 pub use writer::{WriteError, Writer};
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{drill::Probe, ledger::Call, model::ModelCall};
+use super::{drill::Probe, ledger::Call, model::ModelCall, span::Telemetry};
 use crate::source::Route;
 
 /// All that happened in one trial.
@@ -31,6 +31,9 @@ pub struct TrialRecord {
     /// The world's state when the trial was over.
     #[serde(default)]
     pub state: Value,
+    /// What arrived at the trace receiver; nothing when the agent was not pointed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<Telemetry>,
     /// Whether the trial ran to its end.
     pub end: End,
     /// Requests sent, retries included.
@@ -55,6 +58,7 @@ impl TrialRecord {
             model_calls: Vec::new(),
             drill: None,
             state: Value::Null,
+            telemetry: None,
             end,
             attempts: 0,
             duration_ms: 0,
@@ -78,6 +82,10 @@ impl TrialRecord {
         }
         self.shown.iter_mut().for_each(|shown| change(&mut shown.says));
         self.model_calls.iter_mut().for_each(|call| change(&mut call.model));
+        for span in self.telemetry.iter_mut().flat_map(|told| &mut told.spans) {
+            change(&mut span.name);
+            span.call_id.iter_mut().chain(&mut span.error).for_each(&mut *change);
+        }
         match &mut self.end {
             End::AgentError { message } | End::InfraError { message } | End::Skipped { message } => change(message),
             End::Completed => {}
@@ -100,6 +108,9 @@ impl TrialRecord {
             call.grants.iter_mut().for_each(|grant| change(&mut grant.args));
         }
         self.drill.iter_mut().for_each(|probe| change(&mut probe.args));
+        for span in self.telemetry.iter_mut().flat_map(|told| &mut told.spans) {
+            [&mut span.input, &mut span.output, &mut span.rest].into_iter().for_each(&mut *change);
+        }
         change(&mut self.state);
     }
 }

@@ -44,6 +44,7 @@ pub fn build(parts: Parts) -> Report {
         suites: measured.suites,
         attacks: measured.attacks,
         drills: drills.into_iter().map(drill).collect(),
+        traced: measured.traced,
         metrics: measured.metrics,
         checks: assessment.checks.iter().map(check).collect(),
         ladder: gate::ladder(&assessment.checks),

@@ -88,6 +88,7 @@ impl Setup {
             reach: Reach::Url,
             model: None,
             is_probe: false,
+            is_traced: false,
             pace: &pace,
             limits,
             cancel: &self.cancel,

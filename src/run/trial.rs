@@ -51,6 +51,8 @@ pub struct Stage<'a> {
     pub model: Option<Lane>,
     /// Nothing may take effect: the trial is there to see whether the agent answers, and how its calls arrive.
     pub is_probe: bool,
+    /// Whether the agent was pointed to the trace receiver.
+    pub is_traced: bool,
     /// The shared pace.
     pub pace: &'a Pace,
     /// Limits of one trial.
@@ -123,6 +125,10 @@ impl Stage<'_> {
             result = self.converse(&token, planned, scenario, &mut progress) => result,
             () = self.cancel.killed() => Err(Stop::Killed),
         };
+        let is_telling = !progress.turns.is_empty() || result.is_ok();
+        if self.is_traced && is_telling && !self.is_probe && !matches!(result, Err(Stop::Killed)) {
+            self.gateway.settle(&token, progress.turns.len()).await;
+        }
         let finished = self.gateway.close(&token);
         let untouched = finished.ledger.is_empty() && progress.turns.is_empty();
         let again = matches!(&result, Err(Stop::Turn(TurnError::Transport(_)))) && untouched;
@@ -139,6 +145,7 @@ impl Stage<'_> {
             duration_ms: u64::try_from(progress.spent.as_millis()).unwrap_or(u64::MAX),
             model_calls: finished.model_calls,
             drill: None,
+            telemetry: self.is_traced.then_some(finished.telemetry),
             ruling: None,
         };
         (record, again)

@@ -1,21 +1,19 @@
 //! Trials in flight: which of them a request belongs to, by its URL or by what it carries, and what could not be given to one.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
-    time::Instant,
 };
 
 use axum::http::HeaderMap;
-use serde_json::Value;
 
-use super::{Inventory, Token, model::Script};
+use super::{Token, model::Script, seat::Seat};
 use crate::{
     record::{Carried, ModelCall},
-    world::{Offer, Outcome, Play},
+    trace::SentSpan,
 };
 
 /// Everything that is open.
@@ -31,16 +29,10 @@ struct Open {
     seats: BTreeMap<String, Arc<Seat>>,
     /// The trial that sits on each lane; a lane is a URL that an agent process keeps for all its trials.
     lanes: BTreeMap<String, Option<String>>,
-}
-
-/// One trial's place.
-#[derive(Debug)]
-pub(super) struct Seat {
-    play: Mutex<Play>,
-    model: Mutex<Line>,
-    began: Instant,
-    /// Nothing may take effect: the tools are shown to see how calls arrive.
-    is_probe: bool,
+    /// Trace ids that are not the trial's token, as its calls carried them.
+    traces: BTreeMap<String, String>,
+    /// Spans of traces that no call has carried yet.
+    strays: VecDeque<SentSpan>,
 }
 
 /// One trial's line to the model.
@@ -68,10 +60,12 @@ pub enum Way {
 /// What a request carries of its trial beside the URL.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hints {
-    carried: Carried,
+    pub(super) carried: Carried,
     is_meta: bool,
 }
 
+/// Spans without a trial that are kept for a while.
+const MAX_STRAYS: usize = 2_000;
 /// Longest value of trace context that is kept.
 const LONGEST: usize = 2048;
 
@@ -104,6 +98,46 @@ fn carried(baggage: Option<&str>, traceparent: Option<&str>) -> Carried {
     Carried { traceparent: traceparent.map(kept), baggage: baggage.map(kept) }
 }
 
+impl Open {
+    /// The one trial that can be meant at a lane where nothing names it.
+    fn alone(&self, lane: &str) -> Option<Arc<Seat>> {
+        match self.lanes.get(lane)? {
+            Some(sitting) => self.seats.get(sitting).cloned(),
+            None if self.seats.len() == 1 && self.lanes.len() == 1 => self.seats.values().next().cloned(),
+            None => None,
+        }
+    }
+
+    fn seat_of(&self, token: &str, span: &SentSpan) -> Option<Arc<Seat>> {
+        let seat = |token: &str| self.seats.get(token).cloned();
+        let told = || span.attributes.get(TRIAL).and_then(serde_json::Value::as_str).and_then(seat);
+        let learned = || self.traces.get(&span.trace).and_then(|token| seat(token));
+        // What began before the trial did is the end of another one.
+        let alone = || self.alone(token).filter(|seat| !seat.is_after(span));
+        seat(&span.trace).or_else(told).or_else(learned).or_else(|| seat(token)).or_else(alone)
+    }
+
+    /// Notes that a trace belongs to a trial, and gives the trial what came of it before.
+    fn learn(&mut self, trace: &str, seat: &Arc<Seat>) {
+        if self.seats.contains_key(trace) || self.traces.insert(trace.to_owned(), seat.token().to_owned()).is_some() {
+            return;
+        }
+        let (theirs, others) = std::mem::take(&mut self.strays).into_iter().partition(|span| span.trace == trace);
+        self.strays = others;
+        let theirs: VecDeque<SentSpan> = theirs;
+        for span in theirs {
+            seat.take(span);
+        }
+    }
+
+    fn keep(&mut self, span: SentSpan) {
+        if self.strays.len() >= MAX_STRAYS {
+            self.strays.pop_front();
+        }
+        self.strays.push_back(span);
+    }
+}
+
 impl Desk {
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
@@ -129,6 +163,7 @@ impl Desk {
                 *sitting = None;
             }
         }
+        open.traces.retain(|_, sitting| sitting != token.as_str());
         open.seats.remove(token.as_str())
     }
 
@@ -141,9 +176,9 @@ impl Desk {
     pub(super) fn find(&self, token: &str, hints: &Hints) -> Option<(Arc<Seat>, Way)> {
         let open = self.open();
         let seat = |token: &str| open.seats.get(token).cloned();
-        let Some(sitting) = open.lanes.get(token) else {
+        if !open.lanes.contains_key(token) {
             return Some((open.seats.get(token).cloned()?, Way::Url));
-        };
+        }
         let told = if hints.is_meta { Way::Meta } else { Way::Headers };
         if let Some(named) = hints.trial() {
             // Who names a trial means that one, also when it is over.
@@ -152,12 +187,7 @@ impl Desk {
         if let Some(traced) = hints.carried.trace().and_then(seat) {
             return Some((traced, told));
         }
-        let alone = match sitting {
-            Some(sitting) => seat(sitting),
-            None if open.seats.len() == 1 && open.lanes.len() == 1 => open.seats.values().next().cloned(),
-            None => None,
-        };
-        Some((alone?, Way::Alone))
+        Some((open.alone(token)?, Way::Alone))
     }
 
     /// The same for a call, which is counted, also when it belongs to no trial.
@@ -167,7 +197,42 @@ impl Desk {
             return None;
         };
         self.ways.lock().unwrap_or_else(PoisonError::into_inner).insert(way);
+        if let Some(trace) = hints.carried.trace().filter(|trace| *trace != seat.token()) {
+            self.open().learn(trace, &seat);
+        }
         Some(seat)
+    }
+
+    /// Gives spans to their trials: by the trace id that the gate began, by the baggage on them, by the trace id that a call
+    /// of the trial carried, by the URL; on a lane to the trial that sits there. What finds none is kept for a while, in
+    /// case a call names its trace later.
+    pub(super) fn take(&self, token: &str, spans: Vec<SentSpan>) {
+        let mut open = self.open();
+        let mut woken = BTreeMap::new();
+        for span in spans {
+            match open.seat_of(token, &span) {
+                Some(seat) => {
+                    seat.take(span);
+                    woken.insert(seat.token().to_owned(), seat);
+                }
+                None => open.keep(span),
+            }
+        }
+        drop(open);
+        for seat in woken.values() {
+            seat.wake();
+        }
+    }
+
+    /// Whether a URL with this token is or was given out and is in use.
+    pub(super) fn knows(&self, token: &str) -> bool {
+        let open = self.open();
+        open.lanes.contains_key(token) || open.seats.contains_key(token)
+    }
+
+    /// Spans that belong to no trial so far.
+    pub(super) fn strays(&self) -> usize {
+        self.open().strays.len()
     }
 
     /// Every way in which a call was given to its trial so far.
@@ -177,43 +242,5 @@ impl Desk {
 
     pub(super) fn unattributed(&self) -> u32 {
         self.unattributed.load(Ordering::Relaxed)
-    }
-}
-
-impl Seat {
-    pub(super) fn new(play: Play, is_probe: bool) -> Self {
-        Self { play: Mutex::new(play), model: Mutex::default(), began: Instant::now(), is_probe }
-    }
-
-    pub(super) fn play(&self) -> MutexGuard<'_, Play> {
-        self.play.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn model(&self) -> MutexGuard<'_, Line> {
-        self.model.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Milliseconds since the trial began.
-    pub(super) fn at_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// Carries out one call in the trial's world; a call of the gate itself carries nothing along.
-    pub(super) fn carry_out(&self, tool: &str, args: Value, hints: Option<&Hints>) -> Outcome {
-        if self.is_probe {
-            return Outcome::Blocked("not available now".to_owned());
-        }
-        let at_ms = self.at_ms();
-        let mut play = self.play();
-        let outcome = play.call(tool, args, at_ms);
-        if let Some(hints) = hints {
-            play.note_carried(&hints.carried);
-        }
-        outcome
-    }
-
-    /// The tools that the agent is shown, of one system or of all.
-    pub(super) fn list(&self, inventory: &Inventory, system: Option<&str>) -> Vec<Offer> {
-        if self.is_probe { inventory.standing(system) } else { self.play().list(|tool| inventory.is_of(tool, system)) }
     }
 }

@@ -1,18 +1,28 @@
 //! The running stand-ins: their URLs, and the trials that are opened and closed at them.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{
     Inventory, Token,
-    desk::{Desk, Seat, Way},
+    desk::{Desk, Way},
     model::{self, Script},
+    otlp,
+    seat::Seat,
     tools,
 };
 use crate::{
-    record::{Call, ModelCall, Shown},
+    record::{Call, ModelCall, Shown, Telemetry},
     scenario::Move,
     world::{Offer, Play, World},
 };
@@ -28,6 +38,8 @@ pub struct Gateway {
     address: SocketAddr,
     desk: Arc<Desk>,
     server: JoinHandle<()>,
+    /// Trials in a row whose spans were waited for in vain.
+    in_vain: AtomicU32,
 }
 
 /// A URL that an agent keeps for all its trials; calls there are told apart by `baggage` or `traceparent`, else one trial
@@ -46,7 +58,12 @@ pub struct Finished {
     pub state: Value,
     /// What the model was asked.
     pub model_calls: Vec<ModelCall>,
+    /// What the agent's spans told.
+    pub telemetry: Telemetry,
 }
+
+/// How long the spans of a trial may take: exporters send what they have every five seconds, unless they are told to.
+const SETTLE: Duration = Duration::from_secs(6);
 
 impl Gateway {
     /// Listens on a free loopback port.
@@ -54,12 +71,13 @@ impl Gateway {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(GatewayError)?;
         let address = listener.local_addr().map_err(GatewayError)?;
         let desk = Arc::new(Desk::default());
-        let app = tools::router(&desk, &Arc::new(inventory)).merge(model::router(&desk));
+        let inventory = Arc::new(inventory);
+        let app = tools::router(&desk, &inventory).merge(model::router(&desk)).merge(otlp::router(&desk));
         let server = tokio::spawn(async move {
             // The server ends with the run: `Drop` aborts this task.
             let _ = axum::serve(listener, app).await;
         });
-        Ok(Self { address, desk, server })
+        Ok(Self { address, desk, server, in_vain: AtomicU32::new(0) })
     }
 
     /// Base URL of one trial's tools, for HTTP and MCP.
@@ -88,9 +106,31 @@ impl Gateway {
         Some(format!("http://{}/t/{}/{}", self.address, lane.0, model::place(provider)?))
     }
 
+    /// Where an agent process at this lane sends its telemetry.
+    pub fn telemetry_url(&self, lane: &Lane) -> String {
+        format!("http://{}/t/{}/otlp", self.address, lane.0)
+    }
+
+    /// Waits until the spans of a trial are there, one trace for each turn. Agents that never send any are waited for less and
+    /// less.
+    pub async fn settle(&self, token: &Token, turns: usize) {
+        let Some(seat) = self.desk.seat(token.as_str()) else { return };
+        let patience = SETTLE / (1 << self.in_vain.load(Ordering::Relaxed).min(6));
+        if seat.settle(turns, patience).await {
+            self.in_vain.store(0, Ordering::Relaxed);
+        } else {
+            self.in_vain.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Spans that belong to no trial so far.
+    pub fn stray_spans(&self) -> usize {
+        self.desk.strays()
+    }
+
     /// Opens a trial's world under its token, at a lane if its agent has one.
     pub fn open(&self, token: &Token, lane: Option<&Lane>, play: Play) {
-        self.desk.sit(token, lane.map(|lane| &lane.0), Seat::new(play, false));
+        self.desk.sit(token, lane.map(|lane| &lane.0), Seat::new(token.clone(), play, false));
     }
 
     /// Says what the model of an open trial emits.
@@ -103,7 +143,7 @@ impl Gateway {
     /// Opens a trial that shows the tools and lets nothing take effect.
     pub fn open_probe(&self, token: &Token, lane: Option<&Lane>) {
         let play = Play::new(World::empty(), &std::collections::BTreeMap::new()).expect("the empty world begins");
-        self.desk.sit(token, lane.map(|lane| &lane.0), Seat::new(play, true));
+        self.desk.sit(token, lane.map(|lane| &lane.0), Seat::new(token.clone(), play, true));
     }
 
     /// Says that the next user turn begins.
@@ -139,12 +179,14 @@ impl Gateway {
     /// Closes a trial; calls that arrive later are counted as unattributed.
     pub fn close(&self, token: &Token) -> Finished {
         self.desk.rise(token).map_or_else(Finished::default, |seat| {
+            let telemetry = seat.telemetry();
             let play = seat.play();
             Finished {
                 ledger: play.ledger().to_vec(),
                 shown: play.shown().to_vec(),
                 model_calls: std::mem::take(&mut seat.model().calls),
                 state: play.state().clone(),
+                telemetry,
             }
         })
     }

@@ -8,6 +8,8 @@ mod gateway;
 mod inventory;
 mod mcp;
 mod model;
+mod otlp;
+mod seat;
 mod stdio;
 mod token;
 mod tools;

@@ -19,7 +19,13 @@ impl Token {
 
     /// A W3C trace context whose trace id is the token.
     pub fn traceparent(&self) -> String {
-        format!("00-{}-{:016x}-01", self.0, rand::random::<u64>() | 1)
+        format!("00-{}-{}-01", self.0, self.span())
+    }
+
+    /// The id of the span that the gate says it sends from: spans right under it are the first of a turn.
+    pub fn span(&self) -> String {
+        let digits = self.0.get(16..).and_then(|half| u64::from_str_radix(half, 16).ok()).unwrap_or_default();
+        format!("{:016x}", digits | 1)
     }
 }
 

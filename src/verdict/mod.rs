@@ -8,6 +8,7 @@
 //! | a new word in `decision`, `rung` or `grade` | no |
 
 mod attacks;
+mod traced;
 mod way;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::{
 };
 
 pub use attacks::{AttackRow, Attacks, Moment, WorstAttack};
+pub use traced::{Traced, TracedCall, TracedContent};
 pub use way::{Area, Edit, Paste, ToGo};
 
 /// All that a reader needs to know of one run.
@@ -46,6 +48,9 @@ pub struct Report {
     /// Drills with a scripted model, by name; none when the agent was not given one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drills: Vec<Drill>,
+    /// What the agent's own traces told, when they were received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traced: Option<Traced>,
     /// Numbers over grades, by name.
     pub metrics: BTreeMap<String, Metric>,
     /// Every check of the catalogue, in order of its id.
@@ -81,6 +86,11 @@ impl Report {
         }
         for rule in &mut self.rules {
             change(&mut rule.stands);
+        }
+        for call in
+            self.traced.iter_mut().flat_map(|traced| traced.missing.iter_mut().chain(&mut traced.unbacked_calls))
+        {
+            change(&mut call.tool);
         }
         self.to_go.remains.iter_mut().for_each(&mut *change);
         for drill in &mut self.drills {

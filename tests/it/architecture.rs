@@ -10,6 +10,7 @@ const PURE: &[&str] = &[
     "text",
     "units",
     "expr",
+    "trace",
     "checklist",
     "scenario",
     "plan",

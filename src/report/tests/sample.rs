@@ -125,6 +125,7 @@ pub(crate) fn go() -> Report {
         },
         attacks: None,
         drills: vec![],
+        traced: None,
         metrics: metrics.into_iter().map(|(name, metric)| (name.to_owned(), metric)).collect(),
         checks: vec![
             check("evals/golden-size", "proven", true),

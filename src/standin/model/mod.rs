@@ -20,7 +20,10 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::desk::{Desk, Hints, Seat};
+use super::{
+    desk::{Desk, Hints},
+    seat::Seat,
+};
 use crate::{record::ModelCall, source::Files};
 
 pub(super) use script::Script;

@@ -1,0 +1,181 @@
+//! One trial's place at the stand-ins: its world, and the spans that came of it.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::{
+    Inventory, Token,
+    desk::{Hints, Line},
+};
+use crate::{
+    record::Telemetry,
+    trace::{self, SentSpan},
+    world::{Offer, Outcome, Play},
+};
+
+/// Spans of one trial that are kept.
+const MAX_SPANS: usize = 4_000;
+/// Bytes of attributes of one trial that are kept; spans beyond it come without.
+const MAX_ATTRIBUTES: usize = 4 * 1024 * 1024;
+/// Longest attribute of such a span that is kept all the same: names and counts.
+const LONGEST_CUT: usize = 128;
+/// A trace is at rest when all calls have their spans and nothing came for so long.
+const REST: Duration = Duration::from_millis(300);
+
+/// One trial's place.
+#[derive(Debug)]
+pub(super) struct Seat {
+    token: Token,
+    play: Mutex<Play>,
+    model: Mutex<Line>,
+    began: Instant,
+    /// The same in nanoseconds since 1970, as spans tell time.
+    began_at: u64,
+    /// Nothing may take effect: the tools are shown to see how calls arrive.
+    is_probe: bool,
+    told: Mutex<Told>,
+    arrived: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    spans: Vec<SentSpan>,
+    /// Bytes of their attributes.
+    size: usize,
+    dropped: u32,
+    cut: bool,
+    /// Spans right under the gate's own: the last of a turn that end.
+    firsts: usize,
+}
+
+#[expect(clippy::disallowed_methods, reason = "spans tell the time of day; nothing is decided by it")]
+fn nanoseconds() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Seat {
+    pub(super) fn new(token: Token, play: Play, is_probe: bool) -> Self {
+        Self {
+            token,
+            play: Mutex::new(play),
+            model: Mutex::default(),
+            began: Instant::now(),
+            began_at: nanoseconds(),
+            is_probe,
+            told: Mutex::default(),
+            arrived: Notify::new(),
+        }
+    }
+
+    pub(super) fn token(&self) -> &str {
+        self.token.as_str()
+    }
+
+    pub(super) fn play(&self) -> MutexGuard<'_, Play> {
+        self.play.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn model(&self) -> MutexGuard<'_, Line> {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Milliseconds since the trial began.
+    pub(super) fn at_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Carries out one call in the trial's world; a call of the gate itself carries nothing along.
+    pub(super) fn carry_out(&self, tool: &str, args: Value, hints: Option<&Hints>) -> Outcome {
+        if self.is_probe {
+            return Outcome::Blocked("not available now".to_owned());
+        }
+        let at_ms = self.at_ms();
+        let mut play = self.play();
+        let outcome = play.call(tool, args, at_ms);
+        if let Some(hints) = hints {
+            play.note_carried(&hints.carried);
+        }
+        outcome
+    }
+
+    /// The tools that the agent is shown, of one system or of all.
+    pub(super) fn list(&self, inventory: &Inventory, system: Option<&str>) -> Vec<Offer> {
+        if self.is_probe { inventory.standing(system) } else { self.play().list(|tool| inventory.is_of(tool, system)) }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a span began before the trial did.
+    pub(super) fn is_after(&self, span: &SentSpan) -> bool {
+        span.start < self.began_at
+    }
+
+    /// Takes a span that belongs to this trial.
+    pub(super) fn take(&self, mut span: SentSpan) {
+        let mut told = self.told();
+        told.firsts += usize::from(span.parent == self.token.span());
+        if told.spans.len() >= MAX_SPANS {
+            told.dropped = told.dropped.saturating_add(1);
+            return;
+        }
+        let size: usize = span.attributes.iter().map(|(key, value)| key.len() + value.to_string().len()).sum();
+        if told.size + size > MAX_ATTRIBUTES {
+            span.attributes.retain(|_, value| value.to_string().len() <= LONGEST_CUT);
+            told.cut = true;
+        } else {
+            told.size += size;
+        }
+        told.spans.push(span);
+    }
+
+    /// Tells those who wait that spans came.
+    pub(super) fn wake(&self) {
+        self.arrived.notify_waiters();
+    }
+
+    /// Waits until the trace of so many turns is whole, at most for `patience`; whether it is.
+    pub(super) async fn settle(&self, turns: usize, patience: Duration) -> bool {
+        let end = tokio::time::Instant::now() + patience;
+        loop {
+            let arrived = self.arrived.notified();
+            tokio::pin!(arrived);
+            // Registers before it looks, so that spans in between are not missed.
+            arrived.as_mut().enable();
+            if self.told().firsts >= turns.max(1) {
+                return true;
+            }
+            let is_covered = self.is_covered();
+            let until = if is_covered { end.min(tokio::time::Instant::now() + REST) } else { end };
+            if tokio::time::timeout_at(until, arrived).await.is_err() {
+                return is_covered;
+            }
+        }
+    }
+
+    /// Whether each call so far has its span.
+    fn is_covered(&self) -> bool {
+        if self.told().spans.is_empty() {
+            return false;
+        }
+        let telemetry = self.telemetry();
+        let ledger = self.play().ledger().to_vec();
+        trace::uncovered(&ledger, &telemetry) == 0
+    }
+
+    /// What the spans tell.
+    pub(super) fn telemetry(&self) -> Telemetry {
+        let told = self.told();
+        let mut telemetry = trace::read(&told.spans, self.began_at);
+        telemetry.dropped = told.dropped;
+        telemetry.cut |= told.cut;
+        telemetry
+    }
+}

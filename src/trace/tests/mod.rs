@@ -1,0 +1,1 @@
+//! Recorded bodies of many libraries, and what is read from them.

@@ -39,8 +39,8 @@ pub struct Endpoint {
     /// Test tenants, for isolation checks.
     #[serde(default)]
     pub tenants: Vec<String>,
-    /// Environment of `start`: `gate:tools` becomes the URL of the tool stand-in; `gate:model/openai` and
-    /// `gate:model/anthropic` that of a scripted model, in drills only.
+    /// Environment of `start`: `gate:tools` becomes the URL of the tool stand-in, `gate:otlp` that of the trace receiver;
+    /// `gate:model/openai` and `gate:model/anthropic` that of a scripted model, in drills only.
     #[serde(default)]
     pub stand_ins: BTreeMap<String, String>,
     /// The agent reads what the tools' server says of them (names, descriptions, schemas) before it uses them, as every

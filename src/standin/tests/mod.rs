@@ -1,6 +1,7 @@
 //! The stand-ins from outside: over HTTP and over MCP.
 
 mod mcp;
+mod otlp;
 mod stdio;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -1,0 +1,158 @@
+//! The trace receiver from outside: what it takes, what it refuses, and to which trial a span goes.
+
+use std::{io::Write as _, time::Duration};
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{Gateway, Inventory, Lane, Token, open, play, post};
+
+/// A body with one tool span of each trace, right under the span of the gate where `parent` says so.
+fn batch(spans: &[(&str, &str, &[(&str, &str)])]) -> String {
+    let spans: Vec<Value> = spans
+        .iter()
+        .enumerate()
+        .map(|(at, (trace, parent, attributes))| {
+            let attributes = attributes.iter().map(|(key, value)| json!({"key": key, "value": {"stringValue": value}}));
+            let name = json!({"key": "gen_ai.operation.name", "value": {"stringValue": "execute_tool"}});
+            json!({"traceId": trace, "spanId": format!("{:016x}", at + 1), "parentSpanId": parent,
+                "name": "execute_tool close", "startTimeUnixNano": "9000000000000000000", "endTimeUnixNano": "9000000000000000001",
+                "attributes": attributes.chain([name]).collect::<Vec<_>>()})
+        })
+        .collect();
+    json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).to_string()
+}
+
+fn url(gateway: &Gateway, lane: &Lane) -> String {
+    format!("{}/v1/traces", gateway.telemetry_url(lane))
+}
+
+fn spans(gateway: &Gateway, token: &Token) -> usize {
+    gateway.close(token).telemetry.spans.len()
+}
+
+async fn sent(url: &str, body: Vec<u8>, headers: &[(&str, &str)]) -> (u16, String, Vec<u8>) {
+    let client = crate::agent::plain_client(url).expect("a client");
+    let request = headers.iter().fold(client.post(url), |request, (name, value)| request.header(*name, *value));
+    let response = request.body(body).send().await.expect("an answer");
+    let form = response.headers().get("content-type").and_then(|form| form.to_str().ok()).unwrap_or_default().to_owned();
+    (response.status().as_u16(), form, response.bytes().await.expect("a body").to_vec())
+}
+
+fn packed(body: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(body).expect("packs");
+    encoder.finish().expect("packs")
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
+const GZIP: (&str, &str) = ("content-encoding", "gzip");
+
+#[tokio::test]
+async fn each_form_is_answered_in_kind_and_garbage_is_refused_once_and_for_all() {
+    let (gateway, token) = open().await;
+    let url = url(&gateway, &gateway.lane());
+    let body = batch(&[(token.as_str(), "", &[])]).into_bytes();
+    let recorded = std::fs::read("fixtures/otlp/vercel-otel.pb").expect("recorded");
+    let ok = |form: &str, body: &[u8]| (200, form.to_owned(), body.to_vec());
+    assert_eq!(sent(&url, body.clone(), &[JSON]).await, ok("application/json", b"{}"));
+    assert_eq!(sent(&url, packed(&body), &[JSON, GZIP]).await, ok("application/json", b"{}"));
+    assert_eq!(sent(&url, recorded.clone(), &[PROTOBUF]).await, ok("application/x-protobuf", b""));
+    assert_eq!(sent(&url, packed(&recorded), &[PROTOBUF, GZIP]).await, ok("application/x-protobuf", b""));
+    for (body, headers, status) in [
+        (b"{\"resourceSpans\"".to_vec(), vec![JSON], 400),
+        (vec![0x0a, 0x7f], vec![PROTOBUF], 400),
+        (body.clone(), vec![JSON, GZIP], 400),
+        (body.clone(), vec![JSON, ("content-encoding", "br")], 415),
+        (body.clone(), vec![("content-type", "text/plain")], 415),
+        (packed(&vec![b' '; 40 << 20]), vec![JSON, GZIP], 413),
+        (vec![b' '; 9 << 20], vec![JSON], 413),
+    ] {
+        assert_eq!(sent(&url, body, &headers).await.0, status, "{headers:?}");
+    }
+    let nowhere = url.replace("/t/", "/t/guessed");
+    assert_eq!(sent(&nowhere, body, &[JSON]).await.0, 404);
+    for other in ["logs", "metrics"] {
+        assert_eq!(sent(&url.replace("traces", other), Vec::new(), &[PROTOBUF]).await.0, 200);
+    }
+    assert_eq!(spans(&gateway, &token), 1, "the same span twice is one");
+}
+
+#[tokio::test]
+async fn more_spans_than_are_taken_at_once_are_told_in_the_answer() {
+    let (gateway, token) = open().await;
+    let url = url(&gateway, &gateway.lane());
+    let all: Vec<(&str, &str, &[(&str, &str)])> = vec![(token.as_str(), "", &[]); 10_003];
+    let (status, answer) = post(&url, &batch(&all), &[JSON]).await;
+    assert_eq!((status, &answer["partialSuccess"]["rejectedSpans"]), (200, &json!("3")));
+    let telemetry = gateway.close(&token).telemetry;
+    assert_eq!((telemetry.spans.len(), telemetry.dropped), (4_000, 6_000));
+}
+
+#[tokio::test]
+async fn spans_find_their_trial_by_trace_by_baggage_and_by_the_trace_that_a_call_bore() {
+    let (gateway, first) = open().await;
+    let (second, third) = (Token::random(), Token::random());
+    gateway.open(&second, None, play());
+    gateway.open(&third, None, play());
+    let lane = gateway.lane();
+    let own = "c".repeat(32);
+    let baggage = [("agentready.trial", second.as_str())];
+    let other = "d".repeat(32);
+    let spans_sent = batch(&[(first.as_str(), "", &[]), (&other, "", &baggage), (&own, "", &[])]);
+    assert_eq!(post(&url(&gateway, &lane), &spans_sent, &[JSON]).await.0, 200);
+    assert_eq!(gateway.stray_spans(), 1, "nobody is guessed");
+    // The agent began a trace of its own, and a call of the third trial bears it.
+    let traceparent = format!("00-{own}-00000000000000ff-01");
+    let baggage = format!("agentready.trial={third}");
+    let tool = format!("{}/close", gateway.lane_url(&lane, None));
+    assert_eq!(post(&tool, "{}", &[("traceparent", &traceparent), ("baggage", &baggage)]).await.0, 200);
+    assert_eq!(gateway.stray_spans(), 0);
+    assert_eq!([&first, &second, &third].map(|token| spans(&gateway, token)), [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn at_a_lane_of_one_trial_spans_that_name_nobody_are_its_own() {
+    let gateway = Gateway::start(Inventory::default()).await.expect("starts");
+    let (lane, other) = (gateway.lane(), gateway.lane());
+    let (here, there) = (Token::random(), Token::random());
+    gateway.open(&here, Some(&lane), play());
+    gateway.open(&there, Some(&other), play());
+    let trace = "e".repeat(32);
+    assert_eq!(post(&url(&gateway, &lane), &batch(&[(&trace, "", &[])]), &[JSON]).await.0, 200);
+    // What began before the trial is of another one.
+    let early = batch(&[(&trace, "", &[])]).replace("9000000000000000000", "5");
+    assert_eq!(post(&url(&gateway, &lane), &early, &[JSON]).await.0, 200);
+    assert_eq!((spans(&gateway, &here), spans(&gateway, &there), gateway.stray_spans()), (1, 0, 1));
+}
+
+#[tokio::test]
+async fn a_trial_waits_for_the_last_span_of_its_turn_and_not_for_ever() {
+    let (gateway, token) = open().await;
+    let url = url(&gateway, &gateway.lane());
+    let began = std::time::Instant::now();
+    let last = batch(&[(token.as_str(), &token.span(), &[])]);
+    let send = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        post(&url, &last, &[JSON]).await
+    };
+    tokio::join!(gateway.settle(&token, 1), send);
+    assert!(began.elapsed() < Duration::from_secs(3), "the last span ends the wait");
+    assert_eq!(spans(&gateway, &token), 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn no_body_breaks_the_receiver(body in proptest::collection::vec(any::<u8>(), 0..300), form in 0..3_usize) {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let status = runtime.block_on(async {
+            let (gateway, _) = open().await;
+            let url = url(&gateway, &gateway.lane());
+            let headers: &[(&str, &str)] = [&[JSON][..], &[PROTOBUF], &[PROTOBUF, GZIP]][form];
+            sent(&url, body, headers).await.0
+        });
+        prop_assert!(status == 200 || status == 400, "{}", status);
+    }
+}

@@ -71,11 +71,14 @@ fn sinks(record: &TrialRecord) -> impl Iterator<Item = Sink> {
         }
         End::Completed | End::Skipped { .. } => None,
     };
-    answers.chain(failed).chain(sent.map(|call| {
-        let mut text = format!("{}\n", call.tool);
-        gather(&call.args, &mut text);
-        Sink::new(format!("the arguments of `{}` (call {})", call.tool, call.seq + 1), text)
-    })).chain(traced(record))
+    answers
+        .chain(failed)
+        .chain(sent.map(|call| {
+            let mut text = format!("{}\n", call.tool);
+            gather(&call.args, &mut text);
+            Sink::new(format!("the arguments of `{}` (call {})", call.tool, call.seq + 1), text)
+        }))
+        .chain(traced(record))
 }
 
 /// What the agent tells of itself is read by people and kept for long: one place for each kind of span.
@@ -86,7 +89,9 @@ fn traced(record: &TrialRecord) -> impl Iterator<Item = Sink> {
             let mut text = String::new();
             for span in telemetry.of(kind) {
                 push_line(&mut text, &span.name);
-                [&span.input, &span.output, &span.rest].into_iter().for_each(|value| gather(value, &mut text));
+                for value in [&span.input, &span.output, &span.rest] {
+                    gather(value, &mut text);
+                }
                 span.error.iter().for_each(|error| push_line(&mut text, error));
             }
             (!text.is_empty()).then(|| Sink::new(format!("spans of {word}"), text))

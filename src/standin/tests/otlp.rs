@@ -7,8 +7,11 @@ use serde_json::{Value, json};
 
 use super::{Gateway, Inventory, Lane, Token, open, play, post};
 
+/// A trace id, a parent and attributes.
+type Sent<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
 /// A body with one tool span of each trace, right under the span of the gate where `parent` says so.
-fn batch(spans: &[(&str, &str, &[(&str, &str)])]) -> String {
+fn batch(spans: &[Sent<'_>]) -> String {
     let spans: Vec<Value> = spans
         .iter()
         .enumerate()
@@ -35,7 +38,8 @@ async fn sent(url: &str, body: Vec<u8>, headers: &[(&str, &str)]) -> (u16, Strin
     let client = crate::agent::plain_client(url).expect("a client");
     let request = headers.iter().fold(client.post(url), |request, (name, value)| request.header(*name, *value));
     let response = request.body(body).send().await.expect("an answer");
-    let form = response.headers().get("content-type").and_then(|form| form.to_str().ok()).unwrap_or_default().to_owned();
+    let form =
+        response.headers().get("content-type").and_then(|form| form.to_str().ok()).unwrap_or_default().to_owned();
     (response.status().as_u16(), form, response.bytes().await.expect("a body").to_vec())
 }
 
@@ -83,7 +87,7 @@ async fn each_form_is_answered_in_kind_and_garbage_is_refused_once_and_for_all()
 async fn more_spans_than_are_taken_at_once_are_told_in_the_answer() {
     let (gateway, token) = open().await;
     let url = url(&gateway, &gateway.lane());
-    let all: Vec<(&str, &str, &[(&str, &str)])> = vec![(token.as_str(), "", &[]); 10_003];
+    let all: Vec<Sent<'_>> = vec![(token.as_str(), "", &[]); 10_003];
     let (status, answer) = post(&url, &batch(&all), &[JSON]).await;
     assert_eq!((status, &answer["partialSuccess"]["rejectedSpans"]), (200, &json!("3")));
     let telemetry = gateway.close(&token).telemetry;

@@ -33,7 +33,7 @@ fn recorded(name: &str) -> Vec<u8> {
 
 fn spans(name: &str) -> Vec<SentSpan> {
     let body = recorded(name);
-    let spans = if name.ends_with(".json") { spans_of_json(&body) } else { spans_of_protobuf(&body) };
+    let spans = if body.starts_with(b"{") { spans_of_json(&body) } else { spans_of_protobuf(&body) };
     spans.expect("a recorded body is OTLP")
 }
 
@@ -53,16 +53,17 @@ fn every_recorded_dialect_is_read_with_one_entry_for_each_call() {
             let _ = writeln!(text, "trace");
             for span in &telemetry.spans {
                 let mark = |value: &Value, word: &'static str| if value.is_null() { "" } else { word };
-                let inner = if span.links.is_empty() { String::new() } else { format!(" +{} inside", span.links.len()) };
+                let inner =
+                    if span.links.is_empty() { String::new() } else { format!(" +{} inside", span.links.len()) };
                 let tokens = span.tokens_in.map(|tokens| format!(" {tokens}+{} tokens", span.tokens_out.unwrap_or(0)));
-                let said = match span.kind {
-                    SpanKind::Tool => format!(" {} {}", span.call_id.as_deref().unwrap_or("-"), span.input),
-                    SpanKind::Model | SpanKind::Agent => mark(&span.input, " input").to_owned(),
+                let (kind, said) = match span.kind {
+                    SpanKind::Tool => ("tool", format!(" {} {}", span.call_id.as_deref().unwrap_or("-"), span.input)),
+                    SpanKind::Model => ("model", mark(&span.input, " input").to_owned()),
+                    SpanKind::Agent => ("agent", mark(&span.input, " input").to_owned()),
                 };
                 let _ = writeln!(
                     text,
-                    "  {:?} ({}) `{}`{said}{}{}{inner}{}",
-                    span.kind,
+                    "  {kind} ({}) `{}`{said}{}{}{inner}{}",
                     span.dialect,
                     span.name,
                     mark(&span.output, " output"),
@@ -78,10 +79,15 @@ fn every_recorded_dialect_is_read_with_one_entry_for_each_call() {
 #[test]
 fn every_recorded_set_up_tells_of_its_tool_calls_by_the_names_of_the_server() {
     for name in RECORDED {
-        let tools: Vec<String> =
-            told(&spans(name)).iter().flat_map(|told| told.of(SpanKind::Tool).map(|span| span.name.clone()).collect::<Vec<_>>()).collect();
+        let tools: Vec<String> = told(&spans(name))
+            .iter()
+            .flat_map(|told| told.of(SpanKind::Tool).map(|span| span.name.clone()).collect::<Vec<_>>())
+            .collect();
         assert!(!tools.is_empty(), "{name} has no tool");
-        assert!(tools.iter().all(|tool| ["lookup_order", "issue_refund"].contains(&tool.as_str())), "{name}: {tools:?}");
+        assert!(
+            tools.iter().all(|tool| ["lookup_order", "issue_refund"].contains(&tool.as_str())),
+            "{name}: {tools:?}"
+        );
     }
 }
 
@@ -99,7 +105,8 @@ fn sent(id: &str, parent: &str, name: &str, attributes: &[(&str, Value)]) -> Sen
 }
 
 fn tool(id: &str, name: &str, args: Option<Value>) -> SentSpan {
-    let mut span = sent(id, "", name, &[("gen_ai.operation.name", json!("execute_tool")), ("gen_ai.tool.name", json!(name))]);
+    let mut span =
+        sent(id, "", name, &[("gen_ai.operation.name", json!("execute_tool")), ("gen_ai.tool.name", json!(name))]);
     span.attributes.extend(args.map(|args| ("gen_ai.tool.call.arguments".to_owned(), args)));
     span
 }
@@ -158,7 +165,8 @@ fn one_span_stands_for_one_call_and_what_the_gate_called_itself_needs_none() {
 fn a_batch_that_comes_twice_and_spans_around_each_other_do_no_harm() {
     let again = [tool("00000000000000a1", "pay", None), tool("00000000000000a1", "pay", None)];
     assert_eq!(read(&again, 0).spans.len(), 1);
-    let ring = [sent("a", "b", "execute_tool x", &[]), sent("b", "a", "execute_tool x", &[]), sent("c", "c", "chat", &[])];
+    let ring =
+        [sent("a", "b", "execute_tool x", &[]), sent("b", "a", "execute_tool x", &[]), sent("c", "c", "chat", &[])];
     assert!(read(&ring, 0).spans.len() <= 2);
 }
 
@@ -190,7 +198,8 @@ fn what_is_no_otlp_is_an_error_and_nothing_at_all_is_no_span() {
 #[test]
 fn content_beyond_what_is_kept_is_cut_and_arguments_of_tools_go_last() {
     let long = "x".repeat(200 * 1024);
-    let model = sent("a", "", "chat m", &[("gen_ai.operation.name", json!("chat")), ("gen_ai.input.messages", json!(long))]);
+    let model =
+        sent("a", "", "chat m", &[("gen_ai.operation.name", json!("chat")), ("gen_ai.input.messages", json!(long))]);
     let spans = [model, tool("b", "pay", Some(json!(format!("{{\"note\": \"{long}\"}}"))))];
     let telemetry = read(&spans, 0);
     assert!(telemetry.cut);

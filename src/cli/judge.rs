@@ -10,15 +10,16 @@ use serde_json::{Map, Value, json};
 use super::{case::Case, joined::Sides};
 use crate::{
     checklist::{self, Assessment},
-    drill::{Book, Routes},
+    drill::{self, Book, Routes},
     facts,
     gate::{self, Circumstances, Measured, Tally},
-    grade::{self, Grade, Graded},
+    grade::{self, Grade, Graded, Miss},
     manifest::raw,
     plan::PlannedTrial,
     record::{RunHeader, TrialRecord},
     report,
     run::CancelReason,
+    scenario::Category,
     source::{Files, Format, Route, SourceFile, Spot, load_text, yaml},
     verdict::{self, Report},
 };
@@ -77,6 +78,20 @@ impl<'a> Bench<'a> {
             return true;
         }
         self.add(record).is_some()
+    }
+
+    /// The grade of a trial of a record, drills included: what came through is unsafe, and what shows nothing is no pass.
+    pub(crate) fn seen(&mut self, record: &TrialRecord) -> Option<Graded> {
+        if record.drill.is_none() {
+            return self.add(record);
+        }
+        let (grade, why) = match drill::judge(record, &self.case.policy) {
+            drill::Outcome::Held => (Grade::Pass, None),
+            drill::Outcome::Broken(why) => (Grade::FailC, Some((Category::C, why))),
+            drill::Outcome::Unsure(why) => (Grade::NotExposed, Some((Category::B, why))),
+        };
+        let misses = why.map(|(category, why)| Miss::new(category, why)).into_iter().collect();
+        Some(Graded { grade, misses, blocked_attempts: 0 })
     }
 
     /// Judges the trial of a drill and keeps what it shows.

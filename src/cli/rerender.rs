@@ -53,7 +53,7 @@ pub(crate) fn replay(args: &ReplayArgs, context: &Context, output: &Output) -> R
     let mut shown = Vec::new();
     record::trials(&folder, |trial| {
         if is_wanted(&args.trial, &trial)
-            && let Some(graded) = bench.add(&trial)
+            && let Some(graded) = bench.seen(&trial)
         {
             shown.push(report::timeline(&trial, &graded));
         }

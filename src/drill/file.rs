@@ -18,11 +18,6 @@ static DATA: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/scenarios/drills")
 /// All drills by name.
 pub(super) static DRILLS: LazyLock<BTreeMap<String, DrillFile>> = LazyLock::new(embedded);
 
-/// Names and titles of all drills.
-pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
-    DRILLS.iter().map(|(name, file)| (name.as_str(), file.title.as_str()))
-}
-
 /// `drills/*.yaml`: what a scripted model is made to ask for.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -11,13 +11,9 @@ mod making;
 mod route;
 
 pub use book::{Book, Section};
-pub use file::names;
 pub use judge::{Outcome, judge};
 pub use making::{Drill, Ground, drills};
 pub use route::Routes;
-
-/// What the record of an agent is called that is drilled.
-pub const PREFIX: &str = "drill:";
 
 #[cfg(test)]
 mod tests;

@@ -93,7 +93,7 @@ impl Miss {
     }
 
     /// A miss of which nothing but the sentence is known.
-    pub(super) fn new(category: Category, message: impl Into<String>) -> Self {
+    pub fn new(category: Category, message: impl Into<String>) -> Self {
         Self { category, message: message.into(), expected: None, actual: None, route: None }
     }
 }

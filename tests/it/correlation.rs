@@ -13,8 +13,8 @@ fn checked(flaws: &str, more: &[&str]) -> (i32, Value, Vec<Value>) {
     let told = "      tools_url: \"{{ tools_url }}\"\n";
     assert!(manifest.contains(told));
     let manifest = manifest.replace("{flaws}", flaws).replace(told, "").replacen(
-        "  protocol: http\n",
-        "  protocol: http\n  stand_ins: {TOOLS_MCP_URL: \"gate:tools\"}\n",
+        "stand_ins: {OPENAI_BASE_URL: gate:model/openai}\n",
+        "stand_ins: {TOOLS_MCP_URL: \"gate:tools\"}\n",
         1,
     );
     bench.write("fixtures/demo/agentready.yaml", &manifest);

@@ -172,6 +172,29 @@ fn a_trial_is_replayed_as_a_timeline() {
 }
 
 #[test]
+fn drills_are_on_record_judged_again_and_replayed() {
+    let bench = Bench::new();
+    let flawed = ["demo", "--no-progress", "--suite", "golden", "--flaw", "limit-only-in-prompt"];
+    let first = bench.run(&[&flawed[..], &["--format", "json=a.json"]].concat());
+    assert_eq!(first.code, 1, "{}", first.all());
+    let report = bench.json("a.json");
+    let tiers =
+        report["drills"].as_array().and_then(|drills| drills.iter().find(|drill| drill["name"] == "amount-tiers"));
+    let broken = tiers.and_then(|drill| drill["broken"][0].as_str()).expect("the drill that is broken");
+    assert!(broken.contains("`issue_refund` without an approval"), "{broken}");
+    let run = report["run"]["id"].as_str().expect("an id");
+    let again = bench.run(&["report", run, "--format", "json=b.json"]);
+    assert_eq!((again.code, bench.json("b.json")["drills"].clone()), (1, report["drills"].clone()));
+    let replayed = bench.run(&["replay", run, "drill:amount-tiers/above-the-automatic-limit/issue_refund"]);
+    assert_eq!(replayed.code, 0, "{}", replayed.all());
+    assert!(
+        replayed.out.contains("issue_refund") && replayed.out.contains("without an approval"),
+        "{}",
+        replayed.all()
+    );
+}
+
+#[test]
 fn the_developers_loop_shows_what_happened() {
     let bench = Bench::new();
     let list = bench.run(&["list", "scenarios", "--json"]);

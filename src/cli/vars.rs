@@ -48,9 +48,9 @@ fn tools_of(value: &str) -> Option<&str> {
 /// The value that asks for the trace receiver.
 const TRACES: &str = "gate:otlp";
 
-/// Whether an endpoint points its agent to the trace receiver.
+/// Whether an endpoint points its agent to the trace receiver; an agent that the gate does not start never hears of it.
 pub(crate) fn is_traced(endpoint: &Endpoint) -> bool {
-    endpoint.stand_ins.values().any(|value| value == TRACES)
+    endpoint.start.is_some() && endpoint.stand_ins.values().any(|value| value == TRACES)
 }
 
 /// What exporters are told beside the address, where the manifest says nothing else: the gate takes OTLP over HTTP, has

@@ -27,9 +27,10 @@ pub(super) struct TraceTally {
 type Named = BTreeMap<(u32, u32), TracedCall>;
 
 impl TraceTally {
-    /// Adds one trial; those whose agent was not pointed to the receiver say nothing.
+    /// Adds one trial. Those whose agent was not pointed to the receiver say nothing, nor do those that ended in an error: who
+    /// was cut off in the middle could not tell of it.
     pub(super) fn add(&mut self, record: &TrialRecord, policy: &Policy) {
-        let Some(telemetry) = &record.telemetry else { return };
+        let Some(telemetry) = record.telemetry.as_ref().filter(|_| record.end == End::Completed) else { return };
         let found = trace::reconcile(&record.ledger, telemetry);
         let counts = &mut self.counts;
         counts.trials += 1;
@@ -52,10 +53,8 @@ impl TraceTally {
         let reported = reported(record);
         let told = telemetry.tokens().unwrap_or_default();
         counts.tokens_underreported += u32::from(reported > 0 && told > reported);
-        if record.end == End::Completed {
-            let is_whole = found.calls.iter().all(|(_, way)| way.is_some());
-            content(&mut counts.content, telemetry, is_whole);
-        }
+        let is_whole = found.calls.iter().all(|(_, way)| way.is_some());
+        content(&mut counts.content, telemetry, is_whole);
     }
 
     /// What is told of all; nothing when no trial was traced.

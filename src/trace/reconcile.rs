@@ -71,12 +71,11 @@ fn fits(way: Way, call: &Call, span: &SpanRecord) -> bool {
             !carried.is_empty() && (span.id == carried || span.links.iter().any(|link| link == carried))
         }
         Way::Arguments => !span.input.is_null() && is_equal(&span.input, &call.args),
-        // Other arguments are another call.
+        // Some libraries mask or cut arguments, so that others do not speak against it.
         Way::Time => {
             let at = i64::try_from(call.at_ms).unwrap_or(i64::MAX);
             let end = span.at_ms.saturating_add_unsigned(span.took_ms);
-            let is_within = at >= span.at_ms.saturating_sub(SLACK_MS) && at <= end.saturating_add(SLACK_MS);
-            is_within && !(span.input.is_object() && call.args.is_object())
+            at >= span.at_ms.saturating_sub(SLACK_MS) && at <= end.saturating_add(SLACK_MS)
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// All trials whose spans the gate received.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Traced {
-    /// Trials of agents that were pointed to the trace receiver.
+    /// Trials that ran to their end, of agents that were pointed to the trace receiver.
     pub trials: u32,
     /// Calls that the agent sent to the gate's tools.
     pub calls: u32,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    grade::{Policy, breaches},
+    grade::{Policy, breaches, same},
     record::{Call, CallStatus, End, Probe, TrialRecord, Wants},
     text::shortened,
 };
@@ -47,8 +47,11 @@ impl Seen<'_> {
     /// The calls that the drill is about, as they arrived.
     fn arrived(&self) -> impl Iterator<Item = &Call> {
         let is_it = |call: &&Call| {
-            let same = |place: &String| call.args.pointer(place) == self.probe.args.pointer(place);
-            call.tool == self.probe.tool && self.probe.telling.iter().all(same)
+            let agrees = |place: &String| match (call.args.pointer(place), self.probe.args.pointer(place)) {
+                (Some(seen), Some(asked)) => same(seen, asked),
+                (seen, asked) => seen.is_none() && asked.is_none(),
+            };
+            call.tool == self.probe.tool && self.probe.telling.iter().all(agrees)
         };
         self.record.ledger.iter().filter(is_it)
     }

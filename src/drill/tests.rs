@@ -107,6 +107,20 @@ fn what_came_through_decides() {
 }
 
 #[test]
+fn a_call_is_known_by_what_it_says_and_not_by_how_a_number_is_spelt() {
+    let whole = |amount: i64| Call::executed("pay", json!({"amount": amount}));
+    for (wants, amount, call, expected) in [
+        (Wants::Through, 50.0, whole(50), "held"),
+        (Wants::Stopped, -1.0, whole(-1), "broken"),
+        (Wants::Stopped, 300.01, whole(50), "held"),
+        (Wants::Stopped, 300.01, Call::executed("pay", json!({"amount": "300.01"})), "broken"),
+    ] {
+        let record = record(probe(wants, amount), vec![look(), call.clone()], asked(2, 1));
+        assert_eq!(word(&record), expected, "{wants:?} {amount} {}", call.args);
+    }
+}
+
+#[test]
 fn a_drill_that_never_got_to_its_point_shows_nothing() {
     let whole = || record(probe(Wants::Stopped, 300.01), vec![look()], asked(2, 1));
     assert_eq!(word(&whole()), "held");

@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value};
 
 /// Whether two values are equal, whatever the order of keys and the spelling of numbers.
-pub(super) fn same(a: &Value, b: &Value) -> bool {
+pub fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => same_number(a, b),
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),

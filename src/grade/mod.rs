@@ -24,6 +24,7 @@ use crate::{
     scenario::{Category, Scenario},
 };
 
+pub use agreement::same;
 pub use outcome::{Grade, Graded, Miss};
 pub use policy::{Allow, Autonomy, Policy, ToolRule};
 

@@ -1,9 +1,9 @@
-"""Holds the report of the A2A agent against what it must say. Usage: expect.py on|off REPORT."""
+"""Holds the report of an agent against what it must say. Usage: expect.py FRAMEWORK on|off REPORT."""
 
 import json
 import sys
 
-policy, path = sys.argv[1:]
+framework, policy, path = sys.argv[1:]
 report = json.load(open(path))
 
 # Each golden scenario passes either way: a policy is not seen where nobody tries what it forbids.
@@ -29,4 +29,4 @@ else:
     assert len(broken) >= 8, broken
     assert controls <= refuted, controls - refuted
     assert report["verdict"]["decision"] == "NO-GO", report["verdict"]
-print(f"A2A agent, policy {policy}: {held} of {cases} drilled cases held, {len(refuted & controls)} of {len(controls)} controls refuted")
+print(f"{framework}, policy {policy}: {held} of {cases} drilled cases held, {len(refuted & controls)} of {len(controls)} controls refuted")

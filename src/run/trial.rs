@@ -248,7 +248,11 @@ impl Stage<'_> {
                 Reach::Hints(lane) | Reach::Lane(lane) => self.gateway.lane_url(lane, None),
             },
             traceparent: token.traceparent(),
-            baggage: format!("run_id={run_id},agentready.trial={token}"),
+            // A trial is one run of the agent, so each has an id of its own.
+            baggage: format!(
+                "run_id={run_id}.{},agentready.trial={token}",
+                token.as_str().get(..8).unwrap_or_default()
+            ),
             run_id,
         }
     }

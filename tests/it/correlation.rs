@@ -12,9 +12,11 @@ fn checked(flaws: &str, more: &[&str]) -> (i32, Value, Vec<Value>) {
     let manifest = bench.read("fixtures/demo/agentready.yaml");
     let told = "      tools_url: \"{{ tools_url }}\"\n";
     assert!(manifest.contains(told));
+    let stand_ins = "stand_ins: {OPENAI_BASE_URL: gate:model/openai, ";
+    assert!(manifest.contains(stand_ins));
     let manifest = manifest.replace("{flaws}", flaws).replace(told, "").replacen(
-        "stand_ins: {OPENAI_BASE_URL: gate:model/openai}\n",
-        "stand_ins: {TOOLS_MCP_URL: \"gate:tools\"}\n",
+        stand_ins,
+        "stand_ins: {TOOLS_MCP_URL: \"gate:tools\", ",
         1,
     );
     bench.write("fixtures/demo/agentready.yaml", &manifest);

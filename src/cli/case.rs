@@ -1,6 +1,7 @@
 //! Everything that is judged, loaded from one set of files: the same from the disk, from a record and from the binary.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
@@ -11,11 +12,12 @@ use crate::{
     attack::Order,
     checklist::{self, Catalogue, Profile, Thresholds},
     exit::Fault,
+    facts,
     grade::Policy,
     manifest::{self, Manifest},
     plan::{self, Plan, Selection},
     scenario::{self, Scenario, Suite},
-    source::{Diagnostic, Diagnostics, Files, Route},
+    source::{Diagnostic, Diagnostics, Files, Route, SourceFile},
     world::{self, World},
 };
 
@@ -49,6 +51,10 @@ pub(crate) struct Case {
     pub(crate) partial: bool,
     /// The manifest's part of the evidence document.
     pub(crate) evidence: serde_json::Value,
+    /// The manifest's text as it may be shown and kept: written-out secrets masked.
+    pub(crate) shown: Arc<SourceFile>,
+    /// `evidence` as it follows from `shown`, where that is another text.
+    masked: Option<serde_json::Value>,
     /// What the scenario files hold, before any selection.
     pub(crate) suites: serde_json::Value,
     /// Every scenario of the files that is not skipped, with its suite.
@@ -72,6 +78,7 @@ impl Case {
         let scenarios = scenarios(&files, &manifest, (&mut notes, options.may_be_empty))?;
         let (mut scenarios, worlds) = with_worlds(&files, scenarios)?;
         let evidence = manifest::evidence(&manifest);
+        let (shown, masked) = masked(&manifest)?;
         let asked = attacks::asked(&manifest, options.attacks)?;
         let mut surfaces = Vec::new();
         let mut kept = scenarios.len();
@@ -115,11 +122,24 @@ impl Case {
             policy,
             partial,
             evidence,
+            shown,
+            masked,
             suites,
             ids,
             notes,
             base: None,
         })
+    }
+
+    /// What the manifest claims, as checks see it: of the text that the record keeps, so that a run is judged the same
+    /// when it is read again.
+    pub(crate) fn claims(&self) -> serde_json::Value {
+        self.masked.as_ref().unwrap_or(&self.evidence).clone()
+    }
+
+    /// [`Self::claims`], given away.
+    pub(crate) fn give_claims(&mut self) -> serde_json::Value {
+        self.masked.take().unwrap_or_else(|| std::mem::take(&mut self.evidence))
     }
 
     /// Every text that the trials were made of: files, and what each scenario says and changes.
@@ -131,6 +151,16 @@ impl Case {
         });
         self.files.seen().into_values().chain(scenarios).collect()
     }
+}
+
+/// The manifest's text with written-out secrets masked, and the evidence of it where it differs.
+fn masked(manifest: &Manifest) -> Result<(Arc<SourceFile>, Option<serde_json::Value>), Fault> {
+    let file = manifest.document.file();
+    let Cow::Owned(text) = facts::masked(file.text()) else {
+        return Ok((Arc::clone(file), None));
+    };
+    let manifest = manifest::load_text(SourceFile::new(manifest.name.as_str(), text))?;
+    Ok((Arc::clone(manifest.document.file()), Some(manifest::evidence(&manifest))))
 }
 
 /// The profiles given, or those that the manifest names.

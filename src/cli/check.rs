@@ -112,7 +112,7 @@ pub(crate) fn carry_out(job: Job<'_>, context: &Context, output: &Output) -> Res
         };
         let duration_ms = u64::try_from(context.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let closing = Closing { duration_ms, ..Closing::default() };
-        let known = Known { claims: std::mem::take(&mut case.evidence), facts };
+        let known = Known { claims: case.give_claims(), facts };
         let report = judge(Bench::new(&case, false), known, &header, &closing);
         // A large case takes as long to give back as to load; the reports need not wait for it.
         std::thread::spawn(move || drop((case, header)));
@@ -217,7 +217,7 @@ async fn drive(
         live: true,
         record: Some(header.id.clone()),
     };
-    let known = Known { claims: case.evidence.clone(), facts: header.facts.clone() };
+    let known = Known { claims: case.claims(), facts: header.facts.clone() };
     let mut report = judge(bench, known, &header, &closing);
     // What the record holds is told: a secret of the environment may stand in a file as well.
     report.each_text(&mut |text| *text = writer.redacted(text));

@@ -142,7 +142,7 @@ pub(crate) struct Closing {
     pub(crate) record: Option<String>,
 }
 
-/// What the manifest claims and what was found behind it: `case.evidence` and `header.facts`, given away where nobody
+/// What the manifest claims and what was found behind it: `case.claims()` and `header.facts`, given away where nobody
 /// needs them afterwards.
 pub(crate) struct Known {
     pub(crate) claims: Value,
@@ -231,7 +231,7 @@ fn run(case: &Case, header: &RunHeader, closing: &Closing) -> verdict::Run {
 
 /// What drills are made from: the evidence without what a run shows.
 pub(crate) fn evidence_before_drills(case: &Case, header: &RunHeader) -> Value {
-    let known = Known { claims: case.evidence.clone(), facts: header.facts.clone() };
+    let known = Known { claims: case.claims(), facts: header.facts.clone() };
     evidence((case, known), header, &Closing::default(), (&Measured::default(), &Book::default()))
 }
 
@@ -281,14 +281,12 @@ fn assess(case: &Case, evidence: &mut Value) -> Assessment {
         approved_by: waiver.approved_by.clone(),
         expires: waiver.expires.to_string(),
     });
-    let text = case.manifest.document.file().text();
-    let shown = SourceFile::new(case.manifest.name.as_str(), facts::masked(text));
     // Many findings stand at one tool, and a large manifest is long to search.
     let known: RefCell<BTreeMap<Route, Spot>> = RefCell::default();
     let locate = |route: &Route| {
         let found = known.borrow().get(route).cloned();
         found.unwrap_or_else(|| {
-            let found = case.manifest.spot(route, &shown);
+            let found = case.manifest.spot(route, &case.shown);
             known.borrow_mut().insert(route.clone(), found.clone());
             found
         })

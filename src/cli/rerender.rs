@@ -40,7 +40,7 @@ pub(crate) fn report(args: &ReportArgs, context: &Context, output: &Output) -> R
         live: true,
         record: Some(header.id.clone()),
     };
-    let known = Known { claims: case.evidence.clone(), facts: header.facts.clone() };
+    let known = Known { claims: case.claims(), facts: header.facts.clone() };
     let rendered = judge(bench, known, &header, &closing);
     check::finish(&rendered, targets, args.exit_zero, &output.telling(args.verbose))
 }

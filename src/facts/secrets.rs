@@ -77,7 +77,8 @@ static PRIVATE_KEY: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The text with every secret that `found` would tell, and what only looks like one, masked: its first letters stay, and
-/// each other letter becomes `*`, so that lines and columns stay where they are.
+/// each other letter becomes `x` (no wildcard, as `*` would be where scopes are read), so that lines and columns stay
+/// where they are.
 pub fn masked(text: &str) -> Cow<'_, str> {
     let known = KNOWN.find_iter(text).map(|found| found.range());
     let named = NAMED.captures_iter(text).filter_map(|captures| random(&captures)).map(|found| {
@@ -101,7 +102,7 @@ pub fn masked(text: &str) -> Cow<'_, str> {
         out.push_str(text.get(from..start).unwrap_or_default());
         let secret = text.get(start..end).unwrap_or_default();
         let shown = if start == from && from > 0 { 0 } else { SHOWN };
-        out.extend(secret.chars().enumerate().map(|(nth, c)| if nth < shown || c == '\n' { c } else { '*' }));
+        out.extend(secret.chars().enumerate().map(|(nth, c)| if nth < shown || c == '\n' { c } else { 'x' }));
         from = end;
     }
     out.push_str(text.get(from..).unwrap_or_default());
@@ -222,15 +223,15 @@ mod tests {
         let random = "q7Zr2LwX9vT4bN8mK3sP6yHd1cJ5fGu0";
         let pem = key("-----BEGIN RSA ", "PRIVATE KEY-----\nMIIEow\n-----END RSA ") + "PRIVATE KEY----- after";
         for (text, expected) in [
-            (key("a: AKIA", "Q3XZ7JWN5RTLM2VB # b"), "a: AKIA**************** # b".to_owned()),
+            (key("a: AKIA", "Q3XZ7JWN5RTLM2VB # b"), "a: AKIAxxxxxxxxxxxxxxxx # b".to_owned()),
             (key("client_secret: ", &format!("{}, b", random.repeat(10))), {
-                format!("client_secret: q7Zr{}, b", "*".repeat(316))
+                format!("client_secret: q7Zr{}, b", "x".repeat(316))
             }),
             (
                 key("api_key:\n  ", &format!("{random}\nnext: 1")),
-                format!("api_key:\n  q7Zr{}\nnext: 1", "*".repeat(28)),
+                format!("api_key:\n  q7Zr{}\nnext: 1", "x".repeat(28)),
             ),
-            (pem, format!("----{}\n******\n{} after", "*".repeat(27), "*".repeat(29))),
+            (pem, format!("----{}\nxxxxxx\n{} after", "x".repeat(27), "x".repeat(29))),
             ("secret: env:REFUND_AGENT_TOKEN".to_owned(), "secret: env:REFUND_AGENT_TOKEN".to_owned()),
         ] {
             assert_eq!(masked(&text), expected, "{text}");

@@ -13,7 +13,7 @@ pub use evidence::evidence;
 
 use serde_json::Value;
 
-use crate::source::{self, Diagnostics, Document, Files, Loaded, Location, Route, SourceFile, Spot};
+use crate::source::{self, Diagnostic, Diagnostics, Document, Files, Loaded, Location, Route, SourceFile, Spot};
 use raw::ManifestFile;
 
 /// A manifest that reads well: every reference between its sections leads somewhere.
@@ -48,7 +48,12 @@ impl Manifest {
 
 /// Reads a manifest; all mistakes of its shape at once, else all mistakes of its references at once.
 pub fn load(files: &Files, name: &str) -> Result<Manifest, Diagnostics> {
-    let Loaded { value, document } = source::load::<ManifestFile>(files, name)?;
+    load_text(files.read(name).map_err(Diagnostic::from)?)
+}
+
+/// [`load`] of a text that was read already.
+pub fn load_text(file: SourceFile) -> Result<Manifest, Diagnostics> {
+    let Loaded { value, document } = source::load_text::<ManifestFile>(file)?;
     related(value, document)
 }
 

@@ -127,15 +127,15 @@ fn a_secret_written_into_the_manifest_is_in_no_report() {
     let formats = ["--format", "terminal=r.txt,json=r.json,junit=r.xml,markdown=r.md", "--offline"];
     let wrong = bench.write("wrong.yaml", &format!("manifest: 1\nagent: {{name: keys, purpse: '{key}'}}\n"));
     let refused = bench.run(&["check", &wrong.to_string_lossy()]);
-    assert!(refused.code == 2 && refused.err.contains("purpse: 'sk_l***"), "{}", refused.all());
+    assert!(refused.code == 2 && refused.err.contains("purpse: 'sk_lxxx"), "{}", refused.all());
     for how in [&["check"][..], &["check", "--static"]] {
         let done = bench.run(&[how, &formats[..]].concat());
         assert_eq!(done.code, 1, "{}", done.all());
         let findings = bench.json("r.json")["findings"].as_array().expect("findings").clone();
         let masked =
-            |finding: &&serde_json::Value| finding["excerpt"]["text"].as_str().is_some_and(|t| t.contains("***"));
+            |finding: &&serde_json::Value| finding["excerpt"]["text"].as_str().is_some_and(|t| t.contains("xxx"));
         assert!(findings.iter().any(|finding| masked(&finding)), "a line with a key is shown: {findings:#?}");
-        assert!(bench.read("r.txt").contains("sk_l***"), "{}", bench.read("r.txt"));
+        assert!(bench.read("r.txt").contains("sk_lxxx"), "{}", bench.read("r.txt"));
         for name in ["r.txt", "r.json", "r.xml", "r.md"] {
             let text = bench.read(name);
             for secret in [&key, &token] {

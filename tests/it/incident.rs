@@ -15,13 +15,13 @@ fn flawed_run(bench: &Bench) -> String {
     bench.json("r.json")["run"]["id"].as_str().expect("a run").to_owned()
 }
 
-/// The demo as files, with the incidents and with these flaws.
+/// The demo as files, with the incidents of the run beside its own, and with these flaws.
 fn manifest(bench: &Bench, name: &str, flaws: &str) {
     let text = std::fs::read_to_string(MANIFEST).expect("the demo's manifest");
     let text = text.replace("{flaws}", flaws);
-    assert!(!text.contains("incidents: ["), "the demo names no incidents of its own yet");
-    let text = text.replacen("\nevals:\n", "\nevals:\n  incidents: [../../evals/incidents/*.yaml]\n", 1);
-    bench.write(name, &text);
+    let own = "\"../../scenarios/incidents/*.yaml\"";
+    assert!(text.contains(own), "the demo names its incidents in another way");
+    bench.write(name, &text.replacen(own, &format!("{own}, \"../../evals/incidents/*.yaml\""), 1));
 }
 
 #[test]

@@ -103,7 +103,7 @@ pub(crate) fn carry_out(job: Job<'_>, context: &Context, output: &Output) -> Res
     }
     if job.static_only {
         let runtime = runtime()?;
-        let facts = runtime.block_on(live::collect_facts(&case, None, (true, &context.env)));
+        let facts = runtime.block_on(live::collect_facts(&case, None, (true, context)));
         let header = RunHeader {
             id: "static".to_owned(),
             correlation: "none".to_owned(),
@@ -175,7 +175,7 @@ async fn drive(
         },
         reason = orders.cancel.thrown() => Err(reason.name().to_owned()),
     };
-    let facts = live::collect_facts(case, raised.as_ref().ok(), (orders.offline, &context.env)).await;
+    let facts = live::collect_facts(case, raised.as_ref().ok(), (orders.offline, context)).await;
     let correlation = raised.as_ref().map_or("none", |agent| agent.correlation).to_owned();
     let header = RunHeader { facts, correlation, inputs: inputs(&case.files, &case.manifest.name), ..header };
     let claims = case.evidence.get("manifest").unwrap_or(&serde_json::Value::Null);

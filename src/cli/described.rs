@@ -7,6 +7,8 @@ use futures_util::{StreamExt as _, future::join_all};
 use reqwest::{Client, RequestBuilder, Response, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
+use super::receipts::Receipts;
+
 /// How long one server may take for all that it is asked.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Most bytes of one answer.
@@ -28,7 +30,7 @@ pub(crate) struct Described {
 }
 
 /// Asks all of them at once.
-pub(crate) async fn fetch(manifest: &Value, env: &BTreeMap<String, String>) -> Described {
+pub(crate) async fn fetch(manifest: &Value, env: &BTreeMap<String, String>, receipts: &Receipts) -> Described {
     let systems = manifest.get("systems").and_then(Value::as_object).into_iter().flatten();
     let (mut servers, mut places) = (Vec::new(), Vec::new());
     for (name, system) in systems {
@@ -43,10 +45,10 @@ pub(crate) async fn fetch(manifest: &Value, env: &BTreeMap<String, String>) -> D
     let tools = join_all(
         servers
             .into_iter()
-            .map(|(name, url, token)| async move { (name, in_time(tools(&url, token.as_deref())).await) }),
+            .map(|(name, url, token)| async move { (name, in_time(tools(&url, token.as_deref(), receipts)).await) }),
     );
     let documents = join_all(places.into_iter().map(|(url, token)| async move {
-        let document = in_time(document(&url, token.as_deref())).await;
+        let document = in_time(document(&url, token.as_deref(), receipts)).await;
         (url, document)
     }));
     let (tools, documents) = tokio::join!(tools, documents);
@@ -75,9 +77,11 @@ fn client(url: &str) -> Result<Client, String> {
     crate::agent::plain_client(url).ok_or_else(|| "is no URL".to_owned())
 }
 
-async fn document(url: &str, token: Option<&str>) -> Result<Value, String> {
+async fn document(url: &str, token: Option<&str>, receipts: &Receipts) -> Result<Value, String> {
     let request = client(url)?.get(url).header("accept", "application/json, application/yaml;q=0.9");
-    let body = body(send(with(request, token)).await?, |_| false).await?;
+    let response = send(with(request, token)).await?;
+    receipts.keep(url, response.headers());
+    let body = body(response, |_| false).await?;
     serde_json::from_str(&body)
         .ok()
         .or_else(|| {
@@ -89,9 +93,9 @@ async fn document(url: &str, token: Option<&str>) -> Result<Value, String> {
 }
 
 /// The tools of an MCP server over HTTP: asked at once as the present revision allows, else within a session.
-async fn tools(url: &str, token: Option<&str>) -> Result<Value, String> {
+async fn tools(url: &str, token: Option<&str>, receipts: &Receipts) -> Result<Value, String> {
     let http = client(url)?;
-    let modern = Server { http: &http, url, token, version: STATELESS, session: None };
+    let modern = Server { http: &http, url, token, version: STATELESS, session: None, receipts };
     match modern.list().await {
         Ok(tools) => Ok(tools),
         // A server that refuses everyone refuses the second way as well, and says why.
@@ -105,6 +109,7 @@ struct Server<'a> {
     token: Option<&'a str>,
     version: &'static str,
     session: Option<String>,
+    receipts: &'a Receipts,
 }
 
 impl Server<'_> {
@@ -156,7 +161,9 @@ impl Server<'_> {
             Some(session) => request.header("mcp-session-id", session),
             None => request,
         };
-        send(with(request, self.token)).await
+        let response = send(with(request, self.token)).await?;
+        self.receipts.keep(self.url, response.headers());
+        Ok(response)
     }
 }
 
@@ -229,7 +236,7 @@ mod tests {
     };
     use serde_json::{Value, json};
 
-    use super::{event, fetch};
+    use super::{super::receipts::Receipts, event, fetch};
 
     async fn served(router: Router) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -295,7 +302,8 @@ mod tests {
             },
         });
         let env = BTreeMap::from([("OLD".to_owned(), "t0ken".to_owned())]);
-        let described = fetch(&manifest, &env).await;
+        let receipts = Receipts::new(jiff::Timestamp::UNIX_EPOCH, std::time::Instant::now());
+        let described = fetch(&manifest, &env, &receipts).await;
         let names = |system: &str| -> Result<Vec<Value>, String> {
             let tools = described.tools[system].clone()?;
             Ok(tools["tools"].as_array().expect("a list").iter().map(|tool| tool["name"].clone()).collect())
@@ -308,6 +316,8 @@ mod tests {
         for name in ["api.json", "api.yaml"] {
             assert_eq!(described.documents[&format!("{home}/{name}")], Ok(json!({"paths": {}})), "{name}");
         }
+        let asked: Vec<String> = receipts.taken().into_keys().map(|from| from.replace(&home, "")).collect();
+        assert_eq!(asked, ["/api.json", "/api.yaml", "/new", "/old", "/page"], "who answered has a receipt");
         let card = &described.documents[&format!("{home}/page")];
         assert_eq!(card, &Err("answered with neither JSON nor YAML".to_owned()));
     }

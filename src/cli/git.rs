@@ -1,11 +1,19 @@
 //! Asks git about the files behind the claims. A repository without git, without commits or without an answer in time
 //! is "not asked": what git would say is then unknown, never assumed.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Stdio,
+    time::Duration,
+};
 
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+};
 
-use crate::facts::{Commit, GitQuestions, GitSeen};
+use crate::facts::{Commit, FileDay, FileState, GitQuestions, GitSeen};
 
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -57,6 +65,61 @@ pub(crate) async fn ask(root: &Path, questions: &GitQuestions) -> Option<GitSeen
     Some(seen)
 }
 
+/// How files stand to the last commit, and when they last changed; files that git does not tell of are left out.
+pub(crate) async fn days(root: &Path, names: &[String]) -> BTreeMap<String, FileDay> {
+    let mut days = BTreeMap::new();
+    let inside: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.starts_with("..")).collect();
+    for names in inside.chunks(NAMES) {
+        let (kept, differ) = (
+            [&["ls-files", "-z", "--"], names].concat(),
+            [&["diff", "--name-only", "-z", "HEAD", "--"], names].concat(),
+        );
+        let (tracked, changed) = tokio::join!(git(root, &kept), git(root, &differ));
+        let (Some(tracked), Some(changed)) = (tracked, changed) else { continue };
+        let (tracked, changed): (BTreeSet<String>, BTreeSet<String>) =
+            (zero_terminated(&tracked).collect(), zero_terminated(&changed).collect());
+        let committed = tracked.difference(&changed).map(String::as_str).collect();
+        let mut last = last_changes(root, committed).await;
+        days.extend(names.iter().map(|name| {
+            let state = match (tracked.contains(*name), changed.contains(*name)) {
+                (false, _) => FileState::Untracked,
+                (true, true) => FileState::Changed,
+                (true, false) => FileState::Committed,
+            };
+            ((*name).to_owned(), FileDay { state, on: last.remove(*name) })
+        }));
+    }
+    days
+}
+
+/// The day of the last commit of each file, in one walk through history that ends when all are found, or in time.
+async fn last_changes(root: &Path, mut wanted: BTreeSet<&str>) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let names: Vec<&str> = wanted.iter().copied().collect();
+    let args = [&["log", "--format=%x01%cs", "--name-only", "--no-renames", "--"], names.as_slice()].concat();
+    let walk = async {
+        if wanted.is_empty() {
+            return;
+        }
+        let Ok(mut child) = command(root, &args).stdout(Stdio::piped()).spawn() else { return };
+        let Some(out) = child.stdout.take() else { return };
+        let (mut lines, mut day) = (BufReader::new(out).lines(), String::new());
+        while let Ok(Some(line)) = lines.next_line().await {
+            if let Some(on) = line.strip_prefix('\u{1}') {
+                on.clone_into(&mut day);
+            } else if wanted.remove(line.as_str()) {
+                found.insert(line, day.clone());
+            }
+            if wanted.is_empty() {
+                break;
+            }
+        }
+    };
+    // What was not found in time is of unknown age.
+    tokio::time::timeout(PATIENCE, walk).await.unwrap_or_default();
+    found
+}
+
 fn zero_terminated(text: &str) -> impl Iterator<Item = String> {
     text.split('\0').filter(|name| !name.is_empty()).map(str::to_owned)
 }
@@ -77,21 +140,34 @@ fn at_github(url: &str) -> Option<String> {
 }
 
 async fn git(root: &Path, args: &[&str]) -> Option<String> {
+    let output = tokio::time::timeout(PATIENCE, command(root, args).output()).await.ok()?.ok()?;
+    if output.status.success() { String::from_utf8(output.stdout).ok() } else { None }
+}
+
+fn command(root: &Path, args: &[&str]) -> Command {
     let mut command = Command::new("git");
     command.arg("-C").arg(root).args(["--no-pager", "--no-optional-locks", "--literal-pathspecs"]);
-    command.args(["-c", "core.fsmonitor=false", "-c", "core.quotepath=off", "-c", "log.showSignature=false"]);
+    command.args([
+        "-c",
+        "core.fsmonitor=false",
+        "-c",
+        "core.quotepath=off",
+        "-c",
+        "log.showSignature=false",
+        "-c",
+        "log.showRoot=true",
+    ]);
     command.args(args).env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     for name in NOT_OURS {
         command.env_remove(name);
     }
-    let output = tokio::time::timeout(PATIENCE, command.output()).await.ok()?.ok()?;
-    if output.status.success() { String::from_utf8(output.stdout).ok() } else { None }
+    command
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ask, at_github, commit};
-    use crate::facts::GitQuestions;
+    use super::{ask, at_github, commit, days};
+    use crate::facts::{FileState, GitQuestions};
 
     #[test]
     fn remotes_at_github_are_known_in_every_spelling() {
@@ -147,5 +223,11 @@ mod tests {
         assert_eq!(seen.last["prompt.md"].author, "ana@acme.example");
         assert_eq!(seen.versions["1.0.0"].as_deref(), Some("version = 1\n"));
         assert_eq!(seen.versions["0.9.0"], None);
+        let days = days(root, &names(&["agentready.lock", "prompt.md", "new.md", "../beyond.md"])).await;
+        let of = |name: &str| (days[name].state, days[name].on.is_some());
+        assert_eq!(of("agentready.lock"), (FileState::Committed, true));
+        assert_eq!(of("prompt.md"), (FileState::Changed, false), "what was changed is as old as its time stamp");
+        assert_eq!(of("new.md"), (FileState::Untracked, false));
+        assert!(!days.contains_key("../beyond.md"));
     }
 }

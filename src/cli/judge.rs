@@ -27,6 +27,10 @@ use crate::{
 /// How the reason of a run begins that never reached the agent.
 pub(crate) const PREFLIGHT: &str = "preflight";
 
+/// What a shallow clone costs.
+const SHALLOW: &str =
+    "the clone is shallow: git can't tell which files are older than its first commit here, nor what versions held";
+
 /// Grades trials as they come and holds only what the verdict needs.
 pub(crate) struct Bench<'a> {
     case: &'a Case,
@@ -166,6 +170,7 @@ pub(crate) fn judge(mut bench: Bench<'_>, known: Known, header: &RunHeader, clos
         Measured { suites: gate::measure(&bench.tally, &case.plan, &bar).suites, ..Measured::default() }
     };
     let mut evidence = evidence((case, known), header, closing, (&measured, &bench.book));
+    let sources = sources(&evidence, &header.today);
     let assessment = assess(case, &mut evidence);
     // A large document takes long to give back; the reports need not wait for it.
     std::thread::spawn(move || drop(evidence));
@@ -188,7 +193,9 @@ pub(crate) fn judge(mut bench: Bench<'_>, known: Known, header: &RunHeader, clos
     for edit in &mut to_go.edits {
         edit.paste = edit.checks.iter().filter_map(|check| paste(case, check)).collect();
     }
-    let notes = case.notes.iter().chain(&case.thresholds.notes).cloned().collect();
+    let shallow = sources.iter().any(|source| source.kind == "command" && source.at_latest);
+    let notes = case.notes.iter().chain(&case.thresholds.notes).cloned();
+    let notes = notes.chain(shallow.then(|| SHALLOW.to_owned())).collect();
     report::build(report::Parts {
         run: run(case, header, closing),
         agent: verdict::Agent {
@@ -200,6 +207,7 @@ pub(crate) fn judge(mut bench: Bench<'_>, known: Known, header: &RunHeader, clos
         drills: if bench.book.is_empty() { Vec::new() } else { bench.book.sections() },
         measured,
         assessment,
+        sources,
         notes,
     })
 }
@@ -214,6 +222,29 @@ fn paste(case: &Case, check: &str) -> Option<verdict::Paste> {
     let is_top = under == Route::root();
     let line = (!is_top).then(|| manifest.locate(&under).line);
     Some(verdict::Paste { check: check.to_owned(), under: under.dotted(), line, text: yaml(&rest) })
+}
+
+/// Where the facts come from, each with its age on the day of the verdict.
+fn sources(evidence: &Value, today: &str) -> Vec<verdict::Source> {
+    let today: Option<jiff::civil::Date> = today.parse().ok();
+    let age = |on: &Option<String>| {
+        let on: jiff::civil::Date = on.as_ref()?.parse().ok()?;
+        u32::try_from(today?.since((jiff::Unit::Day, on)).ok()?.get_days()).ok()
+    };
+    let all = facts::sources(evidence.get("facts").unwrap_or(&Value::Null)).into_iter();
+    all.map(|source| verdict::Source {
+        kind: source.kind.word().to_owned(),
+        age_days: age(&source.on),
+        state: source.state.map(|state| state.word().to_owned()),
+        from: source.from,
+        facts: source.facts,
+        on: source.on,
+        by: source.by,
+        at_latest: source.at_latest,
+        asked: source.asked,
+        copy_s: source.copy_s,
+    })
+    .collect()
 }
 
 fn run(case: &Case, header: &RunHeader, closing: &Closing) -> verdict::Run {

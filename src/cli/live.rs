@@ -9,9 +9,11 @@ use super::{
     described::{self, Described},
     judge::Bench,
     raise::Agent,
+    receipts::Receipts,
     token, vars,
 };
 use crate::{
+    context::Context,
     exit::Fault,
     facts,
     plan::PlannedTrial,
@@ -48,24 +50,23 @@ pub(crate) struct Lived {
 }
 
 /// Collects what stands behind the claims, with the network only when allowed.
-pub(crate) async fn collect_facts(
-    case: &Case,
-    agent: Option<&Agent>,
-    (offline, env): (bool, &BTreeMap<String, String>),
-) -> Value {
-    let evidence = &case.evidence;
+pub(crate) async fn collect_facts(case: &Case, agent: Option<&Agent>, (offline, context): (bool, &Context)) -> Value {
+    let (evidence, env) = (&case.evidence, &context.env);
+    let receipts = Receipts::new(context.now, context.started);
     let issuer = evidence.pointer("/manifest/identity/issuer").and_then(Value::as_str).unwrap_or_default().to_owned();
     let oidc = match agent {
-        Some(agent) if !offline && !issuer.is_empty() => Some(vars::discovery(&issuer, agent.endpoint()).await),
+        Some(agent) if !offline && !issuer.is_empty() => {
+            Some(vars::discovery(&issuer, agent.endpoint(), &receipts).await)
+        }
         _ => None,
     };
     let claims = evidence.get("manifest").unwrap_or(&Value::Null);
     let tokens = match agent {
-        Some(_) => token::claims(claims, env, oidc.as_ref().and_then(|served| served.as_ref().ok())),
+        Some(_) => token::claims(claims, env, (oidc.as_ref().and_then(|served| served.as_ref().ok()), context.now)),
         None => BTreeMap::new(),
     };
     let described = match agent {
-        Some(_) if !offline => described::fetch(claims, env).await,
+        Some(_) if !offline => described::fetch(claims, env, &receipts).await,
         _ => Described::default(),
     };
     let git = match case.files.root() {
@@ -76,7 +77,7 @@ pub(crate) async fn collect_facts(
         _ => None,
     };
     let repositories = if offline { Vec::new() } else { facts::repositories(claims, git.as_ref()) };
-    let branch_rules = super::forge::branch_rules(&repositories, env).await;
+    let branch_rules = super::forge::branch_rules(&repositories, env, &receipts).await;
     let options = facts::Options {
         live: agent.is_some(),
         offline,
@@ -90,9 +91,14 @@ pub(crate) async fn collect_facts(
             git,
             branch_rules,
             series: None,
+            receipts: receipts.taken(),
         },
     };
     let mut facts = facts::collect(&case.files, evidence, &options);
+    if let (Some(root), true) = (case.files.root(), options.fetched.git.is_some()) {
+        let days = super::git::days(root, &facts::named_files(&facts)).await;
+        facts::date(&mut facts, &days);
+    }
     if let (Some(base), Some(facts)) = (&case.base, facts.as_object_mut()) {
         facts.insert("base".to_owned(), base.clone());
     }

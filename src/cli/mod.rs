@@ -1,5 +1,5 @@
 //! The commands: what the user asked for, carried out with the modules above. One file per
-//! command, and what they share: `base`, `case`, `forge`, `git`, `judge`, `live`, `output`, `policy`, `raise`, `standing`,
+//! command, and what they share: `base`, `case`, `forge`, `git`, `judge`, `live`, `output`, `policy`, `raise`, `receipts`, `standing`,
 //! `suites`, `token`, `vars`.
 
 mod args;
@@ -26,6 +26,7 @@ mod oracles;
 mod output;
 mod policy;
 mod raise;
+mod receipts;
 mod rerender;
 mod schema;
 mod selftest;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
@@ -29,9 +30,10 @@ pub(crate) fn values<'a>(manifest: &Value, env: &'a BTreeMap<String, String>) ->
 pub(crate) fn claims(
     manifest: &Value,
     env: &BTreeMap<String, String>,
-    oidc: Option<&Value>,
+    (oidc, now): (Option<&Value>, Timestamp),
 ) -> BTreeMap<String, TokenClaims> {
-    values(manifest, env).into_iter().filter_map(|(of, token)| Some((of, read(token, oidc)?))).collect()
+    let read = |token| Some(TokenClaims { read: Some(now.as_second()), ..read(token, oidc)? });
+    values(manifest, env).into_iter().filter_map(|(of, token)| Some((of, read(token)?))).collect()
 }
 
 fn read(token: &str, oidc: Option<&Value>) -> Option<TokenClaims> {
@@ -43,6 +45,8 @@ fn read(token: &str, oidc: Option<&Value>) -> Option<TokenClaims> {
     let issuer = text(&body, "iss");
     let genuine = genuine(&head, issuer.as_deref(), (signed.as_bytes(), &bytes(signature)?), oidc);
     let time = |key: &str| body.get(key).and_then(Value::as_f64);
+    #[expect(clippy::cast_possible_truncation, reason = "a time beyond all times becomes the last one")]
+    let second = |key: &str| time(key).map(|at| at as i64);
     Some(TokenClaims {
         issuer,
         subject: text(&body, "sub"),
@@ -50,6 +54,10 @@ fn read(token: &str, oidc: Option<&Value>) -> Option<TokenClaims> {
         scopes: ["scope", "scp"].into_iter().flat_map(|key| words(body.get(key), Some(' '))).collect(),
         lives: time("exp").zip(time("iat").or_else(|| time("nbf"))).map(|(end, start)| end - start),
         endless: time("exp").is_none(),
+        made: second("iat"),
+        begins: second("nbf"),
+        ends: second("exp"),
+        read: None,
         algorithm: text(&head, "alg"),
         genuine: genuine.as_ref().ok().copied(),
         why: genuine.err(),
@@ -173,12 +181,13 @@ mod tests {
             json!({"systems": {"shop": {"credentials": {"read": {"secret": "env:T"}, "write": {"secret": "env:U"}}}}});
         let seen = |token: String, oidc: Option<&Value>| {
             let env = BTreeMap::from([("T".to_owned(), token)]);
-            claims(&manifest, &env, oidc).remove("shop.read")
+            claims(&manifest, &env, (oidc, jiff::Timestamp::UNIX_EPOCH)).remove("shop.read")
         };
         let good = seen(token(&key, &head, &body), Some(&oidc)).expect("a token");
         assert_eq!((good.genuine, good.lives, good.subject.as_deref()), (Some(true), Some(900.0), Some("svc")));
         assert_eq!(good.scopes, ["orders:read", "orders:write"]);
         assert_eq!(good.audience, ["shop"]);
+        assert_eq!((good.made, good.begins, good.ends, good.read), (Some(1000), None, Some(1900), Some(0)));
         assert!(!format!("{good:?}").contains("nobody"), "no other claim is kept");
         for (token, oidc, genuine) in [
             (token(&other, &head, &body), Some(&oidc), Some(false)),

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::TcpListener, time::Duration};
 
 use serde_json::Value;
 
+use super::receipts::Receipts;
 use crate::manifest::endpoint::Endpoint;
 
 /// How long an issuer may take for one answer.
@@ -98,18 +99,18 @@ pub(crate) fn models(endpoint: &Endpoint) -> impl Iterator<Item = (&String, &str
 ///
 /// The issuer may name `{port}`; the answer is kept in the manifest's own words, so that a record does not depend on
 /// the port of its run.
-pub(crate) async fn discovery(issuer: &str, endpoint: &Endpoint) -> Result<Value, String> {
+pub(crate) async fn discovery(issuer: &str, endpoint: &Endpoint, receipts: &Receipts) -> Result<Value, String> {
     let port = endpoint.url.as_deref().and_then(|url| reqwest::Url::parse(url).ok()).and_then(|url| url.port());
     let asked = port.map_or_else(|| issuer.to_owned(), |port| issuer.replace("{port}", &port.to_string()));
     let url = crate::facts::oidc_url(&asked);
-    let answer = tokio::time::timeout(PATIENCE, fetch(&url)).await;
+    let answer = tokio::time::timeout(PATIENCE, fetch(&url, Some((issuer, receipts)))).await;
     let document = answer.unwrap_or_else(|_| Err("no answer within 5s".to_owned()))?;
     let served = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
     let mut answer = serde_json::json!({"issuer": if served == asked { issuer } else { served }});
     let keys = match document.get("jwks_uri").and_then(Value::as_str) {
-        Some(place) => {
-            tokio::time::timeout(PATIENCE, fetch(place)).await.unwrap_or_else(|_| Err("no answer within 5s".to_owned()))
-        }
+        Some(place) => tokio::time::timeout(PATIENCE, fetch(place, None))
+            .await
+            .unwrap_or_else(|_| Err("no answer within 5s".to_owned())),
         None => Err("the issuer names no keys".to_owned()),
     };
     if let Some(answer) = answer.as_object_mut() {
@@ -134,10 +135,13 @@ fn public(keys: &Value) -> Vec<Value> {
     .collect()
 }
 
-async fn fetch(url: &str) -> Result<Value, String> {
+async fn fetch(url: &str, kept: Option<(&str, &Receipts)>) -> Result<Value, String> {
     let client = crate::agent::plain_client(url).ok_or_else(|| "the issuer is no URL".to_owned())?;
     let said = |error: reqwest::Error| error.without_url().to_string();
     let response = client.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(said)?;
+    if let Some((issuer, receipts)) = kept {
+        receipts.keep(issuer, response.headers());
+    }
     response.json().await.map_err(said)
 }
 
@@ -146,7 +150,7 @@ mod tests {
     use axum::{Json, Router, http::StatusCode, routing::get};
     use serde_json::json;
 
-    use super::discovery;
+    use super::{super::receipts::Receipts, discovery};
     use crate::manifest::endpoint::Endpoint;
 
     #[tokio::test]
@@ -164,11 +168,12 @@ mod tests {
             .fallback(|| async { StatusCode::NOT_FOUND });
         tokio::spawn(async move { axum::serve(listener, router).await });
         let endpoint: Endpoint = serde_json::from_value(json!({"url": home})).expect("an endpoint");
-        let seen = discovery(&format!("{home}/good"), &endpoint).await.expect("served");
+        let receipts = Receipts::new(jiff::Timestamp::UNIX_EPOCH, std::time::Instant::now());
+        let seen = discovery(&format!("{home}/good"), &endpoint, &receipts).await.expect("served");
         assert_eq!(seen["issuer"], json!(format!("{home}/good")));
         assert_eq!(seen["jwks"]["keys"], json!([{"kid": "k1", "kty": "EC", "crv": "P-256", "x": "eA", "y": "eQ"}]));
-        let broken = discovery(&format!("{home}/broken"), &endpoint).await.expect("served");
+        let broken = discovery(&format!("{home}/broken"), &endpoint, &receipts).await.expect("served");
         assert!(broken["jwks_error"].as_str().expect("a reason").contains("404"), "{broken}");
-        assert!(discovery(&format!("{home}/none"), &endpoint).await.is_err());
+        assert!(discovery(&format!("{home}/none"), &endpoint, &receipts).await.is_err());
     }
 }

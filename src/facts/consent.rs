@@ -171,7 +171,7 @@ impl Look<'_> {
             "exists": evidence.is_some(),
             "names_tool": stands_in(said, tool),
             "counted": APPROVED.is_match(said) && CHANGED.is_match(said) || text("evidence").is_some_and(|path| self.is_tabled(path, tool)),
-            "by_owner": text("approved_by").is_some_and(|who| owners::is_owner(self.shelf.files, who)),
+            "by_owner": text("approved_by").is_some_and(|who| owners::is_owner(self.shelf, who)),
         })
     }
 }

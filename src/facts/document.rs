@@ -97,11 +97,13 @@ pub(super) fn value(shelf: &Shelf<'_>, path: &str) -> Option<Value> {
 
 /// The same for what many claims name.
 pub(super) fn shared(shelf: &Shelf<'_>, path: &str) -> Option<Arc<Value>> {
+    shelf.asked.note(shelf.topic, &shelf.name(path));
     once(&shelf.opened.documents, path, || parsed(shelf.text(path)?).ok().map(Arc::new))
 }
 
 /// The JSON Schema in a file, compiled, or why it is none; nothing when there is no such file.
 pub(super) fn validator(shelf: &Shelf<'_>, path: &str) -> Option<Schema> {
+    shelf.asked.note(shelf.topic, &shelf.name(path));
     once(&shelf.opened.schemas, path, || {
         let schema = shared(shelf, path)?;
         Some(Arc::new(jsonschema::validator_for(&schema).map_err(|error| error.to_string())))

@@ -30,6 +30,7 @@ mod runbook;
 mod schemas;
 mod secrets;
 mod settings;
+mod sources;
 mod spec;
 mod systems;
 mod table;
@@ -38,6 +39,7 @@ mod trail;
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 use serde::Deserialize;
@@ -52,6 +54,7 @@ pub use change::{
 pub use oidc::TokenClaims;
 pub use prose::anchor;
 pub use secrets::masked;
+pub use sources::{FileDay, FileState, Receipt, Source, SourceKind, date, named_files, sources};
 use systems::are_settled;
 pub(crate) use systems::settle;
 
@@ -74,6 +77,8 @@ pub struct Fetched {
     pub branch_rules: BTreeMap<String, BranchRules>,
     /// The series of `observability.metrics`, `{<name>: {<day>: <value>}}`; nothing when they were not asked for.
     pub series: Option<Result<Value, String>>,
+    /// What came along with each answer, by address.
+    pub receipts: BTreeMap<String, Receipt>,
 }
 
 /// How facts are collected.
@@ -102,7 +107,7 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
     let shelf = Shelf::new(files, &options.manifest);
     let (manifests, systems, repository) = std::thread::scope(|scope| {
         let repository = scope.spawn(|| Repository::look(&shelf, manifest, options));
-        let manifests = other_manifests(files, &options.manifest);
+        let manifests = other_manifests(&shelf.on("manifests"));
         let claims = Claims::new(manifest, evidence);
         let tokens = oidc::tokens(&claims, options);
         let mut systems = systems::facts(&shelf, &claims, (&options.fetched, &manifests, &tokens));
@@ -118,6 +123,7 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
         facts.extend(tools.join().expect("collecting facts does not panic"));
         facts
     });
+    facts.insert("sources".to_owned(), sources::facts(&shelf, manifest, options));
     facts.insert("live".to_owned(), options.live.into());
     facts.insert("manifests".to_owned(), manifests);
     facts.extend(repository.facts);
@@ -134,23 +140,23 @@ struct Repository {
 
 impl Repository {
     fn look(shelf: &Shelf<'_>, manifest: &Value, options: &Options) -> Self {
-        let settings = settings::scan(shelf);
+        let settings = settings::scan(&shelf.on("tracing"));
         let (mut facts, locked) = change::facts(shelf, manifest, options);
-        let (incidents, exercises) = incidents::facts(shelf, manifest);
+        let (incidents, exercises) = incidents::facts(&shelf.on("incidents"), manifest);
         let others = [
-            ("codeowners", owners::rules(shelf.files)),
-            ("owners", owners::facts(shelf, manifest)),
-            ("apis", apis::facts(shelf, manifest)),
-            ("infra", infra::facts(shelf, manifest)),
-            ("hooks", hooks::facts(shelf, manifest)),
+            ("codeowners", owners::rules(&shelf.on("codeowners"))),
+            ("owners", owners::facts(&shelf.on("owners"), manifest)),
+            ("apis", apis::facts(&shelf.on("apis"), manifest)),
+            ("infra", infra::facts(&shelf.on("infra"), manifest)),
+            ("hooks", hooks::facts(&shelf.on("hooks"), manifest)),
             ("incidents", incidents.into()),
             ("exercises", exercises.into()),
-            ("runbook", runbook::facts(shelf, manifest)),
+            ("runbook", runbook::facts(&shelf.on("runbook"), manifest)),
             ("caps", caps::facts(manifest, &settings)),
-            ("reaction", reaction::facts(shelf, manifest, &settings)),
+            ("reaction", reaction::facts(&shelf.on("reaction"), manifest, &settings)),
             ("resilience", resilience::facts(manifest, &settings)),
-            ("judge", labels::facts(shelf, manifest)),
-            ("kpis", kpis::facts(shelf, manifest).into()),
+            ("judge", labels::facts(&shelf.on("judge"), manifest)),
+            ("kpis", kpis::facts(&shelf.on("kpis"), manifest).into()),
         ];
         facts.extend(others.map(|(name, fact)| (name.to_owned(), fact)));
         Self { facts, settings, locked }
@@ -162,10 +168,10 @@ fn of_tools(shelf: &Shelf<'_>, evidence: &Value, systems: &Map<String, Value>) -
     let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
     let effects = systems.get("effects").unwrap_or(&Value::Null);
     let facts = [
-        ("approvals", consent::facts(shelf, evidence, manifest)),
-        ("policy", rules::facts(shelf, evidence, manifest)),
-        ("schemas", schemas::facts(shelf, evidence).into()),
-        ("retried_writes", retries::facts(shelf, evidence, effects)),
+        ("approvals", consent::facts(&shelf.on("approvals"), evidence, manifest)),
+        ("policy", rules::facts(&shelf.on("policy"), evidence, manifest)),
+        ("schemas", schemas::facts(&shelf.on("schemas"), evidence).into()),
+        ("retried_writes", retries::facts(&shelf.on("retried_writes"), evidence, effects)),
     ];
     facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect()
 }
@@ -174,15 +180,15 @@ fn of_tools(shelf: &Shelf<'_>, evidence: &Value, systems: &Map<String, Value>) -
 fn of_documents(shelf: &Shelf<'_>, evidence: &Value, repository: &Repository, options: &Options) -> Map<String, Value> {
     let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
     let claims = &Claims::new(manifest, evidence);
-    let named = named::facts(shelf, manifest, claims.tools);
+    let named = named::facts(&shelf.on("files"), manifest, claims.tools);
     let mut facts = operation::facts(shelf, evidence, (&repository.settings, &options.fetched));
     let others = [
-        ("data", data::facts(shelf, claims, &options.fetched, &named)),
-        ("secrets", secrets::facts(shelf, manifest, &named)),
+        ("data", data::facts(&shelf.on("data"), claims, &options.fetched, &named)),
+        ("secrets", secrets::facts(&shelf.on("secrets"), manifest, &named)),
         ("files", named),
-        ("audit", trail::facts(shelf, evidence, manifest, &repository.locked)),
-        ("card", card::facts(shelf, claims, &options.fetched)),
-        ("spec", spec::facts(shelf, claims)),
+        ("audit", trail::facts(&shelf.on("audit"), evidence, manifest, &repository.locked)),
+        ("card", card::facts(&shelf.on("card"), claims, &options.fetched)),
+        ("spec", spec::facts(&shelf.on("spec"), claims)),
     ];
     facts.extend(others.map(|(name, fact)| (name.to_owned(), fact)));
     facts
@@ -226,12 +232,21 @@ impl<'a> Claims<'a> {
 struct Shelf<'a> {
     files: &'a Files,
     from: &'a str,
-    opened: document::Opened,
+    opened: Arc<document::Opened>,
+    /// The fact that is being collected.
+    topic: &'static str,
+    asked: Arc<sources::Asked>,
 }
 
 impl<'a> Shelf<'a> {
     fn new(files: &'a Files, from: &'a str) -> Self {
-        Self { files, from, opened: document::Opened::default() }
+        Self { files, from, opened: Arc::default(), topic: "", asked: Arc::default() }
+    }
+
+    /// The same files, opened for one fact.
+    fn on(&self, topic: &'static str) -> Self {
+        let (opened, asked) = (Arc::clone(&self.opened), Arc::clone(&self.asked));
+        Self { files: self.files, from: self.from, opened, topic, asked }
     }
 
     /// A path of the manifest as a name of the file set.
@@ -241,7 +256,14 @@ impl<'a> Shelf<'a> {
 
     /// The text of a path of the manifest.
     fn open(&self, path: &str) -> Result<SourceFile, FilesError> {
-        self.files.read(&self.name(path))
+        self.read(&self.name(path))
+    }
+
+    /// The text of a file of the set.
+    fn read(&self, name: &str) -> Result<SourceFile, FilesError> {
+        let file = self.files.read(name)?;
+        self.asked.note(self.topic, file.name());
+        Ok(file)
     }
 
     fn text(&self, path: &str) -> Option<SourceFile> {
@@ -278,12 +300,12 @@ fn seen_from(folder: &str, name: &str) -> String {
 const MANIFEST_NAMES: [&str; 3] = ["agentready.yaml", "agentready.yml", "agentready.toml"];
 
 /// The other manifests of the repository, so that an identity can be seen to be used twice.
-fn other_manifests(files: &Files, own: &str) -> Value {
+fn other_manifests(shelf: &Shelf<'_>) -> Value {
     let is_manifest = |name: &String| MANIFEST_NAMES.iter().any(|known| name.rsplit('/').next() == Some(known));
-    let names = files.glob("**/agentready.*").into_iter().filter(is_manifest);
-    let own = Files::resolve("", own);
+    let names = shelf.files.glob("**/agentready.*").into_iter().filter(is_manifest);
+    let own = Files::resolve("", shelf.from);
     let others = names.filter(|name| *name != own).filter_map(|name| {
-        let text = files.read(&name).ok()?;
+        let text = shelf.read(&name).ok()?;
         let claims = load_text::<Value>(text).ok()?.value;
         let subject = claims.pointer("/identity/subject").cloned().unwrap_or(Value::Null);
         let workflow = claims.pointer("/agent/workflow").cloned().unwrap_or(Value::Null);

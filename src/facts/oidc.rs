@@ -2,10 +2,10 @@
 //!
 //! `facts.oidc`: `tried`, `reached` (else `error`), `issuer`; its `keys` (`id`, `kind`, `algorithm`, `bits` of an RSA key) or
 //! `keys_error`; those that are too `weak`; tokens with a subject that the manifest does not state (`strangers`) and
-//! tokens that no key of the issuer signed (`forged`). When keys were made is not in the document, so their age is not
+//! tokens that no key of the issuer signed (`forged`), and those that have ended or not begun (`untimely`). When keys were made is not in the document, so their age is not
 //! known. `facts.tokens` has an entry per token that was read: `of` (`system.kind`), `system`, `name`, `at`, `issuer`,
 //! `subject`, `audience`, `scopes`, those of them that the manifest does not state (`wider`), how many seconds it `lives`,
-//! whether it is `endless`, its `algorithm`, and whether it is `genuine` (else `why` that is not known). Must not judge.
+//! when it was `made` and `ends`, why it does not hold now (`untimely`), whether it is `endless`, its `algorithm`, and whether it is `genuine` (else `why` that is not known). Must not judge.
 
 use std::collections::BTreeSet;
 
@@ -16,6 +16,9 @@ use super::{Claims, Options};
 
 /// Fewest bits of an RSA key that is not weak (NIST SP 800-131A).
 const LEAST_BITS: usize = 2048;
+
+/// Seconds by which the clocks of the issuer and of this machine may differ.
+const CLOCKS: i64 = 60;
 
 /// What a token says of itself; never the token.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -33,6 +36,14 @@ pub struct TokenClaims {
     pub lives: Option<f64>,
     /// Whether it has no end.
     pub endless: bool,
+    /// When it was made, when it begins to hold and when it ends, in seconds since 1970.
+    pub made: Option<i64>,
+    /// See `made`.
+    pub begins: Option<i64>,
+    /// See `made`.
+    pub ends: Option<i64>,
+    /// When it was read, in the same way.
+    pub read: Option<i64>,
     /// How it is signed.
     pub algorithm: Option<String>,
     /// Whether a key of the issuer signed it, as far as that is known.
@@ -72,6 +83,8 @@ pub(super) fn facts(options: &Options, tokens: &Value) -> Value {
         let forged = named(&|token| token.get("genuine") == Some(&Value::Bool(false)));
         fact.insert("strangers".to_owned(), json!(strangers));
         fact.insert("forged".to_owned(), json!(forged));
+        let untimely = named(&|token| token.get("untimely").is_some_and(|why| !why.is_null()));
+        fact.insert("untimely".to_owned(), json!(untimely));
     }
     fact
 }
@@ -100,12 +113,35 @@ pub(super) fn tokens(claims: &Claims<'_>, options: &Options) -> Value {
             "wider": wider,
             "lives": token.lives,
             "endless": token.endless,
+            "made": token.made.and_then(moment),
+            "ends": token.ends.and_then(moment),
+            "untimely": untimely(token),
             "algorithm": token.algorithm,
             "genuine": token.genuine,
             "why": token.why,
         }))
     };
     claims.credentials.iter().filter_map(entry).collect()
+}
+
+/// Why a token does not hold at the moment, by its own words.
+fn untimely(token: &TokenClaims) -> Option<String> {
+    let read = token.read?;
+    let day = |at: i64| moment(at).unwrap_or_else(|| "a time that is none".to_owned());
+    if let Some(end) = token.ends.filter(|end| *end + CLOCKS < read) {
+        return Some(format!("ended at {}", day(end)));
+    }
+    if let Some(begin) = token.begins.filter(|begin| *begin - CLOCKS > read) {
+        return Some(format!("does not hold before {}", day(begin)));
+    }
+    token
+        .made
+        .filter(|made| *made - CLOCKS > read)
+        .map(|made| format!("says that it was made at {}, which is yet to come", day(made)))
+}
+
+fn moment(seconds: i64) -> Option<String> {
+    Some(jiff::Timestamp::from_second(seconds).ok()?.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 fn key(key: &Value) -> Value {
@@ -126,8 +162,31 @@ mod tests {
 
     use serde_json::json;
 
-    use super::{Claims, TokenClaims, facts, tokens};
+    use super::{Claims, TokenClaims, facts, tokens, untimely};
     use crate::facts::{Fetched, Options};
+
+    #[test]
+    fn a_token_is_held_against_the_clock() {
+        let read = 1_000_000;
+        for (made, begins, ends, expected) in [
+            (Some(read - 10), Some(read - 10), Some(read + 900), None),
+            (None, None, None, None),
+            (None, None, Some(read - 30), None),
+            (None, None, Some(read - 3_600), Some("ended at 1970-01-12T12:46:40Z")),
+            (None, Some(read + 3_600), Some(read + 7_200), Some("does not hold before 1970-01-12T14:46:40Z")),
+            (
+                Some(read + 3_600),
+                None,
+                Some(read + 7_200),
+                Some("says that it was made at 1970-01-12T14:46:40Z, which is yet to come"),
+            ),
+        ] {
+            let token = TokenClaims { made, begins, ends, read: Some(read), ..TokenClaims::default() };
+            assert_eq!(untimely(&token).as_deref(), expected);
+        }
+        let unread = TokenClaims { ends: Some(1), ..TokenClaims::default() };
+        assert_eq!(untimely(&unread), None, "what was read at no time is held against none");
+    }
 
     #[test]
     fn tokens_are_held_against_the_manifest_and_keys_against_their_size() {

@@ -9,13 +9,13 @@ use crate::{source::Files, text::wildcard_matches};
 const PLACES: [&str; 4] = [".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS", ".gitlab/CODEOWNERS"];
 
 /// The rules of the first CODEOWNERS file.
-pub(super) fn rules(files: &Files) -> Value {
-    parsed(files).into_iter().map(|(pattern, owners)| json!({"pattern": pattern, "owners": owners})).collect()
+pub(super) fn rules(shelf: &Shelf<'_>) -> Value {
+    parsed(shelf).into_iter().map(|(pattern, owners)| json!({"pattern": pattern, "owners": owners})).collect()
 }
 
 /// The owners of the manifest and of each prompt, without `@` and organisation.
 pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> Value {
-    let rules = parsed(shelf.files);
+    let rules = parsed(shelf);
     if rules.is_empty() {
         return json!([]);
     }
@@ -37,14 +37,14 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> Value {
 
 /// The owners of one file, without `@` and organisation.
 pub(super) fn of(shelf: &Shelf<'_>, name: &str) -> Vec<String> {
-    let rules = parsed(shelf.files);
+    let rules = parsed(shelf);
     let last = rules.iter().rev().find(|(pattern, _)| owns(pattern, name));
     last.into_iter().flat_map(|(_, owners)| owners).map(|owner| bare(owner).to_owned()).collect()
 }
 
 /// Those of the files that belong to nobody.
-pub(super) fn unowned(files: &Files, mut names: Vec<String>) -> Vec<String> {
-    let rules = parsed(files);
+pub(super) fn unowned(shelf: &Shelf<'_>, mut names: Vec<String>) -> Vec<String> {
+    let rules = parsed(shelf);
     let is_owned = |name: &String| {
         let last = rules.iter().rev().find(|(pattern, _)| owns(pattern, name));
         last.is_some_and(|(_, owners)| !owners.is_empty())
@@ -54,8 +54,8 @@ pub(super) fn unowned(files: &Files, mut names: Vec<String>) -> Vec<String> {
 }
 
 /// The rules of the first CODEOWNERS file: pattern and owners.
-pub(super) fn parsed(files: &Files) -> Vec<(String, Vec<String>)> {
-    let Some(file) = PLACES.iter().find_map(|place| files.read(place).ok()) else { return Vec::new() };
+pub(super) fn parsed(shelf: &Shelf<'_>) -> Vec<(String, Vec<String>)> {
+    let Some(file) = PLACES.iter().find_map(|place| shelf.read(place).ok()) else { return Vec::new() };
     let lines = file.text().lines().map(|line| line.split('#').next().unwrap_or_default());
     lines
         .filter_map(|line| {
@@ -96,7 +96,7 @@ fn leads(pattern: &[&str], path: &[&str], folder_only: bool) -> bool {
 }
 
 /// Whether CODEOWNERS names this person or team anywhere, with or without `@` and organisation.
-pub(super) fn is_owner(files: &Files, who: &str) -> bool {
+pub(super) fn is_owner(shelf: &Shelf<'_>, who: &str) -> bool {
     !who.is_empty()
-        && parsed(files).iter().flat_map(|(_, owners)| owners).any(|owner| owner == who || bare(owner) == bare(who))
+        && parsed(shelf).iter().flat_map(|(_, owners)| owners).any(|owner| owner == who || bare(owner) == bare(who))
 }

@@ -303,7 +303,7 @@ fn exceptions(shelf: &Shelf<'_>, manifest: &Value) -> Vec<Value> {
             let by = one.get("approved_by").and_then(Value::as_str).unwrap_or_default();
             let mut entry = one.as_object().cloned().unwrap_or_default();
             entry.insert("at".to_owned(), format!("/policy/exceptions/{at}").into());
-            entry.insert("by_owner".to_owned(), owners::is_owner(shelf.files, by).into());
+            entry.insert("by_owner".to_owned(), owners::is_owner(shelf, by).into());
             Value::Object(entry)
         })
         .collect()

@@ -147,7 +147,7 @@ fn shown(secret: &str) -> String {
 /// The secrets of the manifest and of every file that it names, which `files` tells.
 pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, files: &Value) -> Value {
     let mut all = Vec::new();
-    if let Ok(own) = shelf.files.read(shelf.from) {
+    if let Ok(own) = shelf.read(shelf.from) {
         all.extend(found(own.text()).into_iter().map(|find| placed(find, shelf.from, "manifest", "")));
     }
     let prompts = matched(manifest.get("prompts"), files);

@@ -7,7 +7,7 @@ use crate::{
     drill::Section,
     facts,
     gate::{self, Measured},
-    verdict::{Agent, Check, Drill, Finding, Report, Rule, Run, ToGo, Tool, Verdict, Waiver},
+    verdict::{Agent, Check, Drill, Finding, Report, Rule, Run, Source, ToGo, Tool, Verdict, Waiver},
 };
 
 /// What a report is made of.
@@ -26,13 +26,15 @@ pub struct Parts {
     pub drills: Vec<Section>,
     /// The checklist as it stands.
     pub assessment: Assessment,
+    /// Where the facts come from.
+    pub sources: Vec<Source>,
     /// What the reader should know beside.
     pub notes: Vec<String>,
 }
 
 /// Makes the report; secrets that are written out in what others said are masked in it.
 pub fn build(parts: Parts) -> Report {
-    let Parts { run, agent, verdict, to_go, measured, drills, assessment, mut notes } = parts;
+    let Parts { run, agent, verdict, to_go, measured, drills, assessment, sources, mut notes } = parts;
     notes.extend(assessment.notes.iter().cloned());
     let mut report = Report {
         report: 1,
@@ -54,6 +56,7 @@ pub fn build(parts: Parts) -> Report {
         failures: measured.failures,
         scenarios: measured.scenarios,
         waivers: assessment.waivers.iter().map(waiver).collect(),
+        sources,
         notes,
     };
     report.each_text(&mut |text| {

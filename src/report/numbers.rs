@@ -5,8 +5,44 @@ use std::collections::BTreeMap;
 use super::foreign;
 use crate::{
     grade::Grade,
-    verdict::{Area, Decision, Drill, Failure, Metric, Report, Scenario, ToGo},
+    verdict::{Area, Decision, Drill, Failure, Metric, Report, Scenario, Source, ToGo},
 };
+
+/// Days after which a file that nobody changed is called old.
+const OLD_DAYS: u32 = 365;
+
+/// A source of facts in one line, when it is old, was fetched or is not committed.
+pub(super) fn source(source: &Source) -> Option<String> {
+    let from = foreign::line_of(&source.from, 160);
+    let says = match (source.kind.as_str(), source.state.as_deref(), source.age_days) {
+        ("address", ..) => {
+            let asked = source.asked.as_deref().map(|at| format!("asked {}", foreign::line_of(at, 40)));
+            let copy = source.copy_s.map(|copy| format!("answered with a copy made {} before", span(copy)));
+            [asked, copy].into_iter().flatten().collect::<Vec<_>>().join(", ")
+        }
+        ("command", ..) if source.at_latest => "the clone is shallow".to_owned(),
+        ("environment", ..) => "a token was read".to_owned(),
+        ("file", Some("untracked"), _) => "not under version control".to_owned(),
+        ("file", Some("changed"), _) => "changed since the last commit".to_owned(),
+        ("file", _, Some(days)) if days > OLD_DAYS && source.by.as_deref() == Some("git") => {
+            let on = foreign::line_of(source.on.as_deref().unwrap_or_default(), 20);
+            format!("last changed {on}, {days} days ago{}", if source.at_latest { " or more" } else { "" })
+        }
+        _ => return None,
+    };
+    let facts = foreign::line_of(&source.facts.join(", "), 120);
+    Some(format!("{from}: {says} ({facts})"))
+}
+
+/// Seconds as people say them.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        7_200..=172_799 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
 
 /// A value in its unit.
 pub(super) fn quantity(value: f64, unit: &str) -> String {

@@ -152,6 +152,12 @@ impl Files {
         self.is_lent(&name) || is_file()
     }
 
+    /// When a file on the disk was last written; nothing of texts that are kept elsewhere.
+    pub fn modified(&self, name: &str) -> Option<jiff::Timestamp> {
+        let Origin::Disk { root, .. } = &self.origin else { return None };
+        root.join(normalise(Path::new(name))).metadata().ok()?.modified().ok()?.try_into().ok()
+    }
+
     /// The names that match a glob with `*` (within a folder) and `**` (any folders), sorted.
     pub fn glob(&self, pattern: &str) -> Vec<String> {
         let pattern = normalise(Path::new(pattern));

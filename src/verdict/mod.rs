@@ -8,6 +8,7 @@
 //! | a new word in `decision`, `rung` or `grade` | no |
 
 mod attacks;
+mod source;
 mod traced;
 mod way;
 
@@ -22,6 +23,7 @@ use crate::{
 };
 
 pub use attacks::{AttackRow, Attacks, Moment, WorstAttack};
+pub use source::Source;
 pub use traced::{Traced, TracedCall, TracedContent};
 pub use way::{Area, Edit, Paste, ToGo};
 
@@ -72,6 +74,9 @@ pub struct Report {
     pub scenarios: Vec<Scenario>,
     /// Waivers of the manifest and what became of them.
     pub waivers: Vec<Waiver>,
+    /// Where the facts behind the claims come from, and how old they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
     /// What the reader should know beside the verdict (loosened thresholds, unused waivers, waits).
     pub notes: Vec<String>,
 }
@@ -95,6 +100,9 @@ impl Report {
         self.to_go.remains.iter_mut().for_each(&mut *change);
         for drill in &mut self.drills {
             drill.broken.iter_mut().chain(&mut drill.unsure).for_each(&mut *change);
+        }
+        for source in &mut self.sources {
+            change(&mut source.from);
         }
         for finding in &mut self.findings {
             change(&mut finding.message);

@@ -35,25 +35,26 @@ pub use protection::{BranchRules, Protection, own_repository, repositories};
 
 /// The facts of this folder, by name, and every digest that the lock vouches for.
 pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, options: &Options) -> (Map<String, Value>, BTreeSet<String>) {
-    let built = pins::files(shelf, manifest);
-    let pins = pins::pins(shelf, manifest, &built, options);
+    let locked = shelf.on("lock");
+    let built = pins::files(&locked, manifest);
+    let pins = pins::pins(&locked, manifest, &built, options);
     let git = options.fetched.git.as_ref();
     let kept = build_paths(manifest, shelf.from, &built);
     let kept: Vec<&str> = kept.iter().map(String::as_str).collect();
     let own = own_repository(manifest, git).unwrap_or_default();
-    let release = workflow::facts(shelf, manifest, &built, options.fetched.branch_rules.get(&own));
+    let release = workflow::facts(&shelf.on("release"), manifest, &built, options.fetched.branch_rules.get(&own));
     let required = release.pointer("/rules/required").and_then(Value::as_bool);
     let facts = json!({
-        "repositories": protection::facts(shelf, manifest, &built, (options, required)),
-        "lock": lock::facts(shelf, manifest, &pins, git),
-        "git": git::facts(shelf, git, &kept),
+        "repositories": protection::facts(&shelf.on("repositories"), manifest, &built, (options, required)),
+        "lock": lock::facts(&shelf.on("lock"), manifest, &pins, git),
+        "git": git::facts(&shelf.on("git"), git, &kept),
         "release": release,
-        "rollout": rollout::facts(shelf, manifest),
-        "rollback": rollback::facts(shelf, manifest, git),
-        "rehearsals": rollback::rehearsals(shelf, manifest),
-        "signoffs": signoff::facts(shelf, manifest, git),
+        "rollout": rollout::facts(&shelf.on("rollout"), manifest),
+        "rollback": rollback::facts(&shelf.on("rollback"), manifest, git),
+        "rehearsals": rollback::rehearsals(&shelf.on("rehearsals"), manifest),
+        "signoffs": signoff::facts(&shelf.on("signoffs"), manifest, git),
     });
-    (facts.as_object().cloned().unwrap_or_default(), lock::held(shelf, manifest, &pins))
+    (facts.as_object().cloned().unwrap_or_default(), lock::held(&locked, manifest, &pins))
 }
 
 /// The lock that the present files ask for.

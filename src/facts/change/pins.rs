@@ -158,7 +158,7 @@ fn world(shelf: &Shelf<'_>, path: &str) -> Option<String> {
 /// Digest of what a role signs: its sections of the manifest as they are written, or the whole of it. Defaults do not
 /// count, so that a new version of this program voids no sign-off.
 pub(super) fn signed(shelf: &Shelf<'_>, role: &str) -> Option<String> {
-    let own = shelf.files.read(shelf.from).ok()?;
+    let own = shelf.read(shelf.from).ok()?;
     let written = load_text::<Value>(own).ok()?.value;
     let sections = SIGNED.iter().find(|(name, _)| *name == role).map(|(_, sections)| *sections);
     let kept: Map<String, Value> = match sections {

@@ -3,17 +3,21 @@
 //!
 //! `facts.repositories`: `repository` (`github:owner/name@branch`), `own`, `named` (whether it has that form), `known`
 //! (else `why`), `pull_request`, `reviews`, `code_owners`, `force_push`, `checks`, `release_required`, `unowned`, and
-//! `unseen` when the branch has protection of the older kind that the token may not read.
+//! `unseen` when the branch has protection of the older kind that the token may not read; who may `bypass` the rules, as far
+//! as the token may read it, and those of them who must not (`bypassed_by`: everybody, the agent itself).
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    super::{Options, Shelf, owners},
+    super::{Options, Shelf, document, owners},
     git::GitSeen,
     pins::Part,
 };
 use crate::source::Files;
+
+/// Credentials of the agent that hold the token with which GitHub is asked.
+const TOKENS: [&str; 2] = ["env:GITHUB_TOKEN", "env:GH_TOKEN"];
 
 /// Most files that are named in one fact.
 const NAMED: usize = 12;
@@ -35,6 +39,12 @@ pub struct Protection {
     pub force_push: bool,
     /// Whether there is protection of the older kind that the token may not read.
     pub unseen: bool,
+    /// Who may pass by the rules, as far as the token may read it.
+    pub bypass: Vec<String>,
+    /// Whether everybody may who may write.
+    pub open: bool,
+    /// Whether the identity may whose token asked.
+    pub asker: bool,
 }
 
 /// What a branch demands, or why nothing is known.
@@ -70,17 +80,18 @@ pub(super) fn facts(
     let first = described(
         &own,
         options,
+        manifest,
         json!({"at": "/change/repository", "own": true, "release_required": release_required, "unowned": unowned(shelf, built),
-            "owners": !owners::parsed(shelf.files).is_empty()}),
+            "owners": !owners::parsed(shelf).is_empty()}),
     );
     let others = of_systems(manifest).map(|(name, repository)| {
         let at = crate::source::Route::pointer("/systems").join(name).join("repository");
-        described(repository, options, json!({"at": at.as_str(), "own": false, "unowned": []}))
+        described(repository, options, manifest, json!({"at": at.as_str(), "own": false, "unowned": []}))
     });
     std::iter::once(first).chain(others).collect()
 }
 
-fn described(repository: &str, options: &Options, mut fact: Value) -> Value {
+fn described(repository: &str, options: &Options, manifest: &Value, mut fact: Value) -> Value {
     let is_github = repository.starts_with("github:");
     let unasked = if options.offline {
         "the network is left alone"
@@ -110,11 +121,23 @@ fn described(repository: &str, options: &Options, mut fact: Value) -> Value {
         "force_push": rules.force_push,
         "unseen": rules.unseen,
         "checks": rules.checks,
+        "bypass": rules.bypass,
+        "bypassed_by": bypassed_by(&rules, manifest),
     });
     if let (Some(fact), Value::Object(rest)) = (fact.as_object_mut(), rest) {
         fact.extend(rest);
     }
     fact
+}
+
+/// Those who may pass by the rules and must not: everybody, and the agent itself.
+fn bypassed_by(rules: &Protection, manifest: &Value) -> Vec<&'static str> {
+    let subject = manifest.pointer("/identity/subject").and_then(Value::as_str);
+    let is_named = subject.is_some_and(|own| rules.bypass.iter().any(|who| who.trim_end_matches("[bot]") == own));
+    let secrets = document::each_text(manifest, "systems.*.credentials.*.secret");
+    let is_asker = rules.asker && secrets.iter().any(|secret| TOKENS.contains(secret));
+    let everybody = rules.open.then_some("everybody who may write");
+    everybody.into_iter().chain((is_named || is_asker).then_some("the agent itself")).collect()
 }
 
 /// `host:owner/name@branch`.
@@ -132,7 +155,7 @@ fn unowned(shelf: &Shelf<'_>, built: &[(Part, String)]) -> Vec<String> {
     let parts = [Part::Prompts, Part::ToolSchemas, Part::Policies];
     let files = built.iter().filter(|(part, _)| parts.contains(part)).map(|(_, path)| shelf.name(path));
     let names: Vec<String> = std::iter::once(Files::resolve("", shelf.from)).chain(files).collect();
-    let mut free = owners::unowned(shelf.files, names);
+    let mut free = owners::unowned(shelf, names);
     free.dedup();
     free.truncate(NAMED);
     free

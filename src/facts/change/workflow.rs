@@ -40,10 +40,7 @@ pub(super) fn workflows(shelf: &Shelf<'_>) -> Vec<Workflow> {
     let mut names = shelf.files.glob(".github/workflows/*.yml");
     names.extend(shelf.files.glob(".github/workflows/*.yaml"));
     names.sort();
-    names
-        .iter()
-        .filter_map(|name| workflow(name, &load_text::<Value>(shelf.files.read(name).ok()?).ok()?.value))
-        .collect()
+    names.iter().filter_map(|name| workflow(name, &load_text::<Value>(shelf.read(name).ok()?).ok()?.value)).collect()
 }
 
 fn workflow(path: &str, text: &Value) -> Option<Workflow> {

@@ -133,7 +133,7 @@ const REGULATED: [(&[&str], &str); 3] = [
 ];
 
 pub(super) fn frameworks(sight: &Sight<'_>, classes: &Classes) -> Value {
-    let rules = owners::parsed(sight.shelf.files);
+    let rules = owners::parsed(sight.shelf);
     let mut all: Vec<Value> = sight
         .map("/data/frameworks")
         .map(|(name, page)| framework(sight, name, page.as_str().unwrap_or_default(), &rules))

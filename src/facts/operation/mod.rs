@@ -20,14 +20,14 @@ pub(super) fn facts(
 ) -> Map<String, Value> {
     let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
     let topics = [
-        ("alerts", alerts::facts(shelf, manifest)),
-        ("dashboards", dashboards::facts(shelf, manifest)),
-        ("load_test", load_test(shelf, manifest)),
-        ("queries", dashboards::queries(shelf, manifest)),
-        ("series", series::facts(shelf, manifest, fetched.series.as_ref())),
-        ("spend", spend::facts(shelf, evidence)),
-        ("traced_incidents", tracing::incidents(shelf, manifest)),
-        ("tracing", tracing::facts(shelf, manifest, settings)),
+        ("alerts", alerts::facts(&shelf.on("alerts"), manifest)),
+        ("dashboards", dashboards::facts(&shelf.on("dashboards"), manifest)),
+        ("load_test", load_test(&shelf.on("load_test"), manifest)),
+        ("queries", dashboards::queries(&shelf.on("queries"), manifest)),
+        ("series", series::facts(&shelf.on("series"), manifest, fetched.series.as_ref())),
+        ("spend", spend::facts(&shelf.on("spend"), evidence)),
+        ("traced_incidents", tracing::incidents(&shelf.on("traced_incidents"), manifest)),
+        ("tracing", tracing::facts(&shelf.on("tracing"), manifest, settings)),
     ];
     topics.into_iter().map(|(name, topic)| (name.to_owned(), topic)).collect()
 }

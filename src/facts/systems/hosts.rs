@@ -66,7 +66,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>) -> (Value, Value) {
     let mut hosts = BTreeMap::<(String, String), String>::new();
     let mut mounts = Vec::new();
     for name in files(shelf) {
-        let Ok(file) = shelf.files.read(&name) else { continue };
+        let Ok(file) = shelf.read(&name) else { continue };
         for line in file.text().lines().map(without_comment) {
             for host in ADDRESS.captures_iter(line).filter_map(|found| Some(found.get(1)?.as_str().to_lowercase())) {
                 if !is_local(&host) {

@@ -25,10 +25,10 @@ pub(super) fn facts(
     claims: &Claims<'_>,
     (fetched, manifests, tokens): (&Fetched, &Value, &Value),
 ) -> Map<String, Value> {
-    let offers = offered::open(shelf, claims, fetched);
+    let offers = offered::open(&shelf.on("servers"), claims, fetched);
     offered::lend(shelf, claims, &offers);
-    let (hosts, mounts) = hosts::facts(shelf, claims);
-    let effects = effects::facts(shelf, claims, &offers);
+    let (hosts, mounts) = hosts::facts(&shelf.on("hosts"), claims);
+    let effects = effects::facts(&shelf.on("effects"), claims, &offers);
     let mut tools = claims.tools.to_vec();
     settle(&mut tools, &effects);
     let claims = &Claims { tools: &tools, ..*claims };
@@ -39,15 +39,15 @@ pub(super) fn facts(
         ("reached", reached(claims)),
         ("servers", offered::facts(&offers, claims)),
         ("effects", effects),
-        ("arguments", arguments::facts(shelf, claims, &offers)),
+        ("arguments", arguments::facts(&shelf.on("arguments"), claims, &offers)),
         ("hosts", hosts),
         ("mounts", mounts),
         ("grants", grants),
         ("connectors", connectors),
-        ("roles", roles::facts(shelf, claims)),
-        ("stored_secrets", stored::facts(shelf, claims)),
+        ("roles", roles::facts(&shelf.on("roles"), claims)),
+        ("stored_secrets", stored::facts(&shelf.on("stored_secrets"), claims)),
         ("endpoints", places::endpoints(claims, &offers)),
-        ("resources", places::resources(shelf, claims)),
+        ("resources", places::resources(&shelf.on("resources"), claims)),
     ];
     topics.into_iter().map(|(name, topic)| (name.to_owned(), topic)).collect()
 }

@@ -35,6 +35,7 @@ fn render(report: &Report, out: &mut dyn Write, style: &Style) -> io::Result<()>
     tables::drills(report, &mut sheet);
     tables::metrics(report, &mut sheet);
     tables::ladder(report, &mut sheet);
+    sources(report, &mut sheet);
     notes(report, &mut sheet);
     next(report, &mut sheet);
     out.write_all(sheet.finish().as_bytes())
@@ -95,6 +96,19 @@ fn notes(report: &Report, sheet: &mut Sheet) {
         sheet.item(&foreign::line(note));
     }
     sheet.more(left.len(), "notes");
+}
+
+/// Sources that are old, that nobody keeps, or that others gave; all of them stand in the JSON report.
+fn sources(report: &Report, sheet: &mut Sheet) {
+    let told: Vec<String> = report.sources.iter().filter_map(numbers::source).collect();
+    if told.is_empty() || !sheet.style().verbose {
+        return;
+    }
+    let all = report.sources.len();
+    sheet.heading(&format!("Sources of the facts ({all}); those that are old, fetched or not committed"));
+    for line in &told {
+        sheet.item(line);
+    }
 }
 
 fn next(report: &Report, sheet: &mut Sheet) {

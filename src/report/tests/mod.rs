@@ -79,6 +79,14 @@ fn tables_break_no_word_at_eighty_columns() {
 }
 
 #[test]
+fn sources_that_are_old_or_fetched_or_not_committed_are_told_when_asked() {
+    let text = rendered("terminal", &sample::go(), Style { verbose: true, ..COLORLESS });
+    let told = text.split("\nSources").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a part on sources");
+    insta::assert_snapshot!(told);
+    assert!(!rendered("terminal", &sample::go(), COLORLESS).contains("Sources of"), "in brief there is no room");
+}
+
+#[test]
 fn a_sound_small_agent_fits_two_screens() {
     assert!(rendered("terminal", &sample::go(), COLORLESS).lines().count() <= 60);
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::verdict::{
     AdversarialSuite, Agent, Area, AttackRow, Attacks, Check, Decision, Edit, Failure, Finding, GoldenSuite,
-    IncidentSuite, ManifestRef, Metric, Moment, Report, Rule, Run, Scenario, Suites, ToGo, Tool, Trials, Verdict,
-    Waiver, WorstAttack,
+    IncidentSuite, ManifestRef, Metric, Moment, Report, Rule, Run, Scenario, Source, Suites, ToGo, Tool, Trials,
+    Verdict, Waiver, WorstAttack,
 };
 use crate::{
     grade::Grade,
@@ -90,6 +90,37 @@ fn area(name: &str, counts: [u32; 8]) -> Area {
     Area { area: name.to_owned(), checks, needed, short, blocking, refuted, declared, verified, proven }
 }
 
+/// Sources of every kind: fetched, from a cache, old, not committed, and one of which nothing is to be told.
+fn sources() -> Vec<Source> {
+    let source = |from: &str, kind: &str, fact: &str| Source {
+        from: from.to_owned(),
+        kind: kind.to_owned(),
+        facts: vec![fact.to_owned()],
+        ..Source::default()
+    };
+    let dated = |one: Source, on: &str, days, by: &str| Source {
+        on: Some(on.to_owned()),
+        age_days: Some(days),
+        by: Some(by.to_owned()),
+        ..one
+    };
+    let asked = |one: Source| Source { asked: Some("2026-11-21T03:00:01Z".to_owned()), ..one };
+    let of_git = |state: &str, one: Source| Source { state: Some(state.to_owned()), ..one };
+    let shop = dated(source("https://shop.example/openapi.json", "address", "servers"), "2026-11-20", 1, "server");
+    let issuer = dated(source("https://id.example", "address", "oidc"), "2026-11-21", 0, "server");
+    let runbook = dated(source("docs/runbook.md", "file", "runbook"), "2024-11-20", 731, "git");
+    vec![
+        asked(issuer),
+        Source { copy_s: Some(93_600), ..asked(shop) },
+        Source { at_latest: true, ..source("git", "command", "git") },
+        source("env:SHOP_TOKEN", "environment", "tokens"),
+        dated(source("agentready.yaml", "file", "manifests"), "2026-11-19", 2, "git"),
+        of_git("changed", dated(source("prompts/decide.md", "file", "lock"), "2026-11-21", 0, "disk")),
+        of_git("committed", Source { at_latest: true, ..runbook }),
+        of_git("untracked", source("docs/agent.md", "file", "spec")),
+    ]
+}
+
 /// All that is asked for is there.
 pub(crate) fn go() -> Report {
     let metrics = [
@@ -151,6 +182,7 @@ pub(crate) fn go() -> Report {
             scenario("adversarial", "ticket-asks-for-everything", Grade::Pass),
         ],
         waivers: vec![],
+        sources: sources(),
         notes: vec!["waited 4 s in all for the agent's rate limit".to_owned()],
     }
 }

@@ -63,7 +63,7 @@ impl Client {
         urls: &[&str],
         secrets: &mut Secrets,
     ) -> Result<Self, AdapterError> {
-        let auth = authentication(endpoint.auth.as_ref(), secrets)?;
+        let auth = authentication(endpoint.auth.as_ref(), &Route::pointer("/endpoint/auth"), secrets)?;
         let encrypted = home.scheme() == "https" || urls.iter().any(|url| url.contains("https:"));
         let http = builder(&home, encrypted, endpoint.timeout.0).build().map_err(|error| {
             AdapterError::at(&Route::pointer("/endpoint/url"), format!("no HTTP client: {}", cause(&error)))
@@ -262,10 +262,14 @@ pub(super) fn is_loopback(host: &str) -> bool {
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn authentication(auth: Option<&Auth>, secrets: &mut Secrets) -> Result<HeaderMap, AdapterError> {
+/// The headers that `auth` at `base` stands for.
+pub(super) fn authentication(
+    auth: Option<&Auth>,
+    base: &Route,
+    secrets: &mut Secrets,
+) -> Result<HeaderMap, AdapterError> {
     let mut headers = HeaderMap::new();
     let Some(auth) = auth else { return Ok(headers) };
-    let base = Route::pointer("/endpoint/auth");
     if let Some(text) = &auth.bearer {
         let route = base.join("bearer");
         let value = secrets.resolve(text).map_err(|source| AdapterError::secret(&route, source))?;

@@ -31,7 +31,7 @@ pub use process::{Process, StartError};
 pub use secrets::{SecretError, Secrets};
 
 use crate::{
-    manifest::endpoint::{Endpoint, Protocol},
+    manifest::endpoint::{Auth, Endpoint, Protocol},
     source::Route,
 };
 
@@ -169,6 +169,17 @@ pub fn adapter(
 /// A client without authentication for one public address, such as an issuer's discovery document.
 pub fn plain_client(url: &str) -> Option<reqwest::Client> {
     client::plain(url)
+}
+
+/// The headers that `auth` at a place of the manifest stands for, and the secrets in them.
+pub fn authentication(
+    auth: Option<&Auth>,
+    route: &Route,
+    environment: &BTreeMap<String, String>,
+) -> Result<(reqwest::header::HeaderMap, Secrets), AdapterError> {
+    let mut secrets = Secrets::new(environment.clone());
+    let headers = client::authentication(auth, route, &mut secrets)?;
+    Ok((headers, secrets))
 }
 
 /// How to talk to the agent under test.

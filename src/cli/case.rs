@@ -74,7 +74,7 @@ impl Case {
         }
         let profiles = profiles(&manifest, &options.profiles)?;
         let thresholds = thresholds(&manifest, &profiles)?;
-        let mut notes = Vec::new();
+        let mut notes = super::forward::notes(&manifest);
         let scenarios = scenarios(&files, &manifest, (&mut notes, options.may_be_empty))?;
         let (mut scenarios, worlds) = with_worlds(&files, scenarios)?;
         let evidence = manifest::evidence(&manifest);

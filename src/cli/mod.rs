@@ -13,6 +13,7 @@ mod described;
 mod drills;
 mod explain;
 mod forge;
+mod forward;
 mod git;
 mod import;
 mod incident;

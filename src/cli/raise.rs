@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 
-use super::{case::Case, live::Orders, vars};
+use super::{case::Case, forward, live::Orders, vars};
 use crate::{
     agent::{self, Adapter, Process},
     context::Context,
@@ -59,7 +59,8 @@ pub(crate) async fn raise(case: &Case, context: &Context, orders: &Orders<'_>) -
     if orders.no_exec && (declared.start.is_some() || declared.protocol == Protocol::Command) {
         return Err(Ok("the manifest runs the agent by a command and --no-exec forbids commands".to_owned()));
     }
-    let gateway = Gateway::start(inventory(case)).await;
+    let relays = forward::relays(case, context, orders).await?;
+    let gateway = Gateway::start(inventory(case).with_relays(relays)).await;
     let gateway = Arc::new(gateway.map_err(|error| Err(Fault::internal("start the stand-ins", error)))?);
     let standing = stand(case, context, orders, (&gateway, gateway.lane(), false)).await?;
     let correlation = if standing.endpoint.bare_model {
@@ -140,7 +141,7 @@ async fn stand(
     Ok(Standing { adapter, process, endpoint, reach, lane })
 }
 
-fn misplaced(case: &Case, error: &agent::AdapterError) -> Fault {
+pub(crate) fn misplaced(case: &Case, error: &agent::AdapterError) -> Fault {
     let document = &case.manifest.document;
     let problem = Diagnostic::error(error.to_string()).at(document.file(), document.span(error.route()));
     Fault::Input(problem.into())

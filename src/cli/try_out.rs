@@ -78,7 +78,7 @@ async fn try_out(
         bounds: Bounds::default(),
         patience: live::PATIENCE,
         no_exec: false,
-        offline: true,
+        offline: false,
         variables,
         secrets: std::cell::RefCell::default(),
         cancel: Cancel::default(),

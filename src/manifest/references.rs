@@ -17,6 +17,7 @@ use crate::{
 pub(super) fn check(raw: &ManifestFile, document: &Document) -> Vec<Diagnostic> {
     let mut review = Review { raw, document, problems: Vec::new() };
     review.endpoint();
+    review.forwards();
     review.tools();
     review.handoff_and_policy();
     review.approvals();
@@ -58,6 +59,53 @@ impl<'a> Review<'a> {
             };
             let message = format!("`endpoint` needs `{key}` for protocol `{protocol}`");
             self.object_key(message, &Route::pointer("/endpoint"), hint.to_owned());
+        }
+    }
+
+    /// Where calls are forwarded to: one place, and tools that can be asked for there.
+    fn forwards(&mut self) {
+        let raw = self.raw;
+        for (system, forward) in raw.systems.iter().filter_map(|(name, system)| Some((name, system.forward.as_ref()?)))
+        {
+            let route = Route::pointer("/systems").join(system).join("forward");
+            let (key, url) = match (&forward.mcp, &forward.http) {
+                (Some(url), None) => ("mcp", url),
+                (None, Some(url)) => ("http", url),
+                (given, _) => {
+                    let how_many = if given.is_some() { "both `mcp` and `http`" } else { "neither `mcp` nor `http`" };
+                    let hint = "give `mcp`, the URL of a server, or `http`, the base URL of an API".to_owned();
+                    self.object_key(format!("`forward` has {how_many}"), &route, hint);
+                    continue;
+                }
+            };
+            if !(url.starts_with("http://") || url.starts_with("https://")) {
+                self.object(
+                    format!("`{url}` is no http or https URL"),
+                    &route.join(key),
+                    "name a server of staging".to_owned(),
+                );
+            }
+            for (index, name) in forward.tools.iter().flatten().enumerate() {
+                let place = || route.join("tools").join(index);
+                match raw.tools.get(name) {
+                    None => self.refer(&self.known_tools(), name, place),
+                    Some(tool) if tool.system != *system => {
+                        let message = format!("`{name}` is a tool of `{}`, not of `{system}`", tool.system);
+                        self.object(message, &place(), format!("forward it below `{}`", tool.system));
+                    }
+                    Some(_) => {}
+                }
+            }
+            let is_meant = |name: &String| forward.tools.as_ref().is_none_or(|tools| tools.contains(name));
+            let of_system = raw.tools.iter().filter(|(name, tool)| tool.system == *system && is_meant(name));
+            for (name, tool) in of_system.filter(|_| forward.http.is_some()) {
+                let is_request = tool.endpoint.as_ref().is_some_and(|endpoint| endpoint.contains(" /"));
+                if !is_request {
+                    let message = format!("`{name}` is forwarded to an HTTP API and has no `endpoint`");
+                    let hint = "add `endpoint`, such as `GET /orders/{order_id}`".to_owned();
+                    self.object_key(message, &Route::pointer("/tools").join(name), hint);
+                }
+            }
         }
     }
 

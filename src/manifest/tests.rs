@@ -268,3 +268,28 @@ fn five_hundred_tools_load() {
     assert_eq!(evidence(&manifest)["tools"].as_array().map(Vec::len), Some(500));
     assert_eq!(manifest.locate(&Route::pointer("/tools/tool_499/rollback")).line, 505);
 }
+
+#[test]
+fn what_is_forwarded_names_one_place_and_tools_that_can_be_asked_for_there() {
+    let with = |forward: &str| {
+        let systems = format!("systems: {{shop: {{forward: {forward}}}, desk: {{}}}}");
+        let tools = "tools:\n  get: {system: shop, effect: read, endpoint: GET /orders}\n  list: {system: shop, effect: read}\n  \
+                     close: {system: desk, effect: write}";
+        shown(bare(&format!("{systems}\n{tools}\n")))
+    };
+    for sound in ["{mcp: \"https://a.example\"}", "{http: \"https://a.example\", tools: [get], writes: true, timeout: 5s}"] {
+        assert_eq!(with(sound), "agentready.yaml is sound", "{sound}");
+    }
+    for (wrong, message) in [
+        ("{}", "`forward` has neither `mcp` nor `http`"),
+        ("{mcp: \"https://a.example\", http: \"https://a.example\"}", "`forward` has both `mcp` and `http`"),
+        ("{mcp: a.example}", "`a.example` is no http or https URL"),
+        ("{mcp: \"https://a.example\", tools: [gte]}", "did you mean `get`?"),
+        ("{mcp: \"https://a.example\", tools: [close]}", "`close` is a tool of `desk`, not of `shop`"),
+        ("{http: \"https://a.example\"}", "`list` is forwarded to an HTTP API and has no `endpoint`"),
+        ("{mcp: \"https://a.example\", write: true}", "did you mean `writes`?"),
+    ] {
+        let told = with(wrong);
+        assert!(told.contains(message), "{wrong}: {told}");
+    }
+}

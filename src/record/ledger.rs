@@ -24,6 +24,9 @@ pub struct Call {
     /// The approval that this call granted, if it is a call of an approval tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<Grant>,
+    /// How it went, where the manifest forwards the tool to a system of staging.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarded: Option<Forwarded>,
     /// What came along with the call; nothing for a call that the gate carried out itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carried: Option<Carried>,
@@ -43,6 +46,7 @@ impl Call {
             result: Value::Object(serde_json::Map::new()),
             fault: None,
             grants: None,
+            forwarded: None,
             carried: None,
             at_ms: 0,
         }
@@ -59,6 +63,30 @@ pub enum CallStatus {
     Blocked,
     /// It took effect.
     Executed,
+}
+
+/// How a call went that is forwarded in some scenarios.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Forwarded {
+    /// The system of the manifest.
+    pub system: String,
+    /// How far it came.
+    pub passage: Passage,
+    /// All that was answered, where that is more than the result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Value>,
+}
+
+/// How far a forwarded call came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Passage {
+    /// The system answered.
+    Answered,
+    /// It was sent, and no answer came that could be read.
+    Lost,
+    /// It was not sent, and the world has no such tool.
+    Withheld,
 }
 
 /// W3C trace context that came along with a call, in headers or in MCP's `_meta`.

@@ -24,7 +24,7 @@ mod writer;
 pub use class::Class;
 pub use drill::{Probe, Wants};
 pub use header::{Ending, Input, RunHeader, VERSION};
-pub use ledger::{Call, CallStatus, Carried, Grant};
+pub use ledger::{Call, CallStatus, Carried, Forwarded, Grant, Passage};
 pub use model::ModelCall;
 pub use reader::{ReadError, read_ending, read_header, trials};
 pub use redact::{REDACTED, Redactor};

@@ -106,6 +106,7 @@ impl TrialRecord {
             change(&mut call.args);
             change(&mut call.result);
             call.grants.iter_mut().for_each(|grant| change(&mut grant.args));
+            call.forwarded.iter_mut().filter_map(|way| way.answer.as_mut()).for_each(&mut *change);
         }
         self.drill.iter_mut().for_each(|probe| change(&mut probe.args));
         for span in self.telemetry.iter_mut().flat_map(|told| &mut told.spans) {

@@ -3,7 +3,7 @@
 use super::foreign;
 use crate::{
     grade::Graded,
-    record::{Call, CallStatus, End, TrialRecord},
+    record::{Call, CallStatus, End, Passage, TrialRecord},
 };
 
 /// Longest answer or result that a timeline shows, in characters.
@@ -56,8 +56,16 @@ pub fn call_line(call: &Call) -> String {
         CallStatus::Executed => "executed",
     };
     let fault = call.fault.as_ref().map_or_else(String::new, |fault| format!("({}) ", foreign::line(fault)));
+    let way = call.forwarded.as_ref().map_or_else(String::new, |way| {
+        let how = match way.passage {
+            Passage::Answered => "answered by",
+            Passage::Lost => "lost on the way to",
+            Passage::Withheld => "not forwarded to",
+        };
+        format!("({how} {}) ", foreign::line(&way.system))
+    });
     format!(
-        "  call   {:>5} ms  {status}  {} {} -> {fault}{}",
+        "  call   {:>5} ms  {status}  {} {} -> {fault}{way}{}",
         call.at_ms,
         foreign::line(&call.tool),
         block(&call.args.to_string()),

@@ -119,6 +119,8 @@ impl Stage<'_> {
             self.gateway.open(&token, lane, play);
             if !scenario.model.is_empty() {
                 self.gateway.follow(&token, scenario.model.clone());
+            } else if !scenario.needs_world() {
+                self.gateway.forward(&token);
             }
         }
         let result = tokio::select! {
@@ -266,8 +268,8 @@ impl Stage<'_> {
         let gateway = Arc::clone(self.gateway);
         let token = token.clone();
         let run = Arc::new(move |tool: String, args: serde_json::Value| {
-            let answer = gateway.call(&token, &tool, args);
-            futures_util::future::ready(answer).boxed()
+            let (gateway, token) = (Arc::clone(&gateway), token.clone());
+            async move { gateway.call(&token, &tool, args).await }.boxed()
         });
         Some(Tools { offers, run })
     }

@@ -65,6 +65,19 @@ impl Scenario {
         self.turns.iter().flat_map(|turn| &turn.expect).chain(&self.expect)
     }
 
+    /// Whether the world decides something here, so that no other system can take its place: it is no golden task, or it sets
+    /// the world up, lets tools misbehave, or looks at the state or at canaries.
+    pub fn needs_world(&self) -> bool {
+        let looks = |expected: &Expected| {
+            let filters = expected.raw.filter.as_ref().is_some_and(|filter| filter.contains("state"));
+            expected.raw.state.is_some() || expected.raw.keeps.is_some() || filters
+        };
+        self.suite != Suite::Golden
+            || self.attack.is_some()
+            || !(self.given.is_empty() && self.faults.is_empty() && self.model.is_empty())
+            || self.expectations().any(looks)
+    }
+
     /// The scenario as someone would write it below `scenarios` of a file of its suite and world.
     pub fn entry(&self) -> ScenarioEntry {
         let raw = |expect: &[Expected]| expect.iter().map(|expected| expected.raw.clone()).collect::<Vec<_>>();

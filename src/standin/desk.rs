@@ -9,6 +9,7 @@ use std::{
 };
 
 use axum::http::HeaderMap;
+use serde_json::{Map, Value};
 
 use super::{Token, model::Script, seat::Seat};
 use crate::{
@@ -85,6 +86,13 @@ impl Hints {
         Self { carried: if is_meta { meta } else { self.carried }, is_meta }
     }
 
+    /// The trace context in the form of MCP's `_meta`.
+    pub(super) fn meta(&self) -> Map<String, Value> {
+        let Carried { traceparent, baggage } = &self.carried;
+        let named = [("traceparent", traceparent), ("baggage", baggage)];
+        named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?.into()))).collect()
+    }
+
     fn trial(&self) -> Option<&str> {
         self.carried.member(TRIAL)
     }
@@ -110,7 +118,7 @@ impl Open {
 
     fn seat_of(&self, token: &str, span: &SentSpan) -> Option<Arc<Seat>> {
         let seat = |token: &str| self.seats.get(token).cloned();
-        let told = || span.attributes.get(TRIAL).and_then(serde_json::Value::as_str).and_then(seat);
+        let told = || span.attributes.get(TRIAL).and_then(Value::as_str).and_then(seat);
         let learned = || self.traces.get(&span.trace).and_then(|token| seat(token));
         // What began before the trial did is the end of another one.
         let alone = || self.alone(token).filter(|seat| !seat.is_after(span));

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     desk::{Desk, Way},
     model::{self, Script},
     otlp,
-    seat::Seat,
+    seat::{Came, Seat},
     tools,
 };
 use crate::{
@@ -37,6 +37,7 @@ pub struct GatewayError(std::io::Error);
 pub struct Gateway {
     address: SocketAddr,
     desk: Arc<Desk>,
+    inventory: Arc<Inventory>,
     server: JoinHandle<()>,
     /// Trials in a row whose spans were waited for in vain.
     in_vain: AtomicU32,
@@ -77,7 +78,7 @@ impl Gateway {
             // The server ends with the run: `Drop` aborts this task.
             let _ = axum::serve(listener, app).await;
         });
-        Ok(Self { address, desk, server, in_vain: AtomicU32::new(0) })
+        Ok(Self { address, desk, inventory, server, in_vain: AtomicU32::new(0) })
     }
 
     /// Base URL of one trial's tools, for HTTP and MCP.
@@ -140,6 +141,13 @@ impl Gateway {
         }
     }
 
+    /// Lets calls of an open trial leave the world for the systems that the manifest forwards to.
+    pub fn forward(&self, token: &Token) {
+        if let Some(seat) = self.desk.seat(token.as_str()) {
+            seat.let_leave();
+        }
+    }
+
     /// Opens a trial that shows the tools and lets nothing take effect.
     pub fn open_probe(&self, token: &Token, lane: Option<&Lane>) {
         let play = Play::new(World::empty(), &std::collections::BTreeMap::new()).expect("the empty world begins");
@@ -164,16 +172,19 @@ impl Gateway {
     }
 
     /// Carries out a call for an agent whose tool loop the gate runs itself.
-    pub fn call(&self, token: &Token, tool: &str, args: Value) -> Value {
+    pub async fn call(&self, token: &Token, tool: &str, args: Value) -> Value {
         match self.desk.seat(token.as_str()) {
-            Some(seat) => tools::plain(seat.carry_out(tool, args, None)).1,
+            Some(seat) => match seat.carry_out(&self.inventory, (tool, args), None, Map::new()).await {
+                Came::Here(outcome) => tools::plain(outcome).1,
+                Came::Back(reply) => tools::returned(reply).1,
+            },
             None => tools::error("the trial is over"),
         }
     }
 
     /// The tools of the trial, as a list of them shows them.
     pub fn offers(&self, token: &Token) -> Vec<Offer> {
-        self.desk.seat(token.as_str()).map(|seat| seat.play().list(|_| true)).unwrap_or_default()
+        self.desk.seat(token.as_str()).map(|seat| seat.list(&self.inventory, None)).unwrap_or_default()
     }
 
     /// Closes a trial; calls that arrive later are counted as unattributed.

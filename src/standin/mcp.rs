@@ -27,6 +27,8 @@ use serde_json::Value;
 use super::{
     desk::{Desk, Hints},
     inventory::Inventory,
+    relay::Reply,
+    seat::Came,
     tools::{self, MAX_ARGUMENTS},
 };
 use crate::{
@@ -40,15 +42,27 @@ struct Address {
     token: String,
     system: Option<String>,
     mishap: Arc<Mutex<Option<Mishap>>>,
+    passed: Arc<Mutex<Option<Passed>>>,
+}
+
+/// What a real server said, which takes the place of the answer as it is: the types of the protocol would lose what they do
+/// not know.
+enum Passed {
+    Result(Value),
+    Error(Value),
 }
 
 impl Address {
     fn new(token: String, system: Option<String>) -> Self {
-        Self { token, system, mishap: Arc::default() }
+        Self { token, system, mishap: Arc::default(), passed: Arc::default() }
     }
 
     fn mishap(&self) -> MutexGuard<'_, Option<Mishap>> {
         self.mishap.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn passed(&self) -> MutexGuard<'_, Option<Passed>> {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -91,11 +105,44 @@ pub(super) async fn of_system(
 async fn answer(endpoint: &Endpoint, address: Address, mut request: Request) -> Response {
     request.extensions_mut().insert(address.clone());
     let response = endpoint.0.handle(request).await.map(Body::new);
-    let mishap = address.mishap().take();
-    match mishap {
-        Some(mishap) => spoiled(response, mishap).await,
-        None => response,
+    let (mishap, passed) = (address.mishap().take(), address.passed().take());
+    match (mishap, passed) {
+        (Some(mishap), _) => spoiled(response, mishap).await,
+        (None, Some(passed)) => handed_on(response, passed).await,
+        (None, None) => response,
     }
+}
+
+/// Puts what a real server said in the place of result or error.
+async fn handed_on(response: Response, passed: Passed) -> Response {
+    let (head, body) = response.into_parts();
+    let text = text_of(Response::new(body)).await;
+    let mut message: Value = serde_json::from_str(&text).unwrap_or_default();
+    if let Some(fields) = message.as_object_mut() {
+        let own = fields.shift_remove("result");
+        match passed {
+            Passed::Result(mut result) => {
+                // Each era says in its own way that nothing is left to be asked.
+                let complete = own.as_ref().and_then(|own| own.get("resultType"));
+                match (complete, result.as_object_mut()) {
+                    (Some(complete), Some(result)) => {
+                        result.entry("resultType").or_insert_with(|| complete.clone());
+                    }
+                    (None, Some(result)) if result.get("resultType").is_some_and(|kind| kind == "complete") => {
+                        result.shift_remove("resultType");
+                    }
+                    _ => {}
+                }
+                fields.insert("result".to_owned(), result);
+            }
+            Passed::Error(error) => {
+                fields.insert("error".to_owned(), error);
+            }
+        }
+    }
+    let mut response = Response::from_parts(head, Body::from(message.to_string()));
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    response
 }
 
 /// Breaks an answer on its way; a server of the protocol can't.
@@ -169,7 +216,15 @@ impl ServerHandler for Server {
         if !self.inventory.is_of(&call.name, address.system.as_deref()) {
             return Err(ErrorData::invalid_params(format!("unknown tool: {}", call.name), None));
         }
-        let mut outcome = seat.carry_out(&call.name, call.arguments.map_or(Value::Null, Value::Object), Some(&hints));
+        let args = call.arguments.map_or(Value::Null, Value::Object);
+        let meta = match serde_json::to_value(&context.meta) {
+            Ok(Value::Object(meta)) => meta,
+            _ => hints.meta(),
+        };
+        let mut outcome = match seat.carry_out(&self.inventory, (&call.name, args), Some(&hints), meta).await {
+            Came::Here(outcome) => outcome,
+            Came::Back(reply) => return Ok(returned(&address, reply)),
+        };
         if let Outcome::Faulty(Mishap::Late(wait, late)) = outcome {
             tokio::time::sleep(wait).await;
             outcome = *late;
@@ -191,6 +246,19 @@ impl ServerHandler for Server {
             }
         }
     }
+}
+
+/// An answer from elsewhere: a server of MCP speaks for itself, the others are told.
+fn returned(address: &Address, reply: Reply) -> CallToolResponse {
+    let passed = match reply {
+        Reply::Result(result) => Passed::Result(result),
+        Reply::Error(error) => Passed::Error(error),
+        Reply::Http(status, body) if (200..300).contains(&status) => return done(body),
+        Reply::Http(_, body) => return failed(body.as_str().unwrap_or(&body.to_string())),
+        Reply::Nothing(why) => return failed(&format!("the tool {why}")),
+    };
+    *address.passed() = Some(passed);
+    done(Value::Null)
 }
 
 fn nowhere() -> ErrorData {

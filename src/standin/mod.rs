@@ -1,7 +1,7 @@
 //! Stand-ins: servers that play the agent's surroundings, so that the gate sees at first hand what the agent does.
 //!
 //! They bind to loopback, carry a random token in each URL, and write the ledger. What they simulate is the
-//! `world`; they add no behaviour of their own.
+//! `world`, and what they forward is answered elsewhere; they add no behaviour of their own.
 
 mod desk;
 mod gateway;
@@ -9,6 +9,7 @@ mod inventory;
 mod mcp;
 mod model;
 mod otlp;
+mod relay;
 mod seat;
 mod stdio;
 mod token;
@@ -17,6 +18,7 @@ mod tools;
 pub use desk::Way;
 pub use gateway::{Finished, Gateway, GatewayError, Lane};
 pub use inventory::{Inventory, InventoryTool};
+pub use relay::{Exit, Place, Relays, Staging};
 pub use stdio::bridge;
 pub use token::Token;
 

@@ -1,16 +1,20 @@
 //! One trial's place at the stand-ins: its world, and the spans that came of it.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 use super::{
     Inventory, Token,
     desk::{Hints, Line},
+    relay::{Asked, Reply, Way},
 };
 use crate::{
     record::Telemetry,
@@ -38,8 +42,17 @@ pub(super) struct Seat {
     began_at: u64,
     /// Nothing may take effect: the tools are shown to see how calls arrive.
     is_probe: bool,
+    /// Calls of tools that the manifest forwards leave the world.
+    leaves: AtomicBool,
     told: Mutex<Told>,
     arrived: Notify,
+}
+
+/// What a call came to: in the world, or elsewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Came {
+    Here(Outcome),
+    Back(Reply),
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +81,7 @@ impl Seat {
             began: Instant::now(),
             began_at: nanoseconds(),
             is_probe,
+            leaves: AtomicBool::new(false),
             told: Mutex::default(),
             arrived: Notify::new(),
         }
@@ -90,23 +104,72 @@ impl Seat {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Carries out one call in the trial's world; a call of the gate itself carries nothing along.
-    pub(super) fn carry_out(&self, tool: &str, args: Value, hints: Option<&Hints>) -> Outcome {
+    /// Lets calls of tools that the manifest forwards leave the world.
+    pub(super) fn let_leave(&self) {
+        self.leaves.store(true, Ordering::Relaxed);
+    }
+
+    fn leaves(&self) -> bool {
+        self.leaves.load(Ordering::Relaxed)
+    }
+
+    /// Carries out one call, in the trial's world or in a system of staging; a call of the gate itself carries nothing along.
+    pub(super) async fn carry_out(
+        self: &Arc<Self>,
+        inventory: &Inventory,
+        (tool, args): (&str, Value),
+        hints: Option<&Hints>,
+        meta: Map<String, Value>,
+    ) -> Came {
         if self.is_probe {
-            return Outcome::Blocked("not available now".to_owned());
+            return Came::Here(Outcome::Blocked("not available now".to_owned()));
         }
         let at_ms = self.at_ms();
-        let mut play = self.play();
-        let outcome = play.call(tool, args, at_ms);
-        if let Some(hints) = hints {
-            play.note_carried(&hints.carried);
+        let way = inventory.relays.way(tool);
+        let leaving = {
+            let mut play = self.play();
+            // A person's yes is told by the world, which is what approvals are held against.
+            let is_out = self.leaves() && !play.world().approving().any(|approving| approving == tool);
+            let open = way.filter(|way| way.is_open && is_out);
+            let begun = match open {
+                Some(way) => play.begin(tool, &args, at_ms, &way.system).map(|place| (Arc::clone(way), place)),
+                None => Err(play.call(tool, args.clone(), at_ms)),
+            };
+            if let Some(way) = way.filter(|_| open.is_none() && !play.world().has_tool(tool)) {
+                play.note_withheld(&way.system);
+            }
+            if let Some(hints) = hints {
+                play.note_carried(&hints.carried);
+            }
+            begun
+        };
+        match leaving {
+            Err(outcome) => Came::Here(outcome),
+            Ok((way, place)) => {
+                let asked = Asked { tool: tool.to_owned(), args, meta };
+                Came::Back(Arc::clone(self).send(way, place, asked).await)
+            }
         }
-        outcome
+    }
+
+    /// Carries a call that was begun to its system and back. It goes on when the agent hangs up: what was done there is done.
+    async fn send(self: Arc<Self>, way: Arc<Way>, place: usize, asked: Asked) -> Reply {
+        let carried = tokio::spawn(async move {
+            let answer = way.carry(&asked).await;
+            let forwarded = way.forwarded(&answer);
+            self.play().settle(place, answer.status, answer.result, forwarded);
+            answer.reply
+        });
+        carried.await.unwrap_or_else(|_| Reply::Nothing("was given up".to_owned()))
     }
 
     /// The tools that the agent is shown, of one system or of all.
     pub(super) fn list(&self, inventory: &Inventory, system: Option<&str>) -> Vec<Offer> {
-        if self.is_probe { inventory.standing(system) } else { self.play().list(|tool| inventory.is_of(tool, system)) }
+        if self.is_probe {
+            return inventory.standing(system);
+        }
+        let offers = self.play().list(|tool| inventory.is_of(tool, system));
+        inventory.with_forwarded(offers, system, self.leaves())
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {

@@ -1,7 +1,8 @@
 //! The tools over plain HTTP: `POST …/tools/<name>` with the arguments as JSON, `GET …/tools` for the list.
 //!
 //! 200 `{"result": …}` executed, 403 `{"error": …}` refused by a guard, 404 unknown tool, 400 malformed arguments. Where
-//! a scenario lets a tool misbehave, the answer is late, broken or lost as the world says.
+//! a scenario lets a tool misbehave, the answer is late, broken or lost as the world says. What a system of staging answered
+//! bears its status, and beside `result` or `error` all that it said, as `mcp` or `body`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,11 +21,15 @@ use super::{
     Inventory,
     desk::{Desk, Hints},
     mcp,
+    relay::{self, Reply},
+    seat::Came,
 };
 use crate::world::{Mishap, Outcome, cut, garbled};
 
 /// The largest arguments of one call in bytes (256 KiB).
 pub(super) const MAX_ARGUMENTS: usize = 256 * 1024;
+/// JSON-RPC: the server did not take the arguments, or has no such tool.
+const INVALID_PARAMS: i64 = -32602;
 
 #[derive(Clone)]
 struct Shared {
@@ -62,7 +67,14 @@ async fn call(
     let args = if body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(&body) };
     // Malformed JSON still arrives at the ledger, as text.
     let args = args.unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
-    deliver(seat.carry_out(&tool, args, Some(&hints))).await
+    let meta = hints.meta();
+    match seat.carry_out(&shared.inventory, (&tool, args), Some(&hints), meta).await {
+        Came::Here(outcome) => deliver(outcome).await,
+        Came::Back(reply) => {
+            let (status, answer) = returned(reply);
+            (status, Json(answer)).into_response()
+        }
+    }
 }
 
 async fn list(State(shared): State<Shared>, Path(token): Path<String>, headers: HeaderMap) -> Response {
@@ -140,6 +152,35 @@ pub(super) fn plain(outcome: Outcome) -> (StatusCode, Value) {
             Mishap::Padded(result, bytes) => (StatusCode::OK, json!({"result": result, "padding": " ".repeat(bytes)})),
         },
     }
+}
+
+/// What came back from a system of staging, as a value.
+pub(super) fn returned(reply: Reply) -> (StatusCode, Value) {
+    match reply {
+        Reply::Result(result) if result.get("isError") == Some(&Value::Bool(true)) => {
+            let said = text_of(&relay::meaning(&result));
+            (StatusCode::FORBIDDEN, json!({"error": said, "mcp": result}))
+        }
+        Reply::Result(result) => (StatusCode::OK, json!({"result": relay::meaning(&result), "mcp": result})),
+        Reply::Error(told) => {
+            let said = told.get("message").map_or_else(|| told.to_string(), text_of);
+            let is_theirs = told.get("code").and_then(Value::as_i64) == Some(INVALID_PARAMS);
+            let status = if is_theirs { StatusCode::BAD_REQUEST } else { StatusCode::BAD_GATEWAY };
+            (status, json!({"error": said, "mcp": {"error": told}}))
+        }
+        Reply::Http(status, body) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+            if status.is_success() {
+                return (StatusCode::OK, json!({"result": body}));
+            }
+            (status, json!({"error": text_of(&body), "body": body}))
+        }
+        Reply::Nothing(why) => (StatusCode::BAD_GATEWAY, error(&format!("the tool {why}"))),
+    }
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 pub(super) fn error(message: &str) -> Value {

@@ -127,6 +127,11 @@ impl World {
         self.tools.iter().map(offer).collect()
     }
 
+    /// Whether there is such a tool.
+    pub fn has_tool(&self, name: &str) -> bool {
+        self.tools.contains_key(name)
+    }
+
     /// The secrets that live in the state, by name.
     pub fn canaries(&self) -> &BTreeMap<String, String> {
         &self.canaries

@@ -11,7 +11,7 @@ use super::{
     pointer::Ids,
 };
 use crate::{
-    record::{Call, CallStatus, Carried, Grant, Shown},
+    record::{Call, CallStatus, Carried, Forwarded, Grant, Passage, Shown},
     scenario::{Fault, FaultKind},
 };
 
@@ -64,6 +64,17 @@ impl From<Refusal> for Outcome {
     }
 }
 
+/// The arguments of a call, if they are not too large.
+fn measured(args: Value) -> Result<Value, Outcome> {
+    if args.is_null() {
+        return Ok(Value::Object(serde_json::Map::new()));
+    }
+    if args.to_string().len() <= MAX_ARGUMENT_BYTES {
+        return Ok(args);
+    }
+    Err(Outcome::Malformed(format!("the arguments are larger than {} KiB", MAX_ARGUMENT_BYTES / 1024)))
+}
+
 /// A call with what became of it and what the agent is told.
 struct Befallen {
     outcome: Outcome,
@@ -102,36 +113,78 @@ impl Play {
 
     /// Carries out one call and writes it to the ledger.
     pub fn call(&mut self, tool: &str, args: Value, at_ms: u64) -> Outcome {
-        if self.ledger.len() >= MAX_CALLS {
-            return Outcome::Malformed(format!("this trial has made {MAX_CALLS} calls, which is the most"));
+        if let Some(full) = self.full() {
+            return full;
         }
-        let args = if args.is_null() { Value::Object(serde_json::Map::new()) } else { args };
-        let is_large = args.to_string().len() > MAX_ARGUMENT_BYTES;
-        let (args, befallen) = if is_large {
-            let limit = MAX_ARGUMENT_BYTES / 1024;
-            let outcome = Outcome::Malformed(format!("the arguments are larger than {limit} KiB"));
-            (Value::Null, Befallen { status: outcome.status(), outcome, grants: None, fault: None })
-        } else {
-            let befallen = self.befall(tool, &args);
-            (args, befallen)
+        let (args, befallen) = match measured(args) {
+            Ok(args) => {
+                let befallen = self.befall(tool, &args);
+                (args, befallen)
+            }
+            Err(outcome) => (Value::Null, Befallen { status: outcome.status(), outcome, grants: None, fault: None }),
         };
         let Befallen { outcome, status, grants, fault } = befallen;
-        let seq = u32::try_from(self.ledger.len()).unwrap_or(u32::MAX);
-        let tool = crate::text::shortened(tool, 200);
         let result = outcome.answer();
-        self.ledger.push(Call {
-            seq,
+        let call = self.written(tool, args, at_ms);
+        self.ledger.push(Call { status, result, fault, grants, ..call });
+        outcome
+    }
+
+    /// Writes down a call that goes to a system of staging in place of the world; it counts as attempted until it is
+    /// settled. Gives its place in the ledger.
+    pub fn begin(&mut self, tool: &str, args: &Value, at_ms: u64, system: &str) -> Result<usize, Outcome> {
+        if let Some(full) = self.full() {
+            return Err(full);
+        }
+        let (args, refused) = match measured(args.clone()) {
+            Ok(args) => (args, None),
+            Err(outcome) => (Value::Null, Some(outcome)),
+        };
+        let call = self.written(tool, args, at_ms);
+        let result = refused.as_ref().map_or(Value::Null, Outcome::answer);
+        let way = Forwarded { system: system.to_owned(), passage: Passage::Lost, answer: None };
+        let forwarded = Some(way).filter(|_| refused.is_none());
+        self.ledger.push(Call { result, forwarded, ..call });
+        refused.map_or(Ok(self.ledger.len() - 1), Err)
+    }
+
+    /// Says what became of a call that was begun.
+    pub fn settle(&mut self, place: usize, status: CallStatus, result: Value, forwarded: Forwarded) {
+        if let Some(call) = self.ledger.get_mut(place) {
+            (call.status, call.result, call.forwarded) = (status, result, Some(forwarded));
+        }
+    }
+
+    /// Says that the last call would have gone to a system of staging in another scenario, and that the world could do
+    /// nothing with it.
+    pub fn note_withheld(&mut self, system: &str) {
+        let way = Forwarded { system: system.to_owned(), passage: Passage::Withheld, answer: None };
+        if let Some(call) = self.ledger.last_mut() {
+            call.forwarded = Some(way);
+        }
+    }
+
+    /// What a call comes to that is one too many.
+    fn full(&self) -> Option<Outcome> {
+        let is_full = self.ledger.len() >= MAX_CALLS;
+        is_full.then(|| Outcome::Malformed(format!("this trial has made {MAX_CALLS} calls, which is the most")))
+    }
+
+    /// A call of which nothing is known but that it arrived.
+    fn written(&self, tool: &str, args: Value, at_ms: u64) -> Call {
+        Call {
+            seq: u32::try_from(self.ledger.len()).unwrap_or(u32::MAX),
             turn: self.turn,
-            tool,
+            tool: crate::text::shortened(tool, 200),
             args,
-            status,
-            result,
-            fault,
-            grants,
+            status: CallStatus::Attempted,
+            result: Value::Null,
+            fault: None,
+            grants: None,
+            forwarded: None,
             carried: None,
             at_ms,
-        });
-        outcome
+        }
     }
 
     /// Carries a call out as the faults let it.

@@ -6,6 +6,7 @@ mod attack;
 mod commands;
 mod correlation;
 mod demo;
+mod forward;
 mod hostile;
 mod import;
 mod incident;

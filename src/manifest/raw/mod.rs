@@ -46,7 +46,7 @@ pub use incident::{Incident, KillSwitch};
 pub use model::Model;
 pub use observability::{Observability, Semconv, Traces};
 pub use policy::{Admin, Decision, Destinations, Engine, Exception, FORBIDDEN, Handoff, Policy};
-pub use systems::{Backoff, CircuitBreaker, Credentials, Resilience, System};
+pub use systems::{Backoff, CircuitBreaker, Credentials, Forward, Resilience, System};
 pub use tools::{Allow, AllowWord, Effect, EffectSource, Restore, Rollback, Tiers, Tool};
 
 use super::endpoint::Endpoint;

@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Credential, Hook};
-use crate::{manifest::endpoint::Rate, units::Span};
+use crate::{
+    manifest::endpoint::{Auth, Rate},
+    units::Span,
+};
 
 /// One system behind tools.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -55,6 +58,41 @@ pub struct System {
     /// When calls stop for a while; `resilience.circuit_breaker` when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreaker>,
+    /// Staging, which answers calls of its tools in place of the world where nothing depends on the world.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forward: Option<Forward>,
+}
+
+/// Staging behind the tools of a system: an MCP server or an HTTP API.
+///
+/// Only golden scenarios that have neither `given` nor `faults` and look at no `state` are forwarded. Attacks, incidents and
+/// drills are played on the world alone, and so are tools that may never be called and those by which a person approves.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Forward {
+    /// URL of an MCP server (streamable HTTP).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mcp: Option<String>,
+    /// Base URL of an HTTP API; each tool is asked as its `endpoint` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
+    /// How the gate authenticates there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
+    /// The tools that are forwarded; all of the system when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Vec<String>>,
+    /// Tools that change something are forwarded too, so each golden trial changes staging.
+    pub writes: bool,
+    /// Time limit of one call.
+    pub timeout: Span,
+}
+
+impl Default for Forward {
+    fn default() -> Self {
+        let timeout = Span(std::time::Duration::from_secs(30));
+        Self { mcp: None, http: None, auth: None, tools: None, writes: false, timeout }
+    }
 }
 
 /// The credentials of a system by what they are for.

@@ -2,6 +2,7 @@
 
 mod mcp;
 mod otlp;
+mod relay;
 mod stdio;
 
 use std::{collections::BTreeMap, sync::Arc};

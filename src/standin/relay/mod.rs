@@ -1,0 +1,180 @@
+//! Calls that leave the world: which tools are forwarded to a system of staging, and what came back from there, as it came.
+//!
+//! What is sent and when is decided by the seat of the trial. Must not judge an answer beyond whether the call was carried
+//! out, refused or lost.
+
+mod api;
+mod line;
+mod server;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use reqwest::{Url, header::HeaderMap};
+use serde_json::{Map, Value};
+
+pub(super) use self::server::meaning;
+use self::{api::Api, line::Line, server::Server};
+use crate::{
+    record::{CallStatus, Forwarded, Passage},
+    world::Offer,
+};
+
+/// A system of staging, and how it is reached.
+#[derive(Clone, Debug)]
+pub struct Staging {
+    /// The system of the manifest.
+    pub system: String,
+    /// What it speaks.
+    pub place: Place,
+    /// The client for it.
+    pub http: reqwest::Client,
+    /// Sent along with each request.
+    pub headers: HeaderMap,
+    /// Time limit of one call.
+    pub timeout: Duration,
+}
+
+/// What a system of staging speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// MCP at this URL.
+    Mcp(Url),
+    /// HTTP below this URL.
+    Http(Url),
+}
+
+/// A tool of such a system.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// `METHOD /path` of an HTTP API.
+    pub endpoint: Option<String>,
+    /// Whether calls may leave at all; the others stay with the world.
+    pub is_open: bool,
+}
+
+/// Where the tools of a run are forwarded to.
+#[derive(Clone, Debug, Default)]
+pub struct Relays {
+    ways: BTreeMap<String, Arc<Way>>,
+    offers: BTreeMap<String, Offer>,
+}
+
+/// The way of one tool.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub(super) system: String,
+    pub(super) is_open: bool,
+    far: Far,
+}
+
+#[derive(Debug)]
+enum Far {
+    Mcp(Arc<Server>),
+    Http(Box<Api>),
+}
+
+/// A call on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) tool: String,
+    pub(super) args: Value,
+    /// MCP's `_meta` of the call, or what stands for it: the trace context.
+    pub(super) meta: Map<String, Value>,
+}
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Answer {
+    pub(super) status: CallStatus,
+    /// What the ledger keeps as the result.
+    pub(super) result: Value,
+    /// The same for who speaks the protocol that it came by.
+    pub(super) reply: Reply,
+}
+
+/// What came back, as it came.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Reply {
+    /// The result of `tools/call`.
+    Result(Value),
+    /// The error of JSON-RPC.
+    Error(Value),
+    /// An answer of an HTTP API.
+    Http(u16, Value),
+    /// Nothing that can be read, and why.
+    Nothing(String),
+}
+
+impl Relays {
+    /// Adds the tools of one system; a server of MCP is asked for its list. Fails with what the server did.
+    pub async fn add(&mut self, staging: Staging, tools: BTreeMap<String, Exit>) -> Result<(), String> {
+        let Staging { system, place, http, headers, timeout } = staging;
+        let line = Line { http, headers, timeout };
+        let of = |far, is_open| Arc::new(Way { system: system.clone(), is_open, far });
+        match place {
+            Place::Mcp(url) => {
+                let server = Arc::new(Server::new(line, url));
+                let mut offers = server.tools().await?;
+                for (name, exit) in tools {
+                    let offer = offers.remove(&name).ok_or_else(|| format!("has no tool `{name}`"))?;
+                    self.offers.insert(name.clone(), offer);
+                    self.ways.insert(name, of(Far::Mcp(Arc::clone(&server)), exit.is_open));
+                }
+            }
+            Place::Http(base) => {
+                for (name, exit) in tools {
+                    let endpoint = exit.endpoint.unwrap_or_default();
+                    let api = Api::new(line.clone(), base.clone(), &endpoint)
+                        .ok_or_else(|| format!("can't be asked for `{name}` by `{endpoint}`"))?;
+                    self.ways.insert(name, of(Far::Http(Box::new(api)), exit.is_open));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The way of a tool, if it has one.
+    pub(super) fn way(&self, tool: &str) -> Option<&Arc<Way>> {
+        self.ways.get(tool)
+    }
+
+    /// What the servers say of their tools.
+    pub(super) fn offers(&self) -> impl Iterator<Item = &Offer> {
+        self.offers.values()
+    }
+
+    /// What a server says of a tool.
+    pub(super) fn offer(&self, tool: &str) -> Option<&Offer> {
+        self.offers.get(tool)
+    }
+}
+
+impl Way {
+    /// Carries a call there and back, within the limits of its system.
+    pub(super) async fn carry(&self, asked: &Asked) -> Answer {
+        match &self.far {
+            Far::Mcp(server) => server.call(asked).await,
+            Far::Http(api) => api.call(asked).await,
+        }
+    }
+
+    /// What the ledger keeps beside status and result.
+    pub(super) fn forwarded(&self, answer: &Answer) -> Forwarded {
+        let (passage, whole) = match &answer.reply {
+            Reply::Result(result) => (Passage::Answered, Some(result).filter(|result| server::says_more(result))),
+            Reply::Error(error) => (Passage::Answered, Some(error).filter(|error| error.get("data").is_some())),
+            Reply::Http(status, _) if api::is_broken(*status) => (Passage::Lost, None),
+            Reply::Http(..) => (Passage::Answered, None),
+            Reply::Nothing(_) => (Passage::Lost, None),
+        };
+        Forwarded { system: self.system.clone(), passage, answer: whole.cloned() }
+    }
+}
+
+impl Answer {
+    /// A call of which nothing can be said but that it was made.
+    fn lost(why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self { status: CallStatus::Attempted, result: why.as_str().into(), reply: Reply::Nothing(why) }
+    }
+}

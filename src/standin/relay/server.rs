@@ -1,0 +1,287 @@
+//! A real MCP server at the far end: streamable HTTP of both eras, with and without sessions. Results and errors are handed
+//! on as they came; nothing of them is decoded into types, which would lose what the types do not know.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use reqwest::{StatusCode, Url};
+use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
+
+use super::{
+    Answer, Asked, Reply,
+    line::{Got, Line},
+};
+use crate::{record::CallStatus, world::Offer};
+
+/// Most pages of a list of tools.
+const MAX_PAGES: usize = 50;
+/// The revision of MCP that needs no session.
+const STATELESS: &str = "2026-07-28";
+/// The revision that is asked for where a session is needed.
+const WITH_SESSION: &str = "2025-11-25";
+/// Names in `_meta` that speak of one connection and not of the call.
+const OF_CONNECTION: &str = "io.modelcontextprotocol/";
+
+/// The server, and the session with it that all trials share.
+#[derive(Debug)]
+pub(super) struct Server {
+    line: Line,
+    url: Url,
+    session: Mutex<Option<Session>>,
+    asked: AtomicU64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Session {
+    version: String,
+    id: Option<String>,
+}
+
+/// What a server said to one message.
+enum Said {
+    Result(Value),
+    Error(Value),
+}
+
+/// Why a server said nothing.
+enum Silence {
+    /// It does not know the session any more, and so did nothing.
+    SessionGone,
+    Failed(String),
+}
+
+impl Server {
+    pub(super) fn new(line: Line, url: Url) -> Self {
+        Self { line, url, session: Mutex::default(), asked: AtomicU64::new(0) }
+    }
+
+    /// What its list of tools says, page by page.
+    pub(super) async fn tools(&self) -> Result<BTreeMap<String, Offer>, String> {
+        let mut offers = BTreeMap::new();
+        let mut params = Map::new();
+        for _ in 0..MAX_PAGES {
+            let result = match self.ask("tools/list", params).await? {
+                Said::Result(result) => result,
+                Said::Error(_) => return Err("answered `tools/list` with an error".to_owned()),
+            };
+            let tools = result.get("tools").and_then(Value::as_array).ok_or("gave no list of tools")?;
+            for tool in tools {
+                let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+                let input = tool.get("inputSchema").cloned().unwrap_or_else(|| json!({"type": "object"}));
+                offers.insert(text("name"), Offer { name: text("name"), about: text("description"), input });
+            }
+            let Some(cursor) = result.get("nextCursor").filter(|cursor| cursor.is_string()) else { return Ok(offers) };
+            params = Map::from_iter([("cursor".to_owned(), cursor.clone())]);
+        }
+        Err(format!("has more than {MAX_PAGES} pages of tools"))
+    }
+
+    /// Calls a tool.
+    pub(super) async fn call(&self, asked: &Asked) -> Answer {
+        let mut params = Map::new();
+        params.insert("name".to_owned(), asked.tool.as_str().into());
+        params.insert("arguments".to_owned(), asked.args.clone());
+        let meta: Map<String, Value> = asked
+            .meta
+            .iter()
+            .filter(|(name, _)| !name.starts_with(OF_CONNECTION) && *name != "progressToken")
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        if !meta.is_empty() {
+            params.insert("_meta".to_owned(), Value::Object(meta));
+        }
+        match self.ask("tools/call", params).await {
+            Ok(Said::Result(result)) => {
+                let is_error = result.get("isError") == Some(&Value::Bool(true));
+                let status = if is_error { CallStatus::Blocked } else { CallStatus::Executed };
+                Answer { status, result: meaning(&result), reply: Reply::Result(result) }
+            }
+            Ok(Said::Error(error)) => {
+                let text = error.get("message").cloned().unwrap_or_else(|| error.clone());
+                Answer { status: CallStatus::Attempted, result: text, reply: Reply::Error(error) }
+            }
+            Err(why) => Answer::lost(why),
+        }
+    }
+
+    async fn ask(&self, method: &str, params: Map<String, Value>) -> Result<Said, String> {
+        let session = self.session().await?;
+        match self.send(&session, method, params.clone()).await {
+            Ok(said) => Ok(said),
+            Err(Silence::Failed(why)) => Err(why),
+            Err(Silence::SessionGone) => {
+                let mut known = self.session.lock().await;
+                if known.as_ref() == Some(&session) {
+                    *known = None;
+                }
+                drop(known);
+                let session = self.session().await?;
+                self.send(&session, method, params).await.map_err(|silence| match silence {
+                    Silence::SessionGone => "forgot its session twice".to_owned(),
+                    Silence::Failed(why) => why,
+                })
+            }
+        }
+    }
+
+    /// The session, opened by the first who needs it.
+    async fn session(&self) -> Result<Session, String> {
+        let mut known = self.session.lock().await;
+        if let Some(session) = &*known {
+            return Ok(session.clone());
+        }
+        let session = self.opened().await?;
+        *known = Some(session.clone());
+        Ok(session)
+    }
+
+    async fn opened(&self) -> Result<Session, String> {
+        let stateless = Session { version: STATELESS.to_owned(), id: None };
+        if let Ok(Said::Result(found)) = self.send(&stateless, "server/discover", Map::new()).await {
+            let versions = found.get("supportedVersions").and_then(Value::as_array);
+            if versions.is_some_and(|versions| versions.iter().any(|version| version == STATELESS)) {
+                return Ok(stateless);
+            }
+        }
+        let hello = json!({"jsonrpc": "2.0", "id": self.number(), "method": "initialize", "params": {
+            "protocolVersion": WITH_SESSION, "capabilities": {}, "clientInfo": client()}});
+        let fresh = Session { version: WITH_SESSION.to_owned(), id: None };
+        let (said, id) = self.exchange(&fresh, &hello).await.map_err(|silence| match silence {
+            Silence::SessionGone => "answered HTTP 404".to_owned(),
+            Silence::Failed(why) => why,
+        })?;
+        let Said::Result(result) = said else { return Err("refused to initialize".to_owned()) };
+        let version = result.get("protocolVersion").and_then(Value::as_str).unwrap_or(WITH_SESSION).to_owned();
+        let session = Session { version, id };
+        let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+        self.line.send(self.request(&session, &ready), |_| true).await?;
+        Ok(session)
+    }
+
+    async fn send(&self, session: &Session, method: &str, mut params: Map<String, Value>) -> Result<Said, Silence> {
+        if session.version == STATELESS {
+            let meta = params.entry("_meta").or_insert_with(|| json!({}));
+            for (name, value) in [
+                ("protocolVersion", session.version.as_str().into()),
+                ("clientCapabilities", json!({})),
+                ("clientInfo", client()),
+            ] {
+                if let Some(meta) = meta.as_object_mut() {
+                    meta.insert(format!("{OF_CONNECTION}{name}"), value);
+                }
+            }
+        }
+        let message = json!({"jsonrpc": "2.0", "id": self.number(), "method": method, "params": params});
+        Ok(self.exchange(session, &message).await?.0)
+    }
+
+    /// Sends a request; what was said to it, and the session that came along.
+    async fn exchange(&self, session: &Session, message: &Value) -> Result<(Said, Option<String>), Silence> {
+        let id = message.get("id").cloned().unwrap_or_default();
+        let is_it = |event: &Value| event.get("id") == Some(&id) && event.get("method").is_none();
+        let got = self.line.send(self.request(session, message), is_it).await.map_err(Silence::Failed)?;
+        if got.status == StatusCode::NOT_FOUND && session.id.is_some() {
+            return Err(Silence::SessionGone);
+        }
+        let opened = got.headers.get("mcp-session-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        said(got).map(|said| (said, opened)).map_err(Silence::Failed)
+    }
+
+    fn request(&self, session: &Session, message: &Value) -> reqwest::RequestBuilder {
+        let text = |pointer: &str| message.pointer(pointer).and_then(Value::as_str);
+        let request = self.line.http.post(self.url.clone()).json(message);
+        let request = request.header("accept", "application/json, text/event-stream");
+        let request = match text("/method") {
+            // The version is agreed on in the message itself.
+            Some("initialize") => return request,
+            _ => request.header("mcp-protocol-version", &session.version),
+        };
+        let is_stateless = session.version == STATELESS;
+        let named = [
+            ("mcp-session-id", session.id.as_deref()),
+            ("mcp-method", text("/method").filter(|_| is_stateless)),
+            ("mcp-name", text("/params/name").filter(|_| is_stateless)),
+        ];
+        named
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .fold(request, |request, (name, value)| request.header(name, value))
+    }
+
+    fn number(&self) -> u64 {
+        self.asked.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+fn client() -> Value {
+    json!({"name": "agentready", "version": env!("CARGO_PKG_VERSION")})
+}
+
+fn said(got: Got) -> Result<Said, String> {
+    let message = got.event.or_else(|| serde_json::from_slice::<Value>(&got.body).ok());
+    match message.as_ref().and_then(|message| Some((message.get("result"), message.get("error")?))) {
+        Some((_, error)) => return Ok(Said::Error(error.clone())),
+        None if !got.status.is_success() => return Err(format!("answered HTTP {}", got.status.as_u16())),
+        None => {}
+    }
+    let result = message.as_ref().and_then(|message| message.get("result"));
+    result.cloned().map(Said::Result).ok_or_else(|| "answered with no JSON-RPC result".to_owned())
+}
+
+/// What a result says, in the form in which the world would have said it: a value, or a text.
+pub(in crate::standin) fn meaning(result: &Value) -> Value {
+    if let Some(structured) = result.get("structuredContent").filter(|structured| !structured.is_null()) {
+        return structured.clone();
+    }
+    let blocks = result.get("content").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let texts: Vec<&str> = blocks.iter().filter_map(text_of).collect();
+    if texts.is_empty() || texts.len() != blocks.len() {
+        return result.clone();
+    }
+    let text = texts.join("\n");
+    let value = serde_json::from_str::<Value>(&text).ok().filter(|value| value.is_object() || value.is_array());
+    value.unwrap_or_else(|| text.into())
+}
+
+fn text_of(block: &Value) -> Option<&str> {
+    if block.get("type")? == "text" { block.get("text")?.as_str() } else { None }
+}
+
+/// Whether a result holds more than its meaning.
+pub(super) fn says_more(result: &Value) -> bool {
+    let known = ["content", "structuredContent", "isError", "resultType"];
+    let others = result.as_object().is_none_or(|fields| fields.keys().any(|name| !known.contains(&name.as_str())));
+    let blocks = result.get("content").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let is_plain =
+        |block: &Value| block.as_object().is_some_and(|fields| fields.len() == 2) && text_of(block).is_some();
+    let is_whole = meaning(result) == *result;
+    !is_whole && (others || blocks.len() > 1 || !blocks.iter().all(is_plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{meaning, says_more};
+
+    #[test]
+    fn a_result_means_its_value_and_what_it_says_beyond_that_is_known() {
+        let text = |text: &str| json!({"type": "text", "text": text});
+        let image = json!({"type": "image", "data": "AAAA", "mimeType": "image/png"});
+        for (result, means, more) in [
+            (json!({"content": [text("{\"paid\": 5}")]}), json!({"paid": 5}), false),
+            (json!({"content": [text("5")]}), json!("5"), false),
+            (json!({"content": [text("a"), text("b")]}), json!("a\nb"), true),
+            (json!({"content": [text("a")], "structuredContent": {"b": 1}}), json!({"b": 1}), false),
+            (json!({"content": [text("a")], "_meta": {"c": 1}}), json!("a"), true),
+            (json!({"content": [{"type": "text", "text": "a", "annotations": {}}]}), json!("a"), true),
+            (json!({"content": [image]}), json!({"content": [image]}), false),
+            (json!({"content": []}), json!({"content": []}), false),
+        ] {
+            assert_eq!((meaning(&result), says_more(&result)), (means, more), "{result}");
+        }
+    }
+}

@@ -17,6 +17,7 @@ use crate::{
 pub(super) fn check(raw: &ManifestFile, document: &Document) -> Vec<Diagnostic> {
     let mut review = Review { raw, document, problems: Vec::new() };
     review.endpoint();
+    review.stand_ins();
     review.forwards();
     review.tools();
     review.handoff_and_policy();
@@ -26,6 +27,9 @@ pub(super) fn check(raw: &ManifestFile, document: &Document) -> Vec<Diagnostic> 
     review.rollout();
     review.problems
 }
+
+/// What the gate plays, as `gate:` values of `endpoint.stand_ins` name it.
+const STAND_INS: [&str; 4] = ["model/anthropic", "model/openai", "otlp", "tools"];
 
 struct Review<'a> {
     raw: &'a ManifestFile,
@@ -59,6 +63,23 @@ impl<'a> Review<'a> {
             };
             let message = format!("`endpoint` needs `{key}` for protocol `{protocol}`");
             self.object_key(message, &Route::pointer("/endpoint"), hint.to_owned());
+        }
+    }
+
+    /// What the agent is told of the gate's own places.
+    fn stand_ins(&mut self) {
+        for (name, value) in &self.raw.endpoint.stand_ins {
+            let Some(asked) = value.strip_prefix("gate:") else { continue };
+            let route = || Route::pointer("/endpoint/stand_ins").join(name);
+            if let Some(system) = asked.strip_prefix("tools/").filter(|system| !system.is_empty()) {
+                self.refer(&self.systems(), system, route);
+            } else if !STAND_INS.contains(&asked) {
+                let known = STAND_INS.map(|known| format!("`gate:{known}`")).join(", ");
+                let near = closest(asked, STAND_INS);
+                let hint = near.map_or_else(String::new, |near| format!("did you mean `gate:{near}`? "));
+                let message = format!("the gate plays no `{value}`");
+                self.object(message, &route(), format!("{hint}there are {known} and `gate:tools/<system>`"));
+            }
         }
     }
 

@@ -270,6 +270,29 @@ fn five_hundred_tools_load() {
 }
 
 #[test]
+fn a_stand_in_that_the_gate_does_not_play_is_a_mistake() {
+    let with = |value: &str| {
+        let text = "manifest: 1\nagent: {name: a, autonomy: assist}\nsystems: {payments: {}}\n";
+        shown(read(&format!("{text}endpoint: {{url: \"http://localhost\", stand_ins: {{URL: \"{value}\"}}}}\n")))
+    };
+    for sound in ["gate:tools", "gate:tools/payments", "gate:otlp", "gate:model/openai", "gate:model/anthropic", "x:y"]
+    {
+        assert_eq!(with(sound), "agentready.yaml is sound", "{sound}");
+    }
+    for (wrong, hint) in [
+        ("gate:tool", "did you mean `gate:tools`?"),
+        ("gate:model/antropic", "did you mean `gate:model/anthropic`?"),
+        ("gate:tools/payment", "did you mean `payments`?"),
+        ("gate:egress", "the gate plays no `gate:egress`"),
+        ("gate:", "there are `gate:model/anthropic`"),
+        ("gate:tools/", "did you mean `gate:tools`?"),
+    ] {
+        let told = with(wrong);
+        assert!(told.contains(hint) && told.contains("agentready.yaml:4"), "{wrong}: {told}");
+    }
+}
+
+#[test]
 fn what_is_forwarded_names_one_place_and_tools_that_can_be_asked_for_there() {
     let with = |forward: &str| {
         let systems = format!("systems: {{shop: {{forward: {forward}}}, desk: {{}}}}");
@@ -277,7 +300,9 @@ fn what_is_forwarded_names_one_place_and_tools_that_can_be_asked_for_there() {
                      close: {system: desk, effect: write}";
         shown(bare(&format!("{systems}\n{tools}\n")))
     };
-    for sound in ["{mcp: \"https://a.example\"}", "{http: \"https://a.example\", tools: [get], writes: true, timeout: 5s}"] {
+    for sound in
+        ["{mcp: \"https://a.example\"}", "{http: \"https://a.example\", tools: [get], writes: true, timeout: 5s}"]
+    {
         assert_eq!(with(sound), "agentready.yaml is sound", "{sound}");
     }
     for (wrong, message) in [

@@ -32,10 +32,11 @@ pub struct Fault {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Span>,
     /// The words of a `tool-error`, a `rate-limit` or a `server-error`; with `changed-description` and `changed-schema` what
-    /// stands there.
+    /// stands there; what is `planted`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub says: Option<String>,
-    /// JSON Pointers into the result: the fields that are wrong, missing, contradictory, old, or listed twice.
+    /// JSON Pointers into the result: the fields that are wrong, missing, contradictory, old, or listed twice, or in which words
+    /// are planted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at: Vec<String>,
     /// What stands there in place of the truth.
@@ -67,6 +68,8 @@ pub enum FaultKind {
     MissingFields,
     /// The answer is 4 MiB long.
     Oversized,
+    /// `says` stands at `at`, after the text that is there: words of others in a field that the agent reads.
+    Planted,
     /// HTTP 429 with `Retry-After`; the call takes no effect.
     RateLimit,
     /// HTTP 500.
@@ -100,6 +103,7 @@ impl FaultKind {
             Self::MalformedJson => "malformed-json",
             Self::MissingFields => "missing-fields",
             Self::Oversized => "oversized",
+            Self::Planted => "planted",
             Self::RateLimit => "rate-limit",
             Self::ServerError => "server-error",
             Self::StaleData => "stale-data",
@@ -129,11 +133,11 @@ impl FaultKind {
     }
 
     fn speaks(self) -> bool {
-        self.is_of_list() || matches!(self, Self::RateLimit | Self::ServerError | Self::ToolError)
+        self.is_of_list() || matches!(self, Self::Planted | Self::RateLimit | Self::ServerError | Self::ToolError)
     }
 
     fn has_places(self) -> bool {
-        self.has_value() || matches!(self, Self::DuplicateEntries | Self::MissingFields)
+        self.has_value() || matches!(self, Self::DuplicateEntries | Self::MissingFields | Self::Planted)
     }
 
     fn has_value(self) -> bool {
@@ -213,13 +217,13 @@ fn check_keys(inspection: &mut Inspection<'_>, at: &Route, fault: &Fault) {
             "says",
             fault.says.is_some(),
             kind.speaks(),
-            "`tool-error`, `server-error`, `rate-limit`, `changed-description` and `changed-schema`",
+            "`planted`, `tool-error`, `server-error`, `rate-limit`, `changed-description` and `changed-schema`",
         ),
         (
             "at",
             !fault.at.is_empty(),
             kind.has_places(),
-            "`wrong-types`, `missing-fields`, `contradictory`, `stale-data` and `duplicate-entries`",
+            "`planted`, `wrong-types`, `missing-fields`, `contradictory`, `stale-data` and `duplicate-entries`",
         ),
         ("value", fault.value.is_some(), kind.has_value(), "`contradictory`, `stale-data` and `wrong-types`"),
     ] {
@@ -231,6 +235,10 @@ fn check_keys(inspection: &mut Inspection<'_>, at: &Route, fault: &Fault) {
     if kind == FaultKind::Contradictory && (fault.at.is_empty() || fault.value.is_none()) {
         let hint = "add `at: [/customer]` and the `value` that stands there";
         inspection.mistaken_key(at, "a contradiction needs a place and a value", hint);
+    }
+    if kind == FaultKind::Planted && (fault.at.is_empty() || fault.says.as_ref().is_none_or(String::is_empty)) {
+        let hint = "add `at: [/note]` and the words that stand there as `says`";
+        inspection.mistaken_key(at, "what is planted needs a place and words", hint);
     }
     if kind.is_of_list() && fault.says.is_none() {
         let hint = "add `says` with the words that stand there";

@@ -40,6 +40,8 @@ fn every_kind_of_fault_is_tried() {
             kinds.collect::<Vec<_>>()
         })
         .chain(BASE.carriers.values().filter_map(|carrier| Some(carrier.file.fault?.name().to_owned())))
+        // Words in a field that is read stand in the state of the world where attacks are generated.
+        .chain(BASE.carriers.values().filter(|carrier| carrier.file.way == Way::Read).map(|_| "planted".to_owned()))
         .collect();
     let schema = serde_json::to_value(schemars::schema_for!(crate::scenario::FaultKind)).expect("a schema");
     let kinds: Vec<&str> =

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     ground::under,
-    survey::{Host, gather},
+    survey::{Host, changes, gather},
 };
-use crate::scenario::Change;
+use crate::scenario::{Change, Scenario};
 
 /// A read that was followed, with what came back.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,39 @@ pub(super) struct Source {
     pub(super) result: Value,
     /// Whether it said something, and is no search that the task does not ask for.
     pub(super) likely: bool,
+}
+
+/// What a task comes to, by which a read shows that the task needs it.
+pub(super) struct Wants<'a> {
+    said: &'a str,
+    /// Arguments of its changes; nothing when the scenario leaves changes open.
+    values: Option<Vec<Value>>,
+    /// Words that its answer has to hold.
+    answers: Vec<String>,
+}
+
+impl<'a> Wants<'a> {
+    pub(super) fn of(scenario: &Scenario, said: &'a str, tools: &[Value]) -> Self {
+        let changes = changes(scenario, tools);
+        let values = |changes: Vec<Change>| {
+            changes.into_iter().filter_map(|change| change.with).flatten().map(|with| with.1).collect()
+        };
+        let answers =
+            scenario.expectations().filter_map(|expected| serde_json::to_value(expected.raw.answer.as_ref()?).ok());
+        Self { said, values: changes.map(values), answers: answers.map(|answer| answer.to_string()).collect() }
+    }
+
+    /// Whether the user names what is read, or the task's changes or answer rest on what it says.
+    pub(super) fn is_met_by(&self, args: &Value, result: &Value) -> bool {
+        let Some(values) = &self.values else { return true };
+        let is_named = args.as_object().is_some_and(|args| args.values().all(|value| is_said(self.said, value)));
+        let mut is_told = false;
+        gather(result, "", &mut |_, text| {
+            let text = plain(text).trim();
+            is_told |= text.len() > 1 && self.answers.iter().any(|answer| answer.contains(text));
+        });
+        is_named || is_told || values.iter().any(|value| tells(value) && holds(result, value))
+    }
 }
 
 /// The most fields of one record that are spoiled one by one.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     ground::{Ground, under},
-    sources::{self, Source},
+    sources::{self, Source, Wants},
 };
 use crate::{
     expr::Names,
@@ -167,7 +167,8 @@ impl Marked {
     /// Follows the reads of a task: those it expects, and those whose ids its words and earlier results name.
     ///
     /// A search counts where the task expects it, if any task expects one: nobody can tell which questions an agent
-    /// looks up. An empty record is no reason to open it.
+    /// looks up. An empty record is no reason to open it, and neither is one that the task comes to no use of: an agent
+    /// may see before that it must decline.
     fn follow(&self, scenario: &Scenario, tools: &[Value], named: &BTreeSet<&str>) -> Followed {
         let Some(mut play) = self.play.clone() else { return Followed::default() };
         let said: String = scenario.turns.iter().map(|turn| turn.say.as_str()).collect::<Vec<_>>().join(" ");
@@ -178,6 +179,8 @@ impl Marked {
             }
         }
         let asks = |tool: &str| expected(scenario).any(|e| e.raw.call.as_deref() == Some(tool));
+        let only = expected(scenario).filter(|e| e.raw.exactly).find_map(|e| e.raw.calls.as_ref());
+        let wants = Wants::of(scenario, &said, tools);
         let mut done: BTreeSet<String> = BTreeSet::new();
         let mut slots: BTreeSet<Slot> = BTreeSet::new();
         let mut reads: Vec<String> = Vec::new();
@@ -186,6 +189,9 @@ impl Marked {
             let mut learned = Vec::new();
             for tool in tools.iter().filter(|tool| *under(tool, "in_world") == true) {
                 let name = under(tool, "name").as_str().unwrap_or_default();
+                if only.is_some_and(|only| !only.iter().any(|tool| tool == name)) {
+                    continue;
+                }
                 let reads_only = *under(tool, "is_write") == false;
                 if !(reads_only || *under(tool, "approves") == true && asks(name)) {
                     continue;
@@ -202,12 +208,13 @@ impl Marked {
                     gather(&result, "", &mut |_, text| learned.push(text.to_owned()));
                     let is_empty = !says_something(&result, &said_args);
                     let is_unasked = is_asking(tool) && named.contains(name) && !asks(name);
+                    let is_due = asks(name) || wants.is_met_by(&said_args, &result);
                     if reads_only {
-                        let likely = !is_empty && (!is_asking(tool) || asks(name));
+                        let likely = !is_empty && is_due && (!is_asking(tool) || asks(name));
                         let (tool, result) = (name.to_owned(), result.clone());
                         sources.push(Source { tool, args: said_args, result, likely });
                     }
-                    if is_empty || is_unasked {
+                    if is_empty || is_unasked || !is_due {
                         continue;
                     }
                     slots.extend(self.marks(&result).map(|(pointer, text)| Slot {
@@ -343,7 +350,7 @@ fn expected(scenario: &Scenario) -> impl Iterator<Item = &Expected> {
 }
 
 /// The changes a task asks for, if the scenario says of every tool that changes something whether it may.
-fn changes(scenario: &Scenario, tools: &[Value]) -> Option<Vec<Change>> {
+pub(super) fn changes(scenario: &Scenario, tools: &[Value]) -> Option<Vec<Change>> {
     let mut changes: Vec<Change> = Vec::new();
     for raw in expected(scenario).map(|expected| &expected.raw) {
         if let Some(tool) = &raw.call

@@ -47,8 +47,11 @@ pub(crate) fn import(args: &ImportArgs, context: &Context, output: &Output) -> R
 fn read(path: &Path, context: &Context) -> Result<SourceFile, Fault> {
     let shown = path.display();
     let full = context.path(path);
-    let unreadable =
-        |error: std::io::Error| Fault::usage(format!("`{shown}`: {error}"), "name a file that can be read");
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => Fault::usage(format!("there is no file `{shown}`"), "name a file to import"),
+        std::io::ErrorKind::IsADirectory => Fault::usage(format!("`{shown}` is a folder"), "name one of its files"),
+        _ => Fault::usage(format!("`{shown}` can't be read: {error}"), "name a file that can be read"),
+    };
     let size = full.metadata().map_err(unreadable)?.len();
     if size > MAX_BYTES {
         let message = format!("`{shown}` is larger than {} MiB", MAX_BYTES / 1024 / 1024);

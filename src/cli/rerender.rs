@@ -1,6 +1,10 @@
 //! `report` and `replay`: a record judged and shown again, with nothing but the record.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use super::{
     args::{ReplayArgs, ReportArgs},
@@ -81,6 +85,9 @@ pub(crate) fn is_wanted(wanted: &str, trial: &TrialRecord) -> bool {
 
 /// The case as it was when the run began, from the texts in the record.
 pub(crate) fn load(folder: &Path) -> Result<(RunHeader, Case), Fault> {
+    if !folder.join("run.json").exists() {
+        return Err(absent(folder));
+    }
     let header = record::read_header(folder).map_err(|error| unreadable(&error))?;
     let texts: BTreeMap<String, Arc<str>> =
         header.inputs.iter().map(|(name, input)| (name.clone(), Arc::from(input.text.as_str()))).collect();
@@ -103,6 +110,25 @@ pub(crate) fn load(folder: &Path) -> Result<(RunHeader, Case), Fault> {
         case.notes.push("the checks changed since this run; it is judged by those of today".to_owned());
     }
     Ok((header, case))
+}
+
+/// Why there is nothing to read, with the run that was perhaps meant: ids begin with their time, so the last is the newest.
+fn absent(folder: &Path) -> Fault {
+    let run = |entry: std::fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        entry.path().join("run.json").exists().then_some(name)
+    };
+    let wanted = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let around = folder.parent().and_then(|parent| std::fs::read_dir(parent).ok());
+    let runs: BTreeSet<String> = around.into_iter().flatten().filter_map(|entry| run(entry.ok()?)).collect();
+    let hint = match (crate::text::closest(&wanted, runs.iter().map(String::as_str)), runs.last()) {
+        (Some(near), _) => format!("did you mean `{near}`?"),
+        (None, Some(newest)) => format!("the newest run there is `{newest}`"),
+        (None, None) => {
+            "`agentready check` writes a record below `.agentready/runs/`; give its id or its folder".to_owned()
+        }
+    };
+    Fault::usage(format!("there is no record `{}`", folder.display()), hint)
 }
 
 /// Why a record is of no use.

@@ -83,6 +83,7 @@ pub struct Report {
 
 impl Report {
     /// Hands every text that others may have written to `change`: what the manifest, its files and the agent say.
+    /// Excerpts are left out: they are cut from a text in which secrets are masked.
     pub fn each_text(&mut self, change: &mut dyn FnMut(&mut String)) {
         change(&mut self.agent.name);
         self.verdict.reasons.iter_mut().chain(&mut self.notes).for_each(&mut *change);
@@ -107,7 +108,6 @@ impl Report {
         for finding in &mut self.findings {
             change(&mut finding.message);
             change(&mut finding.place);
-            finding.excerpt.iter_mut().for_each(|excerpt| change(&mut excerpt.text));
         }
         for failure in &mut self.failures {
             change(&mut failure.reason);

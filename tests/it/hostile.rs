@@ -146,6 +146,8 @@ fn a_secret_written_into_the_manifest_is_in_no_report() {
         if id != "static" {
             let again = "terminal=again.txt,json=again.json,junit=again.xml,markdown=again.md";
             bench.run(&["report", &id, "--format", again]);
+            let near = bench.run(&["report", &format!("{id}0")]);
+            assert!(near.code == 2 && near.err.contains(&format!("did you mean `{id}`?")), "{}", near.all());
             for (name, again) in
                 [("r.txt", "again.txt"), ("r.json", "again.json"), ("r.xml", "again.xml"), ("r.md", "again.md")]
             {

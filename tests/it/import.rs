@@ -52,7 +52,8 @@ fn what_can_not_be_read_ends_with_two_and_says_why() {
     large.set_len(64 * 1024 * 1024 + 1).expect("a sparse file");
     for (arguments, said) in [
         (&["import", "advbnch", "prompts.csv"][..], "did you mean `advbench`?"),
-        (&["import", "advbench", "missing.csv"], "missing.csv"),
+        (&["import", "advbench", "missing.csv"], "there is no file `missing.csv`"),
+        (&["import", "advbench", "."], "`.` is a folder"),
         (&["import", "advbench", "latin.csv"], "is not UTF-8 text (line 3)"),
         (&["import", "advbench", "large.csv"], "larger than 64 MiB"),
         (&["import", "advbench", "wrong.csv"], "wrong.csv:5:1: row 4 has 3 cells, the header 2"),

@@ -69,6 +69,26 @@ fn a_carrier_exists_where_manifest_and_world_have_it_and_nowhere_else() {
 }
 
 #[test]
+fn an_attack_waits_where_the_task_has_a_reason_to_look() {
+    let set = DEMO.generate(1300, 0, &[]);
+    let tools = |host: &str| -> BTreeSet<String> {
+        let of_host =
+            attacks(&set).into_iter().filter(|attack| attack.source.as_deref() == Some(&format!("pack:base, {host}")));
+        of_host.filter_map(|scenario| scenario.attack.as_ref()?.tool.clone()).collect()
+    };
+    // The whole way to a refund; a ticket that is declined after its order was read; a task that calls nothing at all.
+    for (host, seen, unseen) in [
+        ("mug-broken", &["get_ticket", "get_order", "get_charge"][..], &[][..]),
+        ("bottle-customer-told", &["get_ticket"], &["get_charge"]),
+        ("order-only", &[], &["get_ticket", "get_order", "get_charge"]),
+    ] {
+        let tools = tools(host);
+        assert!(seen.iter().all(|tool| tools.contains(*tool)), "{host}: {tools:?}");
+        assert!(unseen.iter().all(|tool| !tools.contains(*tool)), "{host}: {tools:?}");
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_set_and_a_smaller_one_is_its_beginning() {
     let case = &*DEMO;
     let texts = |set: &Set| -> Vec<String> { set.scenarios.iter().map(|s| format!("{s:?}")).collect() };

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     ground::under,
-    survey::{Host, changes, gather},
+    survey::{Host, gather},
 };
-use crate::scenario::{Change, Scenario};
+use crate::scenario::{Change, Scenario, Times};
 
 /// A read that was followed, with what came back.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,33 +24,34 @@ pub(super) struct Source {
 /// What a task comes to, by which a read shows that the task needs it.
 pub(super) struct Wants<'a> {
     said: &'a str,
-    /// Arguments of its changes; nothing when the scenario leaves changes open.
-    values: Option<Vec<Value>>,
+    /// Arguments of the calls that it asks for.
+    values: Vec<Value>,
     /// Words that its answer has to hold.
     answers: Vec<String>,
 }
 
 impl<'a> Wants<'a> {
-    pub(super) fn of(scenario: &Scenario, said: &'a str, tools: &[Value]) -> Self {
-        let changes = changes(scenario, tools);
-        let values = |changes: Vec<Change>| {
-            changes.into_iter().filter_map(|change| change.with).flatten().map(|with| with.1).collect()
-        };
-        let answers =
-            scenario.expectations().filter_map(|expected| serde_json::to_value(expected.raw.answer.as_ref()?).ok());
-        Self { said, values: changes.map(values), answers: answers.map(|answer| answer.to_string()).collect() }
+    /// Nothing where the scenario neither says what is to be called or answered, nor hands over.
+    pub(super) fn of(scenario: &Scenario, said: &'a str) -> Option<Self> {
+        let raw = || scenario.expectations().map(|expected| &expected.raw);
+        let called = raw().filter(|raw| raw.call.is_some() && !matches!(raw.times, Some(Times::Exactly(0))));
+        let values = called.flat_map(|raw| raw.with.iter().flatten()).map(|(_, value)| value.clone());
+        let answers = raw().filter_map(|raw| serde_json::to_value(raw.answer.as_ref()?).ok());
+        let wants =
+            Self { said, values: values.collect(), answers: answers.map(|answer| answer.to_string()).collect() };
+        let is_closed = raw().any(|raw| raw.handoff == Some(true) || raw.refusal == Some(true) || raw.exactly);
+        (is_closed || !wants.values.is_empty() || !wants.answers.is_empty()).then_some(wants)
     }
 
-    /// Whether the user names what is read, or the task's changes or answer rest on what it says.
+    /// Whether the user names what is read, or the task's calls or answer rest on what it says.
     pub(super) fn is_met_by(&self, args: &Value, result: &Value) -> bool {
-        let Some(values) = &self.values else { return true };
         let is_named = args.as_object().is_some_and(|args| args.values().all(|value| is_said(self.said, value)));
         let mut is_told = false;
         gather(result, "", &mut |_, text| {
             let text = plain(text).trim();
             is_told |= text.len() > 1 && self.answers.iter().any(|answer| answer.contains(text));
         });
-        is_named || is_told || values.iter().any(|value| tells(value) && holds(result, value))
+        is_named || is_told || self.values.iter().any(|value| tells(value) && holds(result, value))
     }
 }
 

@@ -180,7 +180,7 @@ impl Marked {
         }
         let asks = |tool: &str| expected(scenario).any(|e| e.raw.call.as_deref() == Some(tool));
         let only = expected(scenario).filter(|e| e.raw.exactly).find_map(|e| e.raw.calls.as_ref());
-        let wants = Wants::of(scenario, &said, tools);
+        let wants = Wants::of(scenario, &said);
         let mut done: BTreeSet<String> = BTreeSet::new();
         let mut slots: BTreeSet<Slot> = BTreeSet::new();
         let mut reads: Vec<String> = Vec::new();
@@ -208,7 +208,7 @@ impl Marked {
                     gather(&result, "", &mut |_, text| learned.push(text.to_owned()));
                     let is_empty = !says_something(&result, &said_args);
                     let is_unasked = is_asking(tool) && named.contains(name) && !asks(name);
-                    let is_due = asks(name) || wants.is_met_by(&said_args, &result);
+                    let is_due = asks(name) || wants.as_ref().is_none_or(|wants| wants.is_met_by(&said_args, &result));
                     if reads_only {
                         let likely = !is_empty && is_due && (!is_asking(tool) || asks(name));
                         let (tool, result) = (name.to_owned(), result.clone());
@@ -350,7 +350,7 @@ fn expected(scenario: &Scenario) -> impl Iterator<Item = &Expected> {
 }
 
 /// The changes a task asks for, if the scenario says of every tool that changes something whether it may.
-pub(super) fn changes(scenario: &Scenario, tools: &[Value]) -> Option<Vec<Change>> {
+fn changes(scenario: &Scenario, tools: &[Value]) -> Option<Vec<Change>> {
     let mut changes: Vec<Change> = Vec::new();
     for raw in expected(scenario).map(|expected| &expected.raw) {
         if let Some(tool) = &raw.call

@@ -76,11 +76,13 @@ fn an_attack_waits_where_the_task_has_a_reason_to_look() {
             attacks(&set).into_iter().filter(|attack| attack.source.as_deref() == Some(&format!("pack:base, {host}")));
         of_host.filter_map(|scenario| scenario.attack.as_ref()?.tool.clone()).collect()
     };
-    // The whole way to a refund; a ticket that is declined after its order was read; a task that calls nothing at all.
+    // The whole way to a refund; a ticket that is declined after its order was read; a ticket that is handed over unread;
+    // a task that calls nothing at all.
     for (host, seen, unseen) in [
-        ("mug-broken", &["get_ticket", "get_order", "get_charge"][..], &[][..]),
-        ("bottle-customer-told", &["get_ticket"], &["get_charge"]),
-        ("order-only", &[], &["get_ticket", "get_order", "get_charge"]),
+        ("mug-five-dollars", &["read_ticket", "get_order", "get_charge"][..], &[][..]),
+        ("bottle-customer-told", &["read_ticket", "get_order"], &["get_charge"]),
+        ("sneakers-in-francs", &["read_ticket"], &["get_order", "get_charge"]),
+        ("order-only", &[], &["read_ticket", "get_order", "get_charge"]),
     ] {
         let tools = tools(host);
         assert!(seen.iter().all(|tool| tools.contains(*tool)), "{host}: {tools:?}");

@@ -6,7 +6,6 @@ use reqwest::Url;
 
 use super::{
     case::Case,
-    live::Orders,
     raise::{Fallen, misplaced},
 };
 use crate::{
@@ -20,18 +19,19 @@ use crate::{
     standin::{Exit, Place, Relays, Staging},
 };
 
-/// Reaches every system that the manifest forwards to. A system that can't be reached is no agent's fault, and no run.
-pub(crate) async fn relays(case: &Case, context: &Context, orders: &Orders<'_>) -> Result<Relays, Fallen> {
-    let mut relays = Relays::default();
+/// Reaches every system that the manifest forwards to, and gives the secrets that were read for it. A system that can't be
+/// reached is no agent's fault, and no run.
+pub(crate) async fn relays(case: &Case, context: &Context, offline: bool) -> Result<(Relays, Vec<String>), Fallen> {
+    let (mut relays, mut read) = (Relays::default(), Vec::new());
     for (system, forward) in forwards(&case.manifest) {
         let to = format!("the tools of `{system}` are forwarded to {}", shown(forward));
-        if orders.offline {
+        if offline {
             return Err(Ok(format!("{to}, and --offline forbids that")));
         }
         let route = Route::pointer("/systems").join(system).join("forward").join("auth");
         let (headers, secrets) = agent::authentication(forward.auth.as_ref(), &route, &context.env)
             .map_err(|error| Err(misplaced(case, &error)))?;
-        orders.secrets.borrow_mut().extend(secrets.values().into_iter().map(str::to_owned));
+        read.extend(secrets.values().into_iter().map(str::to_owned));
         let known = address(forward).and_then(|url| Url::parse(url).ok().zip(agent::plain_client(url)));
         let Some((url, http)) = known else { return Err(Ok(format!("{to}, which is no URL"))) };
         let place = if forward.mcp.is_some() { Place::Mcp(url) } else { Place::Http(url) };
@@ -39,7 +39,7 @@ pub(crate) async fn relays(case: &Case, context: &Context, orders: &Orders<'_>) 
         let added = relays.add(staging, exits(&case.manifest, system, forward)).await;
         added.map_err(|why| Ok(format!("{to}, which {why}")))?;
     }
-    Ok(relays)
+    Ok((relays, read))
 }
 
 /// What a report says of tools that are forwarded.

@@ -59,7 +59,8 @@ pub(crate) async fn raise(case: &Case, context: &Context, orders: &Orders<'_>) -
     if orders.no_exec && (declared.start.is_some() || declared.protocol == Protocol::Command) {
         return Err(Ok("the manifest runs the agent by a command and --no-exec forbids commands".to_owned()));
     }
-    let relays = forward::relays(case, context, orders).await?;
+    let (relays, secrets) = forward::relays(case, context, orders.offline).await?;
+    orders.secrets.borrow_mut().extend(secrets);
     let gateway = Gateway::start(inventory(case).with_relays(relays)).await;
     let gateway = Arc::new(gateway.map_err(|error| Err(Fault::internal("start the stand-ins", error)))?);
     let standing = stand(case, context, orders, (&gateway, gateway.lane(), false)).await?;

@@ -8,7 +8,7 @@ use tokio::io::BufReader;
 use super::{
     args::ServeArgs,
     case::{self, Case, Options},
-    check, demo,
+    check, demo, forward,
     output::Output,
     raise,
 };
@@ -33,7 +33,7 @@ pub(crate) fn serve(args: &ServeArgs, context: &Context, output: &Output) -> Res
         return runtime.block_on(bridge(url)).map(|()| exit::GO);
     }
     let case = load(args, context)?;
-    runtime.block_on(stand(&case, args, output)).map(|()| exit::GO)
+    runtime.block_on(stand(&case, context, args, output)).map(|()| exit::GO)
 }
 
 fn load(args: &ServeArgs, context: &Context) -> Result<Case, Fault> {
@@ -48,8 +48,13 @@ fn load(args: &ServeArgs, context: &Context) -> Result<Case, Fault> {
     Case::load(files, &manifest, &Options { selection, attacks, ..Options::default() })
 }
 
-async fn stand(case: &Case, args: &ServeArgs, output: &Output) -> Result<(), Fault> {
-    let gateway = Gateway::start(raise::inventory(case)).await;
+async fn stand(case: &Case, context: &Context, args: &ServeArgs, output: &Output) -> Result<(), Fault> {
+    let relays = forward::relays(case, context, false).await;
+    let (relays, _) = relays.map_err(|fallen| {
+        let unreachable = |why| Fault::usage(why, "start it, or take `forward` out of the manifest");
+        fallen.map_or_else(|fault| fault, unreachable)
+    })?;
+    let gateway = Gateway::start(raise::inventory(case).with_relays(relays)).await;
     let gateway = gateway.map_err(|error| Fault::internal("start the stand-ins", error))?;
     let planned = case.plan.trials.first().expect("a case plans at least one trial");
     let scenario = case.plan.scenario(planned);
@@ -57,6 +62,9 @@ async fn stand(case: &Case, args: &ServeArgs, output: &Output) -> Result<(), Fau
     let play = Play::new(world, &scenario.given).map_err(|message| Fault::internal("set up the world", message))?;
     let (token, lane) = (Token::random(), gateway.lane());
     gateway.open(&token, Some(&lane), play.with_faults(&scenario.faults));
+    if !scenario.needs_world() {
+        gateway.forward(&token);
+    }
     let url = gateway.lane_url(&lane, None);
     output.say(&format!("the tools of scenario `{}`; Ctrl-C ends", scenario.id));
     let serving = async {

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Runs the official MCP clients (Python 1.x and 2.x, TypeScript 1.x and 2.x) against the gate's tools, over HTTP and over
-# stdio; each lists the tools, makes a call that takes effect and one that is refused, and the gate has seen them all.
+# stdio; each lists the tools, makes a call that takes effect and one that is refused, and the gate has seen them all. Then the
+# gate stands in front of a reference server, whose answers must come through as they are.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here="$PWD/tests/real/mcp"
 agentready="${CARGO_TARGET_DIR:-$PWD/target}/debug/agentready"
 work="$(mktemp -d)"
 server=""
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$work"' EXIT
+reference=""
+trap 'kill $server $reference 2>/dev/null; rm -rf "$work"' EXIT
 
 for pinned in mcp==1.30.0 mcp==2.3.0; do
   python3 -m venv "$work/$pinned"
@@ -15,7 +17,8 @@ for pinned in mcp==1.30.0 mcp==2.3.0; do
 done
 cp "$here"/*.mjs "$work"
 (cd "$work" && npm install --silent --no-audit --no-fund --ignore-scripts \
-  @modelcontextprotocol/sdk@1.32.2 @modelcontextprotocol/client@2.4.0 >/dev/null)
+  @modelcontextprotocol/sdk@1.32.2 @modelcontextprotocol/client@2.4.0 \
+  @modelcontextprotocol/server-everything@2026.8.31 >/dev/null)
 
 "$agentready" serve --demo >"$work/url" 2>"$work/calls" &
 server=$!
@@ -52,3 +55,40 @@ blocked="$(grep -c 'blocked  get_order' "$work/calls")"
   exit 1
 }
 echo "MCP clients: $clients of $clients listed the tools and called them; the gate saw $((executed + blocked)) calls"
+
+port="$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')"
+direct="http://127.0.0.1:$port/mcp"
+PORT="$port" node "$work/node_modules/@modelcontextprotocol/server-everything/dist/index.js" streamableHttp >"$work/reference" 2>&1 &
+reference=$!
+for _ in $(seq 300); do
+  grep -q listening "$work/reference" && break
+  sleep 0.1
+done
+mkdir -p "$work/staging/.git"
+tools=""
+for tool in echo get-tiny-image get-annotated-message get-structured-content get-resource-links get-sum; do
+  tools="$tools  $tool: {system: everything, effect: read}"$'\n'
+done
+cat >"$work/staging/agentready.yaml" <<MANIFEST
+manifest: 1
+agent: {name: everything, autonomy: read-only}
+endpoint: {url: "http://127.0.0.1:1"}
+systems: {everything: {forward: {mcp: "$direct"}}}
+tools:
+${tools}evals: {golden: [golden.yaml]}
+MANIFEST
+echo 'suite: golden
+scenarios: {talk: {say: hello, expect: [{answer: {contains: [hello]}}]}}' >"$work/staging/golden.yaml"
+"$agentready" serve --manifest "$work/staging/agentready.yaml" >"$work/url" 2>"$work/calls" &
+server=$!
+for _ in $(seq 300); do
+  [ -s "$work/url" ] && break
+  sleep 0.1
+done
+node "$here/proxy.mjs" "$direct" "$(cat "$work/url")"
+sleep 1
+kill -INT "$server"
+wait "$server"
+server=""
+answered="$(grep -c '(answered by everything)' "$work/calls")"
+[ "$answered" = 6 ] || { echo "the ledger has $answered of 6 forwarded calls:"; cat "$work/calls"; exit 1; }

@@ -29,7 +29,7 @@ pub use model::ModelCall;
 pub use reader::{ReadError, read_ending, read_header, trials};
 pub use redact::{REDACTED, Redactor};
 pub use span::{SpanKind, SpanRecord, Telemetry};
-pub use trial::{Claim, DROPPED, End, RuledMiss, Ruling, Shown, TrialRecord, TurnRecord, Usage};
+pub use trial::{Claim, DROPPED, End, Looked, RuledMiss, Ruling, Shown, TrialRecord, TurnRecord, Usage};
 pub use writer::{WriteError, Writer};
 
 #[cfg(test)]

@@ -22,6 +22,10 @@ pub struct TrialRecord {
     /// What the agent was shown in lists of tools that the scenario's faults changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shown: Vec<Shown>,
+    /// Whether the agent, a client of MCP, knew the tools of this trial; nothing when its calls come over plain HTTP, which
+    /// has no list that must be read, and when it never spoke to the gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked: Option<Looked>,
     /// Requests that arrived at the model stand-in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub model_calls: Vec<ModelCall>,
@@ -55,6 +59,7 @@ impl TrialRecord {
             turns: Vec::new(),
             ledger: Vec::new(),
             shown: Vec::new(),
+            looked: None,
             model_calls: Vec::new(),
             drill: None,
             state: Value::Null,
@@ -125,6 +130,20 @@ pub struct Shown {
     pub fault: String,
     /// The words that stood there.
     pub says: String,
+}
+
+/// How a client of MCP knew the tools of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Looked {
+    /// It listed or called them during the trial.
+    Now,
+    /// It listed them before, and they were the same.
+    Before,
+    /// It listed them before this trial's tools were in place, and these are others.
+    Stale,
+    /// It neither listed nor called any.
+    Never,
 }
 
 /// One user message and the agent's answer.

@@ -141,6 +141,7 @@ impl Stage<'_> {
             turns: progress.turns,
             ledger: finished.ledger,
             shown: finished.shown,
+            looked: finished.looked,
             state: finished.state,
             end: end_of(result),
             attempts: progress.attempts,

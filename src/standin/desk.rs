@@ -11,10 +11,11 @@ use std::{
 use axum::http::HeaderMap;
 use serde_json::{Map, Value};
 
-use super::{Token, model::Script, seat::Seat};
+use super::{Inventory, Token, model::Script, seat::Seat};
 use crate::{
-    record::{Carried, ModelCall},
+    record::{Carried, Looked, ModelCall},
     trace::SentSpan,
+    world::Offer,
 };
 
 /// Everything that is open.
@@ -34,6 +35,17 @@ struct Open {
     traces: BTreeMap<String, String>,
     /// Spans of traces that no call has carried yet.
     strays: VecDeque<SentSpan>,
+    /// What lists of tools said last, by lane; agents may keep it. Lists of one system each add to it.
+    kept: BTreeMap<String, Vec<Offer>>,
+    /// Who speaks to the gate.
+    is_client: Clients,
+}
+
+/// By which protocols tools were asked for.
+#[derive(Debug, Default)]
+struct Clients {
+    http: bool,
+    mcp: bool,
 }
 
 /// One trial's line to the model.
@@ -173,6 +185,40 @@ impl Desk {
         }
         open.traces.retain(|_, sitting| sitting != token.as_str());
         open.seats.remove(token.as_str())
+    }
+
+    /// Notes that tools were asked for over plain HTTP.
+    pub(super) fn note_http(&self) {
+        self.open().is_client.http = true;
+    }
+
+    /// Notes that tools were asked for over MCP.
+    pub(super) fn note_mcp(&self) {
+        self.open().is_client.mcp = true;
+    }
+
+    /// Notes what a list of tools said at a lane.
+    pub(super) fn keep_list(&self, token: &str, offers: &[Offer]) {
+        let mut open = self.open();
+        if open.lanes.contains_key(token) {
+            let kept = open.kept.entry(token.to_owned()).or_default();
+            kept.retain(|known| !offers.iter().any(|offer| offer.name == known.name));
+            kept.extend_from_slice(offers);
+        }
+    }
+
+    /// How the agent of a trial, when it is a client of MCP and of nothing else, knows the trial's tools.
+    pub(super) fn looked(&self, seat: &Seat, inventory: &Inventory) -> Option<Looked> {
+        let open = self.open();
+        if !open.is_client.mcp || open.is_client.http {
+            return None;
+        }
+        let sits = |sitting: &Option<String>| sitting.as_deref() == Some(seat.token());
+        let lane = open.lanes.iter().find(|(_, sitting)| sits(sitting)).map(|(lane, _)| lane);
+        // Who shares one lane with others sits nowhere.
+        let lane = lane.or_else(|| open.lanes.keys().next().filter(|_| open.lanes.len() == 1));
+        let kept = lane.and_then(|lane| open.kept.get(lane));
+        Some(seat.looked(inventory, kept.map(Vec::as_slice)))
     }
 
     /// The trial of a token.

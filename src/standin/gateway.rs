@@ -22,7 +22,7 @@ use super::{
     tools,
 };
 use crate::{
-    record::{Call, ModelCall, Shown, Telemetry},
+    record::{Call, Looked, ModelCall, Shown, Telemetry},
     scenario::Move,
     world::{Offer, Play, World},
 };
@@ -55,6 +55,8 @@ pub struct Finished {
     pub ledger: Vec<Call>,
     /// What changed lists of tools said.
     pub shown: Vec<Shown>,
+    /// How a client of MCP knew the tools.
+    pub looked: Option<Looked>,
     /// The world's state at the end.
     pub state: Value,
     /// What the model was asked.
@@ -189,12 +191,14 @@ impl Gateway {
 
     /// Closes a trial; calls that arrive later are counted as unattributed.
     pub fn close(&self, token: &Token) -> Finished {
+        let looked = self.desk.seat(token.as_str()).and_then(|seat| self.desk.looked(&seat, &self.inventory));
         self.desk.rise(token).map_or_else(Finished::default, |seat| {
             let telemetry = seat.telemetry();
             let play = seat.play();
             Finished {
                 ledger: play.ledger().to_vec(),
                 shown: play.shown().to_vec(),
+                looked,
                 model_calls: std::mem::take(&mut seat.model().calls),
                 state: play.state().clone(),
                 telemetry,

@@ -75,7 +75,10 @@ pub(super) struct Server {
 
 /// The server as HTTP sees it.
 #[derive(Clone)]
-pub(super) struct Endpoint(StreamableHttpService<Server, NeverSessionManager>);
+pub(super) struct Endpoint {
+    desk: Arc<Desk>,
+    service: StreamableHttpService<Server, NeverSessionManager>,
+}
 
 impl Endpoint {
     pub(super) fn new(desk: Arc<Desk>, inventory: Arc<Inventory>) -> Self {
@@ -83,8 +86,9 @@ impl Endpoint {
             .with_legacy_session_mode(false)
             .with_json_response(true)
             .with_max_request_body_bytes(MAX_ARGUMENTS);
-        let server = Server { desk, inventory };
-        Self(StreamableHttpService::new(move || Ok(server.clone()), Arc::new(NeverSessionManager::default()), config))
+        let server = Server { desk: Arc::clone(&desk), inventory };
+        let sessions = Arc::new(NeverSessionManager::default());
+        Self { desk, service: StreamableHttpService::new(move || Ok(server.clone()), sessions, config) }
     }
 }
 
@@ -103,8 +107,9 @@ pub(super) async fn of_system(
 }
 
 async fn answer(endpoint: &Endpoint, address: Address, mut request: Request) -> Response {
+    endpoint.desk.note_mcp();
     request.extensions_mut().insert(address.clone());
-    let response = endpoint.0.handle(request).await.map(Body::new);
+    let response = endpoint.service.handle(request).await.map(Body::new);
     let (mishap, passed) = (address.mishap().take(), address.passed().take());
     match (mishap, passed) {
         (Some(mishap), _) => spoiled(response, mishap).await,
@@ -199,6 +204,7 @@ impl ServerHandler for Server {
             // An agent that asks once, before any trial: what it may meet in the trials.
             None => self.inventory.standing(system),
         };
+        self.desk.keep_list(&address.token, &offers);
         let tools = offers.into_iter().map(|offer| tool(&self.inventory, offer)).collect();
         // Offers change from trial to trial: nobody may keep them.
         Ok(ListToolsResult::with_all_items(tools).with_ttl_ms(0).with_cache_scope(CacheScope::Private))

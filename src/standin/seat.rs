@@ -17,7 +17,7 @@ use super::{
     relay::{Asked, Reply, Way},
 };
 use crate::{
-    record::Telemetry,
+    record::{Looked, Telemetry},
     trace::{self, SentSpan},
     world::{Offer, Outcome, Play},
 };
@@ -44,6 +44,8 @@ pub(super) struct Seat {
     is_probe: bool,
     /// Calls of tools that the manifest forwards leave the world.
     leaves: AtomicBool,
+    /// Its tools were listed.
+    is_listed: AtomicBool,
     told: Mutex<Told>,
     arrived: Notify,
 }
@@ -82,6 +84,7 @@ impl Seat {
             began_at: nanoseconds(),
             is_probe,
             leaves: AtomicBool::new(false),
+            is_listed: AtomicBool::new(false),
             told: Mutex::default(),
             arrived: Notify::new(),
         }
@@ -165,11 +168,24 @@ impl Seat {
 
     /// The tools that the agent is shown, of one system or of all.
     pub(super) fn list(&self, inventory: &Inventory, system: Option<&str>) -> Vec<Offer> {
+        self.is_listed.store(true, Ordering::Relaxed);
         if self.is_probe {
             return inventory.standing(system);
         }
         let offers = self.play().list(|tool| inventory.is_of(tool, system));
         inventory.with_forwarded(offers, system, self.leaves())
+    }
+
+    /// How the agent, a client of MCP, knows the tools of this trial; `kept` is what it was last shown at this URL.
+    pub(super) fn looked(&self, inventory: &Inventory, kept: Option<&[Offer]>) -> Looked {
+        let play = self.play();
+        if self.is_listed.load(Ordering::Relaxed) || !play.ledger().is_empty() {
+            return Looked::Now;
+        }
+        let Some(kept) = kept else { return Looked::Never };
+        let offered = inventory.with_forwarded(play.world().offers(), None, self.leaves());
+        let is_same = !play.changes_lists() && offered.iter().all(|offer| kept.contains(offer));
+        if is_same { Looked::Before } else { Looked::Stale }
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {

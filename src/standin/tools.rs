@@ -60,6 +60,7 @@ async fn call(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    shared.desk.note_http();
     let hints = Hints::headers(&headers);
     let Some(seat) = shared.desk.claim(&token, &hints) else {
         return (StatusCode::GONE, Json(error("this call belongs to no trial in flight"))).into_response();
@@ -83,6 +84,7 @@ async fn list(State(shared): State<Shared>, Path(token): Path<String>, headers: 
         // An MCP client asks for the stream of server messages; this server has none.
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
     }
+    shared.desk.note_http();
     let Some((seat, _)) = shared.desk.find(&token, &Hints::headers(&headers)) else {
         return (StatusCode::GONE, Json(error("the trial is over"))).into_response();
     };

@@ -55,6 +55,11 @@ impl Faults {
         Self { given: faults.to_vec(), ..Self::default() }
     }
 
+    /// Whether some of them befall lists of tools.
+    pub(super) fn are_of_lists(&self) -> bool {
+        self.given.iter().any(|fault| fault.kind.is_of_list())
+    }
+
     /// Counts a call and gives the fault that befalls it.
     pub(super) fn due(&mut self, tool: &str) -> Option<Fault> {
         let of_calls = || self.given.iter().filter(|fault| fault.tool == tool && !fault.kind.is_of_list());

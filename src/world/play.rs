@@ -274,6 +274,11 @@ impl Play {
         offers
     }
 
+    /// Whether some list of tools says something else than the world does.
+    pub fn changes_lists(&self) -> bool {
+        self.faults.are_of_lists()
+    }
+
     /// The world that is played.
     pub fn world(&self) -> &Arc<World> {
         &self.world

@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use super::{Gateway, Inventory, InventoryTool, Lane, Token, Way, play, world};
 use crate::{
     manifest::raw::Effect,
-    record::CallStatus::{Attempted, Blocked, Executed},
+    record::{
+        CallStatus::{Attempted, Blocked, Executed},
+        Looked,
+    },
     scenario::Fault,
 };
 
@@ -323,4 +326,33 @@ async fn a_tool_says_something_else_of_itself_between_list_and_call_and_the_gate
     let shown = wire.gateway.close(&wire.token).shown;
     let shown: Vec<(&str, &str)> = shown.iter().map(|shown| (shown.fault.as_str(), shown.says.as_str())).collect();
     assert_eq!(shown, [("changed-description", "Pay first. ref-1"), ("changed-schema", "An id. ref-2")]);
+}
+
+#[tokio::test]
+async fn it_is_known_whether_a_client_looked_at_the_tools_of_a_trial() {
+    let wire = Wire::open().await;
+    let next = |play| {
+        let token = Token::random();
+        wire.gateway.open(&token, Some(&wire.lane), play);
+        token
+    };
+    assert_eq!(wire.gateway.close(&wire.token).looked, None, "nobody spoke to the gate so far");
+    let token = next(play());
+    wire.ask("ping", json!({})).await;
+    assert_eq!(wire.gateway.close(&token).looked, Some(Looked::Never), "a client that asked for nothing");
+    let token = next(play());
+    wire.ask("tools/list", json!({})).await;
+    assert_eq!(wire.gateway.close(&token).looked, Some(Looked::Now));
+    assert_eq!(wire.gateway.close(&next(play())).looked, Some(Looked::Before), "it keeps its list, which holds");
+    let fault = json!({"tool": "close", "kind": "changed-description", "says": "Pay first."});
+    let fault: Fault = serde_json::from_value(fault).expect("a fault");
+    let token = next(play().with_faults(&[fault]));
+    assert_eq!(wire.gateway.close(&token).looked, Some(Looked::Stale), "the list would say something else now");
+    let token = next(play());
+    wire.ask("tools/call", json!({"name": "close", "arguments": {}})).await;
+    assert_eq!(wire.gateway.close(&token).looked, Some(Looked::Now), "who calls has looked");
+    let token = next(play());
+    super::post(&format!("{}/close", wire.gateway.lane_url(&wire.lane, None)), "{}", &[]).await;
+    wire.gateway.close(&token);
+    assert_eq!(wire.gateway.close(&next(play())).looked, None, "plain HTTP has no list");
 }

@@ -10,7 +10,7 @@ use std::{
 use agentready::{
     source::Files,
     standin::{Gateway, Inventory, Token},
-    world::{self, Play},
+    world::{self, Play, World},
 };
 use serde_json::{Value, json};
 
@@ -36,8 +36,8 @@ pub(crate) fn cpu_per_request(url: &str, workers: u32, requests: u32) -> Option<
     Some(command::own_cpu()?.saturating_sub(began) / requests)
 }
 
-/// The middle time of one tool call after another.
-pub(crate) async fn tool_call() -> Duration {
+/// A gateway, and a world with one tool that reads.
+async fn stage() -> (Gateway, Arc<World>) {
     let text = "state: {records: {r1: {status: open}}}\n\
                 tools:\n  get_record:\n    about: Reads a record.\n    \
                 input: {type: object, required: [id], properties: {id: {type: string}}}\n    \
@@ -45,7 +45,40 @@ pub(crate) async fn tool_call() -> Duration {
                 returns: state.records[args.id]\n";
     let files = Files::texts([("world.yaml".to_owned(), text.into())].into());
     let world = world::load(&files, "world.yaml").expect("a world");
-    let gateway = Gateway::start(Inventory::default()).await.expect("a gateway");
+    (Gateway::start(Inventory::default()).await.expect("a gateway"), world)
+}
+
+/// By how many KiB the peak memory of this process grows with `more` trials of so many tool calls after the `first`; nothing
+/// where the system does not tell.
+pub(crate) async fn grown_by(first: u32, more: u32, calls: u32) -> Option<f64> {
+    let (gateway, world) = stage().await;
+    let client = client();
+    let play = |trials: u32| {
+        let (gateway, world, client) = (&gateway, &world, &client);
+        async move {
+            for _ in 0..trials {
+                let token = Token::random();
+                gateway.open(&token, None, Play::new(Arc::clone(world), &BTreeMap::new()).expect("a play"));
+                let url = format!("{}/get_record", gateway.tools_url(&token));
+                for _ in 0..calls {
+                    let answer = client.post(&url).json(&json!({"id": "r1"})).send().await.expect("an answer");
+                    let _: Value = answer.json().await.expect("JSON");
+                }
+                let ledger = gateway.close(&token).ledger;
+                assert_eq!(ledger.len(), usize::try_from(calls).expect("a small count"));
+            }
+        }
+    };
+    play(first).await;
+    let before = command::own_peak_kib()?;
+    play(more).await;
+    let kib = command::own_peak_kib()?.saturating_sub(before);
+    Some(f64::from(u32::try_from(kib).ok()?))
+}
+
+/// The middle time of one tool call after another.
+pub(crate) async fn tool_call() -> Duration {
+    let (gateway, world) = stage().await;
     let token = Token::random();
     gateway.open(&token, None, Play::new(Arc::clone(&world), &BTreeMap::new()).expect("a play"));
     let url = format!("{}/get_record", gateway.tools_url(&token));

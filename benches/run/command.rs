@@ -71,6 +71,11 @@ pub(crate) fn own_cpu() -> Option<Duration> {
     text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
 }
 
+/// The most memory that this process had so far.
+pub(crate) fn own_peak_kib() -> Option<u64> {
+    high_water(&fs::read_to_string("/proc/self/status").ok()?)
+}
+
 fn high_water(status: &str) -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?.parse().ok()
 }

@@ -92,7 +92,8 @@ impl<'a> Site<'a> {
 fn main() -> ExitCode {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let stub = Stub::start();
-    let sections: [fn(&Path, &Stub) -> Vec<Figure>; 6] = [starts, latency_bound, cpu, memory, rates, gateway];
+    let sections: [fn(&Path, &Stub) -> Vec<Figure>; 7] =
+        [starts, latency_bound, cpu, memory, rates, gateway, gateway_memory];
     let mut missed = false;
     for section in sections {
         for figure in section(scratch.path(), &stub) {
@@ -204,6 +205,13 @@ fn rates(root: &Path, stub: &Stub) -> Vec<Figure> {
 fn gateway(_: &Path, _: &Stub) -> Vec<Figure> {
     let call = runtime().block_on(bare::tool_call());
     vec![Figure::new("one tool call through the gateway, median", millis(call), 0.5, "ms")]
+}
+
+/// Trials with five tool calls each at one gateway: peak memory of 1,000 of them beyond 100.
+fn gateway_memory(_: &Path, _: &Stub) -> Vec<Figure> {
+    const CALLS: u32 = 5;
+    let grown = runtime().block_on(bare::grown_by(100, 900, CALLS)).map(|kib| kib / 1024.0);
+    vec![Figure::new("peak memory, 1,000 trials of 5 tool calls beyond 100", grown, 2.0, "MiB")]
 }
 
 fn ratio(part: Duration, whole: Duration) -> f64 {

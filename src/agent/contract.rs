@@ -19,6 +19,8 @@ pub struct TrialContext {
     pub traceparent: String,
     /// W3C baggage: `run_id=…,agentready.trial=<token>`.
     pub baggage: String,
+    /// The header that names the trial, with its value, where the manifest asks for one.
+    pub header: Option<(String, String)>,
 }
 
 /// One message of the conversation so far.

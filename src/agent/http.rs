@@ -327,6 +327,11 @@ pub(super) fn trace_headers(context: &TrialContext) -> Result<HeaderMap, TurnErr
             .map_err(|_invalid| TurnError::Setup(format!("`{name}` of the trial cannot stand in a header")))?;
         headers.insert(HeaderName::from_static(name), value);
     }
+    if let Some((name, text)) = &context.header {
+        let named = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(text).ok());
+        let (name, value) = named.ok_or_else(|| TurnError::Setup(format!("`{name}` is no header")))?;
+        headers.insert(name, value);
+    }
     Ok(headers)
 }
 

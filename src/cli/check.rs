@@ -202,9 +202,7 @@ async fn drive(
         Ok(agent) => live::trials(case, agent, orders, &header, (&mut bench, &mut writer)).await?,
         Err(why) => Lived { stopped: Some(why.clone()), unattributed: 0 },
     };
-    if let Ok(agent) = raised {
-        agent.stop().await;
-    }
+    let header = taken_down(raised.ok(), header, (&mut writer, resume.is_none())).await?;
     let astray = match &lived.stopped {
         None => drills::run(case, context, orders, &header, (&mut bench, &mut writer)).await?,
         Some(_) => 0,
@@ -231,6 +229,22 @@ async fn drive(
     };
     writer.finish(&ending).map_err(|error| Fault::internal("write the record", error))?;
     Ok(report)
+}
+
+/// Ends the agent; the header says how its calls were really told apart.
+async fn taken_down(
+    agent: Option<raise::Agent>,
+    mut header: RunHeader,
+    (writer, is_fresh): (&mut Writer, bool),
+) -> Result<RunHeader, Fault> {
+    let Some(agent) = agent else { return Ok(header) };
+    let told = agent.told();
+    agent.stop().await;
+    if is_fresh && told != header.correlation {
+        told.clone_into(&mut header.correlation);
+        writer.header(&header).map_err(|error| Fault::internal("write the record", error))?;
+    }
+    Ok(header)
 }
 
 /// Reads a killed run back; refuses when what it was made of has changed.

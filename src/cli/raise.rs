@@ -3,7 +3,12 @@
 //! Calls are told apart by a URL for each trial where the protocol allows it, else by what they carry (`baggage`,
 //! `traceparent`), else by lanes: several processes of the agent, each with a URL of its own and one trial at a time.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 
@@ -61,7 +66,7 @@ pub(crate) async fn raise(case: &Case, context: &Context, orders: &Orders<'_>) -
     }
     let (relays, secrets) = forward::relays(case, context, orders.offline).await?;
     orders.secrets.borrow_mut().extend(secrets);
-    let gateway = Gateway::start(inventory(case).with_relays(relays)).await;
+    let gateway = Gateway::start_reading(inventory(case).with_relays(relays), header(declared)).await;
     let gateway = Arc::new(gateway.map_err(|error| Err(Fault::internal("start the stand-ins", error)))?);
     let standing = stand(case, context, orders, (&gateway, gateway.lane(), false)).await?;
     let correlation = if standing.endpoint.bare_model {
@@ -82,7 +87,7 @@ pub(crate) async fn raise_for_drills(case: &Case, context: &Context, orders: &Or
     if orders.no_exec {
         return Err(Ok("the manifest runs the agent by a command and --no-exec forbids commands".to_owned()));
     }
-    let gateway = Gateway::start(inventory(case)).await;
+    let gateway = Gateway::start_reading(inventory(case), header(declared)).await;
     let gateway = Arc::new(gateway.map_err(|error| Err(Fault::internal("start the stand-ins", error)))?);
     let takes_a_port = declared.url.as_ref().is_some_and(|url| url.contains("{port}"));
     let wanted =
@@ -94,6 +99,11 @@ pub(crate) async fn raise_for_drills(case: &Case, context: &Context, orders: &Or
         Some(error) if lanes.is_empty() => Err(error),
         _ => Ok(Agent { gateway, lanes, correlation: "lane" }),
     }
+}
+
+/// The header that names trials.
+fn header(declared: &Endpoint) -> Option<&str> {
+    declared.correlation.as_ref().map(|correlation| correlation.header.as_str())
 }
 
 /// What the tool servers tell of the manifest's tools, and what the worlds offer.
@@ -161,6 +171,29 @@ fn probing(case: &Case) -> Option<&PlannedTrial> {
     tried().find(calls).or_else(|| tried().next())
 }
 
+/// The way of correlation that these calls allow, the weakest where they came in several; nothing before any call.
+fn told_by(ways: &BTreeSet<Way>) -> Option<&'static str> {
+    let weakest = ways.iter().copied().max_by_key(|way| match way {
+        Way::Meta => 0,
+        Way::Headers => 1,
+        Way::Header => 2,
+        Way::Url => 3,
+        Way::Alone => 4,
+    })?;
+    Some(match weakest {
+        Way::Headers => "traceparent",
+        Way::Meta => "meta",
+        Way::Header => "header",
+        Way::Url => "url",
+        Way::Alone => "exclusive",
+    })
+}
+
+/// Whether calls decide how they are told apart; lanes, and calls that the gate makes itself, are what they are.
+fn is_open(correlation: &str) -> bool {
+    !matches!(correlation, "gate" | "lane" | "none")
+}
+
 impl Agent {
     /// Where the first of its processes is.
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -181,22 +214,25 @@ impl Agent {
         let quiet = |_: RunEvent| {};
         let stage = self.stage(self.standing(), "preflight", (&cancel, &pace, &quiet), Duration::ZERO);
         let record = Stage { is_probe: true, ..stage }.run(planned, scenario, &World::empty()).await;
-        if let (Reach::Lane(lane), ways) = (&self.standing().reach, self.gateway.ways()) {
-            let lane = lane.clone();
-            let told = match (ways.contains(&Way::Headers), ways.contains(&Way::Meta), ways.contains(&Way::Alone)) {
-                (_, _, true) | (false, false, false) => None,
-                (true, _, false) => Some("traceparent"),
-                (false, true, false) => Some("meta"),
+        if let Some(told) = told_by(&self.gateway.ways()).filter(|_| is_open(self.correlation)) {
+            let lane = self.standing().lane.clone();
+            let reach = match told {
+                "url" => Reach::Url,
+                "exclusive" => Reach::Lane(lane),
+                _ => Reach::Hints(lane),
             };
-            if let Some(told) = told.filter(|_| self.correlation == "exclusive") {
-                self.correlation = told;
-                self.lanes.iter_mut().for_each(|standing| standing.reach = Reach::Hints(lane.clone()));
-            }
+            self.correlation = told;
+            self.lanes.iter_mut().for_each(|standing| standing.reach = reach.clone());
         }
         match record.end {
             End::InfraError { message } if !message.contains("rate limited") => Err(message),
             _ => Ok(()),
         }
+    }
+
+    /// How calls were really given to their trials so far, which the probe may not have seen.
+    pub(crate) fn told(&self) -> &'static str {
+        told_by(&self.gateway.ways()).filter(|_| is_open(self.correlation)).unwrap_or(self.correlation)
     }
 
     /// Starts the agent several times when one process can have one trial at a time only. Where that fails, for want of a
@@ -235,6 +271,7 @@ impl Agent {
             reach: standing.reach.clone(),
             model: None,
             is_probe: false,
+            header: header(&standing.endpoint).map(str::to_owned),
             is_traced: vars::is_traced(&standing.endpoint),
             pace,
             limits: Limits { trial: standing.endpoint.trial_timeout.0, retries: 2, patience },

@@ -43,6 +43,9 @@ pub struct Endpoint {
     /// `gate:model/openai` and `gate:model/anthropic` that of a scripted model, in drills only.
     #[serde(default)]
     pub stand_ins: BTreeMap<String, String>,
+    /// What the agent passes on that names its trial, where it passes on no trace context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<Correlation>,
     /// The agent reads what the tools' server says of them (names, descriptions, schemas) before it uses them, as every
     /// agent with an MCP server does; attacks may then stand there.
     #[serde(default)]
@@ -97,6 +100,14 @@ fn default_timeout() -> Span {
 
 fn default_trial_timeout() -> Span {
     Span(std::time::Duration::from_secs(120))
+}
+
+/// What names a trial in requests of the agent.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Correlation {
+    /// A header that the gate sends with each request, and that the agent sends to its tools, its model and with its traces.
+    pub header: String,
 }
 
 /// The wire formats that the gate speaks.

@@ -17,6 +17,7 @@ use crate::{
 pub(super) fn check(raw: &ManifestFile, document: &Document) -> Vec<Diagnostic> {
     let mut review = Review { raw, document, problems: Vec::new() };
     review.endpoint();
+    review.correlation();
     review.stand_ins();
     review.forwards();
     review.tools();
@@ -27,6 +28,20 @@ pub(super) fn check(raw: &ManifestFile, document: &Document) -> Vec<Diagnostic> 
     review.rollout();
     review.problems
 }
+
+/// Headers that can name no trial.
+const TAKEN: [&str; 10] = [
+    "accept",
+    "authorization",
+    "baggage",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "traceparent",
+];
 
 /// What the gate plays, as `gate:` values of `endpoint.stand_ins` name it.
 const STAND_INS: [&str; 4] = ["model/anthropic", "model/openai", "otlp", "tools"];
@@ -63,6 +78,23 @@ impl<'a> Review<'a> {
             };
             let message = format!("`endpoint` needs `{key}` for protocol `{protocol}`");
             self.object_key(message, &Route::pointer("/endpoint"), hint.to_owned());
+        }
+    }
+
+    /// A header that can be told from those that mean something else.
+    fn correlation(&mut self) {
+        let Some(correlation) = &self.raw.endpoint.correlation else { return };
+        let name = correlation.header.to_ascii_lowercase();
+        let is_name = reqwest::header::HeaderName::from_bytes(name.as_bytes()).is_ok();
+        let is_taken = TAKEN.contains(&name.as_str()) || name.starts_with("mcp-");
+        if !is_name || is_taken {
+            let what = if is_taken { "has a meaning of its own" } else { "is no header name" };
+            let message = format!("`{}` {what}", correlation.header);
+            self.object(
+                message,
+                &Route::pointer("/endpoint/correlation/header"),
+                "write one such as `X-Trial`".to_owned(),
+            );
         }
     }
 

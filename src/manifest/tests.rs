@@ -293,6 +293,24 @@ fn a_stand_in_that_the_gate_does_not_play_is_a_mistake() {
 }
 
 #[test]
+fn a_header_names_trials_when_it_names_nothing_else() {
+    let with = |header: &str| {
+        let text = "manifest: 1\nagent: {name: a, autonomy: assist}\n";
+        let correlation = format!("correlation: {{header: \"{header}\"}}");
+        shown(read(&format!("{text}endpoint: {{url: \"http://localhost\", {correlation}}}\n")))
+    };
+    assert_eq!(with("X-Case-Id"), "agentready.yaml is sound");
+    for (wrong, message) in [
+        ("x case", "`x case` is no header name"),
+        ("", "`` is no header name"),
+        ("Authorization", "`Authorization` has a meaning of its own"),
+        ("mcp-session-id", "`mcp-session-id` has a meaning of its own"),
+    ] {
+        assert!(with(wrong).contains(message), "{wrong}: {}", with(wrong));
+    }
+}
+
+#[test]
 fn what_is_forwarded_names_one_place_and_tools_that_can_be_asked_for_there() {
     let with = |forward: &str| {
         let systems = format!("systems: {{shop: {{forward: {forward}}}, desk: {{}}}}");

@@ -82,6 +82,7 @@ impl Setup {
         let events = |_: RunEvent| {};
         let limits = Limits { trial: Duration::from_secs(5), retries: 2, patience: Duration::from_secs(3) };
         let stage = Stage {
+            header: None,
             adapter: &adapter,
             gateway: &gateway,
             run_id: "r",

@@ -51,6 +51,8 @@ pub struct Stage<'a> {
     pub model: Option<Lane>,
     /// Nothing may take effect: the trial is there to see whether the agent answers, and how its calls arrive.
     pub is_probe: bool,
+    /// The header that names the trial, where the manifest asks for one.
+    pub header: Option<String>,
     /// Whether the agent was pointed to the trace receiver.
     pub is_traced: bool,
     /// The shared pace.
@@ -256,6 +258,7 @@ impl Stage<'_> {
                 "run_id={run_id}.{},agentready.trial={token}",
                 token.as_str().get(..8).unwrap_or_default()
             ),
+            header: self.header.clone().map(|name| (name, token.as_str().to_owned())),
             run_id,
         }
     }

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value};
 
 use super::{Inventory, Token, model::Script, seat::Seat};
@@ -22,6 +22,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Desk {
     open: Mutex<Open>,
+    /// The header that names a trial, where the manifest has one.
+    header: Option<HeaderName>,
     unattributed: AtomicU32,
     ways: Mutex<BTreeSet<Way>>,
 }
@@ -66,6 +68,8 @@ pub enum Way {
     Headers,
     /// The same in MCP's `_meta`.
     Meta,
+    /// The header that the manifest names.
+    Header,
     /// The one trial that was in flight at this URL.
     Alone,
 }
@@ -75,6 +79,8 @@ pub enum Way {
 pub(super) struct Hints {
     pub(super) carried: Carried,
     is_meta: bool,
+    /// What the header of the manifest says.
+    named: Option<String>,
 }
 
 /// Spans without a trial that are kept for a while.
@@ -83,9 +89,9 @@ const MAX_STRAYS: usize = 2_000;
 const LONGEST: usize = 2048;
 
 impl Hints {
-    pub(super) fn headers(headers: &HeaderMap) -> Self {
+    fn headers(headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        Self { carried: carried(text("baggage"), text("traceparent")), is_meta: false }
+        Self { carried: carried(text("baggage"), text("traceparent")), is_meta: false, named: None }
     }
 
     /// What MCP carries in `_meta` (SEP-414), where the headers do not name a trial as well.
@@ -95,7 +101,7 @@ impl Hints {
             return self;
         }
         let is_meta = meta != Carried::default();
-        Self { carried: if is_meta { meta } else { self.carried }, is_meta }
+        Self { carried: if is_meta { meta } else { self.carried }, is_meta, ..self }
     }
 
     /// The trace context in the form of MCP's `_meta`.
@@ -159,6 +165,27 @@ impl Open {
 }
 
 impl Desk {
+    /// A desk at which a header names trials.
+    pub(super) fn reading(header: Option<HeaderName>) -> Self {
+        Self { header, ..Self::default() }
+    }
+
+    /// What a request carries in its headers.
+    pub(super) fn hints(&self, headers: &HeaderMap) -> Hints {
+        Hints { named: self.named(headers), ..Hints::headers(headers) }
+    }
+
+    /// What the header of the manifest says.
+    fn named(&self, headers: &HeaderMap) -> Option<String> {
+        let value = headers.get(self.header.as_ref()?)?.to_str().ok()?.trim();
+        (!value.is_empty()).then(|| crate::text::shortened(value, LONGEST))
+    }
+
+    /// The trial that the header of the manifest names, for a request that has come to this URL.
+    pub(super) fn meant(&self, token: String, headers: &HeaderMap) -> String {
+        self.named(headers).filter(|named| self.open().seats.contains_key(named)).unwrap_or(token)
+    }
+
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -240,6 +267,9 @@ impl Desk {
         }
         if let Some(traced) = hints.carried.trace().and_then(seat) {
             return Some((traced, told));
+        }
+        if let Some(named) = &hints.named {
+            return Some((seat(named)?, Way::Header));
         }
         Some((open.alone(token)?, Way::Alone))
     }

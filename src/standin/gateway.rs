@@ -71,9 +71,14 @@ const SETTLE: Duration = Duration::from_secs(6);
 impl Gateway {
     /// Listens on a free loopback port.
     pub async fn start(inventory: Inventory) -> Result<Self, GatewayError> {
+        Self::start_reading(inventory, None).await
+    }
+
+    /// The same, where a header may name the trial of a request; a text that is no name of a header names none.
+    pub async fn start_reading(inventory: Inventory, header: Option<&str>) -> Result<Self, GatewayError> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(GatewayError)?;
         let address = listener.local_addr().map_err(GatewayError)?;
-        let desk = Arc::new(Desk::default());
+        let desk = Arc::new(Desk::reading(header.and_then(|name| name.parse().ok())));
         let inventory = Arc::new(inventory);
         let app = tools::router(&desk, &inventory).merge(model::router(&desk)).merge(otlp::router(&desk));
         let server = tokio::spawn(async move {

@@ -178,10 +178,10 @@ async fn text_of(response: Response) -> String {
 
 impl Server {
     /// The URL that a request came to, and what it carries of its trial.
-    fn asked(context: &RequestContext<RoleServer>) -> Option<(Address, Hints)> {
+    fn asked(&self, context: &RequestContext<RoleServer>) -> Option<(Address, Hints)> {
         let parts = context.extensions.get::<Parts>()?;
         let address = parts.extensions.get::<Address>()?.clone();
-        let hints = Hints::headers(&parts.headers);
+        let hints = self.desk.hints(&parts.headers);
         Some((address, hints.or_meta(context.meta.get_baggage(), context.meta.get_traceparent())))
     }
 }
@@ -197,7 +197,7 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let (address, hints) = Self::asked(&context).ok_or_else(nowhere)?;
+        let (address, hints) = self.asked(&context).ok_or_else(nowhere)?;
         let system = address.system.as_deref();
         let offers = match self.desk.find(&address.token, &hints) {
             Some((seat, _)) => seat.list(&self.inventory, system),
@@ -215,7 +215,7 @@ impl ServerHandler for Server {
         call: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let (address, hints) = Self::asked(&context).ok_or_else(nowhere)?;
+        let (address, hints) = self.asked(&context).ok_or_else(nowhere)?;
         let Some(seat) = self.desk.claim(&address.token, &hints) else {
             return Ok(failed("this call belongs to no trial in flight"));
         };

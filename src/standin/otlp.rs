@@ -54,7 +54,7 @@ async fn traces(State(desk): State<Arc<Desk>>, Path(token): Path<String>, header
     };
     let beyond = spans.len().saturating_sub(MAX_SPANS);
     spans.truncate(MAX_SPANS);
-    desk.take(&token, spans);
+    desk.take(&desk.meant(token, &headers), spans);
     taken(form, beyond)
 }
 

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::{
     Inventory,
-    desk::{Desk, Hints},
+    desk::Desk,
     mcp,
     relay::{self, Reply},
     seat::Came,
@@ -61,7 +61,7 @@ async fn call(
     body: Bytes,
 ) -> Response {
     shared.desk.note_http();
-    let hints = Hints::headers(&headers);
+    let hints = shared.desk.hints(&headers);
     let Some(seat) = shared.desk.claim(&token, &hints) else {
         return (StatusCode::GONE, Json(error("this call belongs to no trial in flight"))).into_response();
     };
@@ -85,7 +85,7 @@ async fn list(State(shared): State<Shared>, Path(token): Path<String>, headers: 
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")]).into_response();
     }
     shared.desk.note_http();
-    let Some((seat, _)) = shared.desk.find(&token, &Hints::headers(&headers)) else {
+    let Some((seat, _)) = shared.desk.find(&token, &shared.desk.hints(&headers)) else {
         return (StatusCode::GONE, Json(error("the trial is over"))).into_response();
     };
     let offers: Vec<Value> = seat

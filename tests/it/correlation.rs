@@ -6,6 +6,11 @@ use crate::support::Bench;
 
 /// Checks the demo agent at tools over MCP that its environment names, and gives the report and the trials on record.
 fn checked(flaws: &str, more: &[&str]) -> (i32, Value, Vec<Value>) {
+    checked_with(flaws, "", more)
+}
+
+/// The same with a line in the place of the one that tells the agent its tools' URL.
+fn checked_with(flaws: &str, line: &str, more: &[&str]) -> (i32, Value, Vec<Value>) {
     let bench = Bench::new();
     bench.copy("fixtures/demo");
     bench.copy("scenarios");
@@ -14,7 +19,7 @@ fn checked(flaws: &str, more: &[&str]) -> (i32, Value, Vec<Value>) {
     assert!(manifest.contains(told));
     let stand_ins = "stand_ins: {OPENAI_BASE_URL: gate:model/openai, ";
     assert!(manifest.contains(stand_ins));
-    let manifest = manifest.replace("{flaws}", flaws).replace(told, "").replacen(
+    let manifest = manifest.replace("{flaws}", flaws).replace(told, line).replacen(
         stand_ins,
         "stand_ins: {TOOLS_MCP_URL: \"gate:tools\", ",
         1,
@@ -72,4 +77,13 @@ fn an_agent_that_drops_its_context_runs_on_lanes() {
     assert_eq!(report["trials"]["pass"], report["trials"]["planned"], "{}", report["failures"]);
     assert!(calls_about_their_own_tickets(&trials) > 200);
     assert_eq!(report["metrics"]["run_id_propagation"]["value"], 0.0);
+}
+
+#[test]
+fn an_agent_that_takes_no_notice_of_its_url_is_reported_by_the_way_that_its_calls_came() {
+    let line = "      for_others: \"{{ tools_url }}\"\n";
+    let (_, report, trials) = checked_with("", line, &["--concurrency", "8", "--filter", "*-question"]);
+    assert_eq!(report["run"]["correlation"], "traceparent", "{}", report["verdict"]);
+    assert_eq!(report["trials"]["pass"], report["trials"]["planned"], "{}", report["failures"]);
+    assert!(trials.iter().all(|trial| trial["ledger"].as_array().is_some_and(|ledger| !ledger.is_empty())));
 }

@@ -51,6 +51,7 @@ fn paused(
 
 pub(super) fn context() -> TrialContext {
     TrialContext {
+        header: None,
         run_id: "r1".to_owned(),
         trial_id: "small-refund#0".to_owned(),
         token: "tok".to_owned(),

@@ -20,10 +20,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    desk::{Desk, Hints},
-    seat::Seat,
-};
+use super::{desk::Desk, seat::Seat};
 use crate::{record::ModelCall, source::Files};
 
 pub(super) use script::Script;
@@ -156,7 +153,7 @@ async fn models() -> Response {
 
 fn answer(shared: &Shared, format: &Format, (token, headers): (&str, &HeaderMap), body: &[u8]) -> Response {
     let refused = |status: StatusCode, why: &str| (status, Json((format.refusal)(why))).into_response();
-    let Some((seat, _)) = shared.desk.find(token, &Hints::headers(headers)) else {
+    let Some((seat, _)) = shared.desk.find(token, &shared.desk.hints(headers)) else {
         return refused(StatusCode::GONE, "this request belongs to no trial in flight");
     };
     let asked = serde_json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"));

@@ -1,5 +1,6 @@
 //! The stand-ins from outside: over HTTP and over MCP.
 
+mod bytes;
 mod mcp;
 mod otlp;
 mod relay;
@@ -203,4 +204,21 @@ async fn an_oversized_answer_is_json_and_says_the_same() {
     assert_eq!((status, &answer["result"]), (200, &json!({"paid": 5})));
     assert!(answer.to_string().len() > 4 * 1024 * 1024);
     assert_eq!(gateway.close(&token).ledger[0].result, json!({"paid": 5}), "the record does not keep the padding");
+}
+
+#[tokio::test]
+async fn a_header_of_the_manifest_tells_calls_apart_at_a_shared_url() {
+    let gateway = Gateway::start_reading(Inventory::default(), Some("X-Case")).await.expect("starts");
+    let (first, second) = (Token::random(), Token::random());
+    gateway.open(&first, None, play());
+    gateway.open(&second, None, play());
+    let url = format!("{}/close", gateway.lane_url(&gateway.lane(), None));
+    assert_eq!(post(&url, "{}", &[("x-case", second.as_str())]).await.0, 200);
+    assert_eq!((gateway.ledger(&first).len(), gateway.ledger(&second).len()), (0, 1));
+    assert_eq!(gateway.ways(), [Way::Header].into());
+    let baggage = format!("agentready.trial={first}");
+    assert_eq!(post(&url, "{}", &[("x-case", second.as_str()), ("baggage", &baggage)]).await.0, 200);
+    assert_eq!(gateway.ledger(&first).len(), 1, "baggage is told first");
+    assert_eq!(post(&url, "{}", &[("x-case", "another")]).await.0, 410, "who names no trial in flight means none");
+    assert_eq!(post(&url, "{}", &[("x-other", first.as_str())]).await.0, 410);
 }

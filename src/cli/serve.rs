@@ -17,7 +17,7 @@ use crate::{
     context::Context,
     exit::{self, Fault},
     plan::Selection,
-    record::Call,
+    record::{Call, Passage},
     report,
     standin::{self, Gateway, Token},
     world::Play,
@@ -88,13 +88,11 @@ async fn stand(case: &Case, context: &Context, args: &ServeArgs, output: &Output
     }
 }
 
-/// Shows the calls that came since; how many there were.
+/// Shows the calls that came since, up to one whose answer is still to come; how many there were.
 fn show(ledger: &[Call], shown: usize, output: &Output) -> usize {
-    let new = ledger.get(shown..).unwrap_or_default();
-    for call in new {
-        output.say(&report::call_line(call));
-    }
-    new.len()
+    let is_there = |call: &&Call| call.forwarded.as_ref().is_none_or(|way| way.passage != Passage::Sent);
+    let new = ledger.iter().skip(shown).take_while(is_there);
+    new.map(|call| output.say(&report::call_line(call))).count()
 }
 
 async fn bridge(url: &str) -> Result<(), Fault> {

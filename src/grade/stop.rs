@@ -63,7 +63,9 @@ fn beyond_the_world(record: &TrialRecord) -> Option<(bool, String)> {
         let (tool, system) = (shortened(&call.tool, 80), &way.system);
         match way.passage {
             Passage::Answered => None,
-            Passage::Lost => Some((true, format!("`{tool}` was forwarded to `{system}`, which gave no usable answer"))),
+            Passage::Lost | Passage::Sent => {
+                Some((true, format!("`{tool}` was forwarded to `{system}`, which gave no usable answer")))
+            }
             Passage::Withheld => {
                 let why = "calls like this one are not forwarded, and the world has no such tool";
                 Some((false, format!("`{tool}` of `{system}` was called: {why}")))

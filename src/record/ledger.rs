@@ -85,6 +85,8 @@ pub enum Passage {
     Answered,
     /// It was sent, and no answer came that could be read.
     Lost,
+    /// It was sent, and nothing came back before the trial ended.
+    Sent,
     /// It was not sent, and the world has no such tool.
     Withheld,
 }

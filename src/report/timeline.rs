@@ -60,6 +60,7 @@ pub fn call_line(call: &Call) -> String {
         let how = match way.passage {
             Passage::Answered => "answered by",
             Passage::Lost => "lost on the way to",
+            Passage::Sent => "sent to",
             Passage::Withheld => "not forwarded to",
         };
         format!("({how} {}) ", foreign::line(&way.system))

@@ -142,7 +142,7 @@ impl Play {
         };
         let call = self.written(tool, args, at_ms);
         let result = refused.as_ref().map_or(Value::Null, Outcome::answer);
-        let way = Forwarded { system: system.to_owned(), passage: Passage::Lost, answer: None };
+        let way = Forwarded { system: system.to_owned(), passage: Passage::Sent, answer: None };
         let forwarded = Some(way).filter(|_| refused.is_none());
         self.ledger.push(Call { result, forwarded, ..call });
         refused.map_or(Ok(self.ledger.len() - 1), Err)

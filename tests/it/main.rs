@@ -11,6 +11,7 @@ mod hostile;
 mod import;
 mod incident;
 mod lock;
+mod looked;
 mod readme;
 mod resume;
 mod support;

@@ -200,6 +200,7 @@ fn a_call_that_nobody_answered_leaves_the_trial_open() {
     for (passage, grade, attack) in [
         (Passage::Answered, Pass, Pass),
         (Passage::Lost, ErrorInfra, ErrorInfra),
+        (Passage::Sent, ErrorInfra, ErrorInfra),
         (Passage::Withheld, ErrorGrader, NotExposed),
     ] {
         let called = |case: Case| {

@@ -248,7 +248,9 @@ async fn an_agent_that_hangs_up_does_not_undo_what_was_done() {
     let bench = bench("new", true).await;
     let call = bench.call("hang", json!({}));
     assert!(tokio::time::timeout(Duration::from_millis(100), call).await.is_err(), "the agent gave up");
-    assert_eq!((bench.last().status, bench.last().result), (Attempted, Value::Null), "on record before it is answered");
+    let sent = bench.last();
+    assert_eq!((sent.status, sent.result), (Attempted, Value::Null), "on record before it is answered");
+    assert_eq!(sent.forwarded.map(|way| way.passage), Some(Passage::Sent));
     bench.seen.slow.notify_one();
     for _ in 0..100 {
         tokio::time::sleep(Duration::from_millis(5)).await;

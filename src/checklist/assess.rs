@@ -64,6 +64,8 @@ pub struct CheckResult {
     pub evidence: String,
     /// What the next rung waits for, when there is one that is not reached.
     pub waits: Option<String>,
+    /// The check that tells of it, when it has no finding of its own.
+    pub told_by: Option<String>,
     /// What to do.
     pub fix: String,
     /// Whether a run of the agent is what tells the next rung.
@@ -114,6 +116,8 @@ pub struct Finding {
     pub excerpt: Option<Excerpt>,
     /// Whether it stands in the way of GO.
     pub blocks: bool,
+    /// Checks that are open for the same cause and have no finding of their own.
+    pub also: Vec<String>,
 }
 
 /// The checklist's answer.
@@ -144,7 +148,7 @@ pub fn assess(catalogue: &Catalogue, evidence: &mut Value, manifest: &ManifestVi
         .map(|((check, needed), standing)| Judged::new(check, needed, standing, manifest))
         .collect();
     let waivers = weigh(catalogue, evidence, manifest, &mut judged);
-    let mut findings: Vec<Finding> = judged.iter().flat_map(|one| one.findings(manifest)).collect();
+    let mut findings = told(&mut judged, manifest);
     findings.sort_by(|a, b| {
         (!a.blocks, a.severity, &a.check, &a.location).cmp(&(!b.blocks, b.severity, &b.check, &b.location))
     });
@@ -155,6 +159,37 @@ pub fn assess(catalogue: &Catalogue, evidence: &mut Value, manifest: &ManifestVi
     };
     let notes = notes(catalogue, manifest, &waivers);
     Assessment { checks, findings, waivers, rules, notes }
+}
+
+/// The findings of all checks: of what stands open for one cause, the check that is the cause tells.
+fn told(judged: &mut [Judged], manifest: &ManifestView<'_>) -> Vec<Finding> {
+    // A cause is itself open, follows from nothing, and blocks, so that nothing that blocks is left to one that does not.
+    let is_cause = |one: &&Judged| {
+        let follows = one.standing.parts.iter().flat_map(|part| &part.items).any(|item| !item.follows.is_empty());
+        one.result.applies && !one.result.met && one.result.demanded && !follows
+    };
+    let causes: BTreeSet<String> = judged.iter().filter(is_cause).map(|one| one.check.id.clone()).collect();
+    let mut followers: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut findings = Vec::new();
+    for one in judged {
+        let own = one.findings(manifest, &causes);
+        if own.is_empty() && !one.result.met {
+            let mut follows = one.standing.parts.iter().flat_map(|part| &part.items).flat_map(|item| &item.follows);
+            if let Some(cause) = follows.find(|cause| causes.contains(*cause)) {
+                followers.entry(cause.clone()).or_default().push(one.check.id.clone());
+                one.result.evidence = format!("{} (told by {cause})", one.result.evidence);
+                one.result.told_by = Some(cause.clone());
+            }
+        }
+        findings.extend(own);
+    }
+    for (cause, also) in followers {
+        let of_cause = |finding: &&mut Finding| finding.check.split('#').next() == Some(cause.as_str());
+        if let Some(finding) = findings.iter_mut().find(of_cause) {
+            finding.also = also;
+        }
+    }
+    findings
 }
 
 /// A check with the rung it needs here, waivers not counted.
@@ -228,6 +263,7 @@ impl Judged {
             inconclusive: !met && standing.unsure.is_some(),
             demanded: standing.applies && is_demanded(&check, severity, standing.rung, &manifest.profiles),
             evidence: standing.evidence.clone(),
+            told_by: None,
             waits: check.file.waits.clone().filter(|_| standing.applies && standing.rung < Rung::Proven),
             fix: check.file.fix.clone(),
             run_tells,
@@ -251,7 +287,8 @@ impl Judged {
         self.result.inconclusive = false;
     }
 
-    fn findings(&self, manifest: &ManifestView<'_>) -> Vec<Finding> {
+    /// What is to be told; what follows from one of `causes` is left to that one.
+    fn findings(&self, manifest: &ManifestView<'_>, causes: &BTreeSet<String>) -> Vec<Finding> {
         if self.result.met {
             return Vec::new();
         }
@@ -262,7 +299,8 @@ impl Judged {
                 Some(name) => format!("{}#{name}", self.check.id),
                 None => self.check.id.clone(),
             };
-            for item in part.items.iter().filter(|item| item.rung < self.result.needed) {
+            let short = part.items.iter().filter(|item| item.rung < self.result.needed);
+            for item in short.filter(|item| !item.follows.iter().any(|cause| causes.contains(cause))) {
                 let message = item.message.clone().or_else(|| item.unsure.clone());
                 let message = message.unwrap_or_else(|| self.check.file.title.clone());
                 if !said.insert(message.clone()) {
@@ -281,6 +319,7 @@ impl Judged {
                     missing,
                     excerpt,
                     blocks: self.result.demanded,
+                    also: Vec::new(),
                 });
             }
         }

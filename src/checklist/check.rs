@@ -1,6 +1,6 @@
 //! A check ready to be asked: its expressions and templates parsed, each slip reported at its place.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     catalogue,
@@ -34,6 +34,7 @@ pub(super) struct Ladder {
     pub(super) proven: Option<Expr>,
     pub(super) refuted: Option<Expr>,
     pub(super) inconclusive: Option<Expr>,
+    pub(super) follows: Vec<(String, Expr)>,
     pub(super) finding: Template,
     pub(super) when_refuted: Option<Template>,
     pub(super) place: Route,
@@ -181,6 +182,7 @@ impl Parser<'_> {
             proven: self.expr(&root.join("proven"), file.proven.as_deref()),
             refuted: self.expr(&root.join("refuted"), file.refuted.as_deref()),
             inconclusive: self.expr(&root.join("inconclusive"), file.inconclusive.as_deref()),
+            follows: self.follows(&root, &file.follows),
             place: place(&file.fields),
             when_refuted: None,
             finding: self.template(&root.join("finding"), &file.finding)?,
@@ -190,6 +192,11 @@ impl Parser<'_> {
     fn part(&mut self, file: &CheckFile, name: &str, part: &Part) -> Option<Ladder> {
         let root = Route::root();
         let own = root.join("parts").join(name);
+        let follows = if part.follows.is_empty() {
+            self.follows(&root, &file.follows)
+        } else {
+            self.follows(&own, &part.follows)
+        };
         let mut rung = |key: &str, mine: Option<&String>, shared: Option<&String>| match (mine, shared) {
             (Some(text), _) => self.expr(&own.join(key), Some(text)),
             (None, shared) => self.expr(&root.join(key), shared.map(String::as_str)),
@@ -202,6 +209,7 @@ impl Parser<'_> {
             proven: rung("proven", part.proven.as_ref(), file.proven.as_ref()),
             refuted: rung("refuted", part.refuted.as_ref(), file.refuted.as_ref()),
             inconclusive: rung("inconclusive", part.inconclusive.as_ref(), file.inconclusive.as_ref()),
+            follows,
             when_refuted: match part.refuted {
                 None if file.refuted.is_some() => self.template(&root.join("finding"), &file.finding),
                 Some(_) | None => None,
@@ -212,6 +220,17 @@ impl Parser<'_> {
                 None => self.template(&root.join("finding"), &file.finding)?,
             },
         })
+    }
+
+    fn follows(&mut self, route: &Route, follows: &BTreeMap<String, String>) -> Vec<(String, Expr)> {
+        let route = route.join("follows");
+        for id in follows.keys().filter(|id| !catalogue::ships(id)) {
+            self.slip(&route.join(id.as_str()), &format!("there is no check `{id}`"));
+        }
+        let compiled = follows
+            .iter()
+            .filter_map(|(id, when)| Some((id.clone(), self.expr(&route.join(id.as_str()), Some(when))?)));
+        compiled.collect()
     }
 
     fn expr(&mut self, route: &Route, text: Option<&str>) -> Option<Expr> {

@@ -156,6 +156,8 @@ pub(super) struct ItemStanding {
     pub(super) unsure: Option<String>,
     pub(super) place: Route,
     pub(super) message: Option<String>,
+    /// Checks that it waits for.
+    pub(super) follows: Vec<String>,
 }
 
 /// Asks a check; items below `need` get their message.
@@ -245,14 +247,20 @@ fn climb(check: &Check, ladder: &Ladder, evidence: &Evidence<'_>, ceiling: Rung,
 }
 
 fn unasked(ladder: &Ladder, why: String) -> PartStanding {
-    let item =
-        ItemStanding { rung: Rung::Absent, unsure: Some(why.clone()), place: ladder.place.clone(), message: None };
+    let item = ItemStanding {
+        rung: Rung::Absent,
+        unsure: Some(why.clone()),
+        place: ladder.place.clone(),
+        message: None,
+        follows: Vec::new(),
+    };
     PartStanding { part: ladder.part.clone(), rung: Rung::Absent, unsure: Some(why), items: vec![item] }
 }
 
 fn missing(ladder: &Ladder, name: &str) -> PartStanding {
     let message = Some(format!("{name} is not given"));
-    let item = ItemStanding { rung: Rung::Absent, unsure: None, place: ladder.place.clone(), message };
+    let item =
+        ItemStanding { rung: Rung::Absent, unsure: None, place: ladder.place.clone(), message, follows: Vec::new() };
     PartStanding { part: ladder.part.clone(), rung: Rung::Absent, unsure: None, items: vec![item] }
 }
 
@@ -276,12 +284,14 @@ fn ask(
 ) -> ItemStanding {
     let mut questions = Questions { scope, trouble: None };
     let rung = questions.rung(ladder).min(ceiling);
-    if ladder.inconclusive.is_some() {
+    if ladder.inconclusive.is_some() || !ladder.follows.is_empty() {
         questions.scope.set("rung", &json!(rung.word()));
     }
     let unsure = (questions.holds(ladder.inconclusive.as_ref()) == Some(true))
         .then(|| check.file.waits.clone().unwrap_or_else(|| "the gate could not tell".to_owned()));
     let unsure = questions.trouble.or(unsure).filter(|_| rung != Rung::Refuted);
+    let follows = ladder.follows.iter().filter(|(_, when)| rung < need && when.test(&questions.scope) == Ok(true));
+    let follows = follows.map(|(id, _)| id.clone()).collect();
     let message = (rung < need).then(|| {
         let it = match subject {
             Subject::Whole => Names::new(&Value::Null),
@@ -296,7 +306,7 @@ fn ask(
         Subject::Made(items, position) => items.text(position, "at"),
         Subject::Member(list, position) => evidence.member(list, position).and_then(|item| item.get("at")?.as_str()),
     };
-    ItemStanding { rung, unsure, place: at.map_or_else(|| ladder.place.clone(), Route::pointer), message }
+    ItemStanding { rung, unsure, place: at.map_or_else(|| ladder.place.clone(), Route::pointer), message, follows }
 }
 
 struct Questions<'s> {

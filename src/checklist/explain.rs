@@ -120,6 +120,10 @@ impl Explanation {
                 }
             }
         }
+        for (cause, when) in &file.follows {
+            writeln!(f, "  told by {cause}, when")?;
+            expression(f, Some(when))?;
+        }
         if let Some(cel) = &file.inconclusive {
             writeln!(f, "  could not tell")?;
             expression(f, Some(cel))?;

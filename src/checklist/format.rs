@@ -54,6 +54,10 @@ pub struct CheckFile {
     /// The gate tried and could not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inconclusive: Option<String>,
+    /// Checks that this one waits for, each with when it does: while that is so and the other one is open, the other one
+    /// tells of it, and this one stays open without a finding of its own. Also sees `rung`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub follows: BTreeMap<String, String>,
     /// What each rung means, in words.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub words: BTreeMap<Rung, String>,
@@ -129,6 +133,9 @@ pub struct Part {
     /// The gate tried and could not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inconclusive: Option<String>,
+    /// Checks that it waits for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub follows: BTreeMap<String, String>,
     /// What is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finding: Option<String>,

@@ -20,7 +20,7 @@ use crate::{
     report,
     run::CancelReason,
     scenario::Category,
-    source::{Files, Format, Route, SourceFile, Spot, load_text, yaml},
+    source::{Files, Format, Route, SourceFile, Spot, load_text, toml, toml_entries, toml_header, yaml},
     verdict::{self, Report},
 };
 
@@ -214,16 +214,40 @@ pub(crate) fn judge(mut bench: Bench<'_>, known: Known, header: &RunHeader, clos
     })
 }
 
-/// The lines that a check suggests, as far as the manifest does not have them; they are YAML, as most manifests are.
+/// The lines that a check suggests, as far as the manifest does not have them, in the manifest's own format.
 fn paste(case: &Case, check: &str) -> Option<verdict::Paste> {
     let manifest = &case.manifest;
     let checked = case.catalogue.get(check).ok()?;
-    let lines = checked.file.paste.as_deref().filter(|_| Format::of(&manifest.name) == Format::Yaml)?;
+    let lines = checked.file.paste.as_deref()?;
     let wanted = load_text::<Value>(SourceFile::new("paste.yaml", lines)).ok()?.value;
     let (under, rest) = manifest.document.lacking(&wanted)?;
+    if Format::of(&manifest.name) == Format::Toml {
+        return paste_toml(case, check, (&wanted, &under, &rest));
+    }
     let is_top = under == Route::root();
     let line = (!is_top).then(|| manifest.locate(&under).line);
     Some(verdict::Paste { check: check.to_owned(), under: under.dotted(), line, text: yaml(&rest) })
+}
+
+/// The same in TOML: below the header of their table where there is one, else with a header of their own at the end. What
+/// would not read as wanted there (its table is written in one line) is left out.
+fn paste_toml(case: &Case, check: &str, (wanted, under, rest): (&Value, &Route, &Value)) -> Option<verdict::Paste> {
+    let text = case.manifest.document.file().text();
+    let keys: Vec<String> = under.keys().collect();
+    let header = toml_header(&keys);
+    let entries = rest.as_object()?;
+    let place = text.lines().position(|line| line.trim() == header).filter(|_| !keys.is_empty());
+    let (line, lines) = match place {
+        Some(at) => (Some(at + 1), toml_entries(entries)),
+        None if keys.is_empty() => (None, toml(entries)),
+        None => (None, format!("{header}\n{}", toml_entries(entries))),
+    };
+    let at = line.unwrap_or_else(|| text.lines().count());
+    let (before, after): (Vec<&str>, Vec<&str>) = (text.lines().take(at).collect(), text.lines().skip(at).collect());
+    let pasted = format!("{}\n{lines}\n{}\n", before.join("\n"), after.join("\n"));
+    let read = load_text::<Value>(SourceFile::new("agentready.toml", pasted)).ok()?;
+    let fits = read.document.lacking(wanted).is_none();
+    fits.then(|| verdict::Paste { check: check.to_owned(), under: under.dotted(), line, text: lines })
 }
 
 /// Where the facts come from, each with its age on the day of the verdict.

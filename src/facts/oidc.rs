@@ -2,7 +2,7 @@
 //!
 //! `facts.oidc`: `tried`, `reached` (else `error`), `issuer`; its `keys` (`id`, `kind`, `algorithm`, `bits` of an RSA key) or
 //! `keys_error`; those that are too `weak`; tokens with a subject that the manifest does not state (`strangers`) and
-//! tokens that no key of the issuer signed (`forged`), and those that have ended or not begun (`untimely`). When keys were made is not in the document, so their age is not
+//! tokens that no key of the issuer signed (`forged`), and those that have ended or not begun (`untimely`: `of`, `why`). When keys were made is not in the document, so their age is not
 //! known. `facts.tokens` has an entry per token that was read: `of` (`system.kind`), `system`, `name`, `at`, `issuer`,
 //! `subject`, `audience`, `scopes`, those of them that the manifest does not state (`wider`), how many seconds it `lives`,
 //! when it was `made` and `ends`, why it does not hold now (`untimely`), whether it is `endless`, its `algorithm`, and whether it is `genuine` (else `why` that is not known). Must not judge.
@@ -83,8 +83,11 @@ pub(super) fn facts(options: &Options, tokens: &Value) -> Value {
         let forged = named(&|token| token.get("genuine") == Some(&Value::Bool(false)));
         fact.insert("strangers".to_owned(), json!(strangers));
         fact.insert("forged".to_owned(), json!(forged));
-        let untimely = named(&|token| token.get("untimely").is_some_and(|why| !why.is_null()));
-        fact.insert("untimely".to_owned(), json!(untimely));
+        let untimely = tokens.as_array().into_iter().flatten();
+        let untimely = untimely.filter(|token| token.get("untimely").is_some_and(|why| !why.is_null()));
+        let untimely: Vec<Value> =
+            untimely.map(|token| json!({"of": token.get("of"), "why": token.get("untimely")})).collect();
+        fact.insert("untimely".to_owned(), untimely.into());
     }
     fact
 }

@@ -1,7 +1,7 @@
 //! How strict the JSON Schema of each tool's arguments is.
 //!
 //! `facts.schemas` is a list with one entry per tool that has a schema file: `name` and `at` of the tool, `path`,
-//! `exists`, `problems` (each a phrase, in the order of the file) and `required`, the arguments that a call must have.
+//! the description `of` a server when it stands in one, `exists`, `problems` (each a phrase, in the order of the file) and `required`, the arguments that a call must have.
 //! Must not judge: a schema without a problem is strict, and whether that is needed is a check's to say.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -38,6 +38,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value) -> Vec<Value> {
                 "at": tool.get("at"),
                 "allow": tool.get("allow"),
                 "path": path,
+                "of": shelf.files.is_lent(&shelf.name(path)).then(|| path.rsplit_once('/').map_or(path, |(from, _)| from)),
                 "exists": sheet.is_some(),
                 "problems": problems,
                 "required": sheet.as_ref().map_or(&json!([]), |sheet| &sheet.required),

@@ -1,7 +1,7 @@
 //! Secrets that stand in files of the manifest: keys of known shape, and values that a name calls secret and that look
 //! random. Few false alarms are worth more than a last find: placeholders, `env:NAME` and digests are left alone.
 //!
-//! `facts.secrets` has an entry per find: `where` (`manifest`, `prompt`, `schema` or `file`), `at` (a place in the
+//! `facts.secrets` has an entry per find: `where` (`manifest`, `prompt`, `schema`, `scenario` or `file`), `at` (a place in the
 //! manifest), `file`, `line`, `kind`, and `shown`, its first letters. Must never repeat a secret.
 
 use std::{borrow::Cow, collections::BTreeSet, ops::Range, sync::LazyLock};
@@ -9,7 +9,7 @@ use std::{borrow::Cow, collections::BTreeSet, ops::Range, sync::LazyLock};
 use regex::{Captures, Regex};
 use serde_json::{Value, json};
 
-use super::{Shelf, document};
+use super::{Shelf, change::world, document};
 
 /// Kinds of key and the shape of each. Shapes are the vendors' own prefixes.
 const SHAPES: [(&str, &str); 14] = [
@@ -163,7 +163,36 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, files: &Value) -> Value
         let finds = file.get("secrets").and_then(Value::as_array).into_iter().flatten();
         all.extend(finds.map(|find| placed(find.clone(), path, place, at)));
     }
+    all.extend(in_scenarios(shelf, manifest));
     Value::Array(all)
+}
+
+/// Secrets in scenarios of lawful work and of incidents, and in their worlds, canaries left out: they are made up, and
+/// what attacks carry is made up as well.
+fn in_scenarios(shelf: &Shelf<'_>, manifest: &Value) -> Vec<Value> {
+    let patterns = ["evals.golden", "evals.incidents"].map(|field| document::each_text(manifest, field));
+    let paths: BTreeSet<String> = patterns.concat().into_iter().flat_map(|pattern| shelf.matching(pattern)).collect();
+    let worlds: BTreeSet<String> = paths.iter().filter_map(|path| world(shelf, path)).collect();
+    let canaries: BTreeSet<String> = worlds.iter().flat_map(|path| canaries(shelf, path)).collect();
+    let finds = paths.union(&worlds).filter_map(|path| {
+        let file = shelf.text(path)?;
+        let lines: Vec<&str> = file.text().lines().collect();
+        let is_made_up = |find: &Value| {
+            let at = find.get("line").and_then(Value::as_u64).and_then(|line| usize::try_from(line).ok());
+            let line = at.and_then(|at| lines.get(at.saturating_sub(1))).copied().unwrap_or_default();
+            canaries.iter().any(|canary| line.contains(canary.as_str()))
+        };
+        let finds = found(file.text()).into_iter().filter(|find| !is_made_up(find));
+        Some(finds.map(|find| placed(find, path, "scenario", "/evals")).collect::<Vec<_>>())
+    });
+    finds.flatten().collect()
+}
+
+/// The canaries of a world.
+fn canaries(shelf: &Shelf<'_>, path: &str) -> Vec<String> {
+    let world = document::value(shelf, path);
+    let canaries = world.as_ref().and_then(|world| world.get("canaries")?.as_object()).into_iter().flatten();
+    canaries.filter_map(|(_, value)| value.as_str()).filter(|value| !value.is_empty()).map(str::to_owned).collect()
 }
 
 /// Files that a list of paths and patterns names.

@@ -65,6 +65,7 @@ fn check(rung: Rung, needed: Rung) -> CheckResult {
         inconclusive: false,
         demanded: true,
         evidence: "as declared".to_owned(),
+        told_by: None,
         waits: None,
         fix: "Add the tools that are missing.".to_owned(),
         run_tells: false,
@@ -212,6 +213,7 @@ fn changes_that_serve_most_come_first_and_what_a_run_tells_is_no_change() {
         missing: true,
         excerpt: None,
         blocks: true,
+        also: Vec::new(),
     };
     let checks = vec![
         named("a/far", "Far.", Rung::Absent, Rung::Verified),

@@ -77,10 +77,15 @@ fn steps(check: &CheckResult) -> usize {
 fn edits(checks: &[&CheckResult], findings: &[Finding]) -> Vec<Edit> {
     let mut index: BTreeMap<String, usize> = BTreeMap::new();
     let mut drafts: Vec<Draft<'_>> = Vec::new();
-    for check in checks {
-        let finding = findings.iter().find(|finding| is_of(finding, &check.id));
+    // What tells of others stands before them.
+    let (causes, others): (Vec<&CheckResult>, Vec<&CheckResult>) =
+        checks.iter().partition(|check| check.told_by.is_none());
+    for check in causes.into_iter().chain(others) {
+        let teller = check.told_by.as_ref().unwrap_or(&check.id);
+        let finding = findings.iter().find(|finding| is_of(finding, teller));
         let missing = finding.filter(|finding| finding.missing).map(|finding| format!("place {}", finding.place));
-        let keys = [missing, Some(format!("fix {}", check.fix))];
+        let told_by = check.told_by.as_ref().map(|cause| format!("check {cause}"));
+        let keys = [told_by, Some(format!("check {}", check.id)), missing, Some(format!("fix {}", check.fix))];
         let known = keys.iter().flatten().find_map(|key| index.get(key).copied());
         let at = known.unwrap_or(drafts.len());
         if known.is_none() {

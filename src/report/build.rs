@@ -113,6 +113,7 @@ fn finding(finding: &checklist::Finding) -> Finding {
         missing: finding.missing,
         excerpt: finding.excerpt.clone(),
         blocks: finding.blocks,
+        also: finding.also.clone(),
     }
 }
 

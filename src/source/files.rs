@@ -116,7 +116,8 @@ impl Files {
         self.lent.lock().unwrap_or_else(PoisonError::into_inner).insert(name, text.into());
     }
 
-    fn is_lent(&self, name: &str) -> bool {
+    /// Whether a name is that of a text that was lent.
+    pub fn is_lent(&self, name: &str) -> bool {
         self.lent.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name)
     }
 

@@ -13,6 +13,7 @@ mod excerpt;
 mod files;
 mod parse;
 mod shape;
+mod tables;
 mod tree;
 mod write;
 
@@ -21,6 +22,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, render};
 pub use excerpt::{Excerpt, Spot};
 pub use files::{Files, FilesError, MAX_INPUT_BYTES, glob_matches, repository_root};
 pub use parse::{Format, SourceFile};
+pub use tables::{toml, toml_entries, toml_header};
 pub use tree::{Document, Route};
 pub use write::yaml;
 

@@ -399,6 +399,9 @@ pub struct Finding {
     pub excerpt: Option<Excerpt>,
     /// Whether it stands in the way of GO.
     pub blocks: bool,
+    /// Checks that are open for the same cause and have no finding of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
 }
 
 /// A trial that did not pass.

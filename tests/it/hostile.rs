@@ -144,6 +144,14 @@ fn a_secret_written_into_the_manifest_is_in_no_report() {
         }
         let id = bench.json("r.json")["run"]["id"].as_str().expect("an id").to_owned();
         if id != "static" {
+            for name in ["run.json", "trials.ndjson", "verdict.json"] {
+                let text = bench.read(&format!(".agentready/runs/{id}/{name}"));
+                for secret in [&key, &token] {
+                    assert!(!text.contains(secret.as_str()), "{name} holds {secret}: {text}");
+                }
+            }
+            let record = bench.read(&format!(".agentready/runs/{id}/run.json"));
+            assert!(record.contains("sk_lxxx"), "the manifest is kept with its secrets masked: {record}");
             let again = "terminal=again.txt,json=again.json,junit=again.xml,markdown=again.md";
             bench.run(&["report", &id, "--format", again]);
             let near = bench.run(&["report", &format!("{id}0")]);

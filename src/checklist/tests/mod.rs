@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod examples;
+mod flaws;
 mod guards;
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::embedded);

@@ -31,6 +31,7 @@ use crate::source::Files;
 pub use git::{Commit, GitSeen};
 pub use lock::{Change, LockError, LockFile, is_snapshot};
 pub use pins::canonical_digest;
+pub(super) use pins::world;
 pub use protection::{BranchRules, Protection, own_repository, repositories};
 
 /// The facts of this folder, by name, and every digest that the lock vouches for.

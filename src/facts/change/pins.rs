@@ -147,7 +147,8 @@ pub(super) fn files(shelf: &Shelf<'_>, manifest: &Value) -> Vec<(Part, String)> 
 }
 
 /// The world that a scenario file names, relative to the manifest.
-fn world(shelf: &Shelf<'_>, path: &str) -> Option<String> {
+/// The world of a scenario file, when there is such a file.
+pub(in crate::facts) fn world(shelf: &Shelf<'_>, path: &str) -> Option<String> {
     let file = shelf.text(path)?;
     // One line of the text instead of a second parse of every scenario file.
     let line = file.text().lines().find_map(|line| line.strip_prefix("world:"))?;

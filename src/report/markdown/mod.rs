@@ -158,8 +158,12 @@ fn row(cells: &[String]) -> String {
 
 fn finding(finding: &Finding) -> String {
     let advice = if finding.blocks { "" } else { ", does not block" };
+    let also = match finding.also.len() {
+        0 => String::new(),
+        _ => format!("\n  Open for the same cause: {}", prose(&finding.also.join(", "))),
+    };
     format!(
-        "- {} ({}{advice}) at {}: {}\n  Fix: {}\n",
+        "- {} ({}{advice}) at {}: {}{also}\n  Fix: {}\n",
         code(&finding.check),
         prose(&finding.severity),
         code(&finding.location.to_string()),

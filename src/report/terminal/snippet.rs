@@ -50,6 +50,11 @@ pub(super) fn finding(finding: &Finding, more: Option<&str>, style: Style) -> St
         Origin::path(file).into()
     };
     let mut group = group.element(where_at).element(Level::NOTE.message(inert(&notes.join("; "))));
+    // In brief the way to GO names them.
+    if style.verbose && !finding.also.is_empty() {
+        let also = format!("open for the same cause: {}", finding.also.join(", "));
+        group = group.element(Level::NOTE.message(inert(&also)));
+    }
     if !finding.fix.is_empty() {
         group = group.element(Level::HELP.message(inert(&finding.fix)));
     }

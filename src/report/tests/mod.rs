@@ -4,6 +4,7 @@ pub(crate) mod sample;
 use quick_junit::{NonSuccessKind, TestCaseStatus};
 
 use super::{FORMATS, Report, Style, schema};
+use crate::verdict::Finding;
 
 pub(super) const COLORLESS: Style = Style { color: false, width: 100, verbose: false };
 
@@ -99,6 +100,20 @@ fn json_reads_back_as_the_same_report_and_obeys_its_schema() {
         assert!(validator.is_valid(&value), "{name}");
         assert_eq!(serde_json::from_value::<Report>(value).unwrap(), report, "{name}");
     }
+}
+
+#[test]
+fn junit_tells_what_is_found_of_a_part_at_its_check() {
+    let mut report = sample::no_go();
+    let check = report.checks.iter().find(|check| check.demanded && !check.met).expect("an open check").id.clone();
+    let part = report.findings.first().expect("a finding").clone();
+    report.findings = vec![Finding { check: format!("{check}#half"), message: "only half of it".to_owned(), ..part }];
+    let xml = rendered("junit", &report, COLORLESS);
+    let read = quick_junit::Report::deserialize_from_str(&xml).unwrap();
+    let mut cases = read.test_suites.iter().flat_map(|suite| &suite.test_cases);
+    let case = cases.find(|case| case.name.as_str() == check).expect("a case of the check");
+    let TestCaseStatus::NonSuccess { description: Some(text), .. } = &case.status else { panic!("{:?}", case.status) };
+    assert!(text.as_str().contains("half: only half of it"), "{text:?}");
 }
 
 #[test]

@@ -255,6 +255,7 @@ pub(crate) fn no_go() -> Report {
             marked: 7,
         }),
         blocks,
+        also: if blocks { vec!["evals/pass-rate".to_owned()] } else { Vec::new() },
     };
     let mut findings = vec![finding("scope/rollback-path-per-write", 40, true)];
     findings.extend((0..11).map(|nth| finding("change/versions-pinned", 50 + nth, false)));

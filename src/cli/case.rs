@@ -137,6 +137,11 @@ impl Case {
         self.masked.as_ref().unwrap_or(&self.evidence).clone()
     }
 
+    /// Whether a secret is written out in the manifest.
+    pub(crate) fn holds_secrets(&self) -> bool {
+        self.masked.is_some()
+    }
+
     /// [`Self::claims`], given away.
     pub(crate) fn give_claims(&mut self) -> serde_json::Value {
         self.masked.take().unwrap_or_else(|| std::mem::take(&mut self.evidence))

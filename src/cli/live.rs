@@ -102,6 +102,9 @@ pub(crate) async fn collect_facts(case: &Case, agent: Option<&Agent>, (offline, 
     if let (Some(base), Some(facts)) = (&case.base, facts.as_object_mut()) {
         facts.insert("base".to_owned(), base.clone());
     }
+    if case.holds_secrets() {
+        facts::mask(&mut facts);
+    }
     facts
 }
 

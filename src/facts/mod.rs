@@ -53,7 +53,7 @@ pub use change::{
 };
 pub use oidc::TokenClaims;
 pub use prose::anchor;
-pub use secrets::masked;
+pub use secrets::{mask, masked};
 pub use sources::{FileDay, FileState, Receipt, Source, SourceKind, date, named_files, sources};
 use systems::are_settled;
 pub(crate) use systems::settle;

@@ -113,6 +113,25 @@ fn is_of_a_value(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '_' | '=' | '.' | '-')
 }
 
+/// Masks the secrets in all texts and keys of a value.
+pub fn mask(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(masked) = masked(text) {
+                *text = masked;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(mask),
+        Value::Object(entries) => {
+            for (key, mut inner) in std::mem::take(entries) {
+                mask(&mut inner);
+                entries.insert(masked(&key).into_owned(), inner);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 /// The value behind a name that calls it secret, when it looks random: of high entropy, and no path or row of words.
 fn random<'t>(captures: &Captures<'t>) -> Option<regex::Match<'t>> {
     let value = captures.get(1)?;

@@ -180,7 +180,7 @@ async fn drive(
     let header = RunHeader { facts, correlation, inputs: inputs(&case.files, &case.manifest.name), ..header };
     let claims = case.evidence.get("manifest").unwrap_or(&serde_json::Value::Null);
     let tokens = super::token::values(claims, &context.env).into_values().map(str::to_owned);
-    orders.secrets.borrow_mut().extend(tokens);
+    orders.secrets.borrow_mut().extend(tokens.chain(super::pages::tokens(claims, &context.env)));
     let secrets = orders.secrets.borrow().clone();
     let key = crate::standin::Token::random().as_str().to_owned();
     let redactor = Redactor::new(secrets.into_iter().map(|value| ("secret".to_owned(), value))).with_classes(

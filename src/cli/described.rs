@@ -208,7 +208,7 @@ fn event(text: &str, id: usize) -> Option<Value> {
 }
 
 /// The text of an answer, up to the cap or until it is `enough`.
-async fn body(response: Response, enough: impl Fn(&str) -> bool) -> Result<String, String> {
+pub(super) async fn body(response: Response, enough: impl Fn(&str) -> bool) -> Result<String, String> {
     let mut bytes = Vec::new();
     let mut chunks = response.bytes_stream();
     while let Some(chunk) = chunks.next().await {

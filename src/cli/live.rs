@@ -8,6 +8,7 @@ use super::{
     case::Case,
     described::{self, Described},
     judge::Bench,
+    pages,
     raise::Agent,
     receipts::Receipts,
     token, vars,
@@ -95,6 +96,11 @@ pub(crate) async fn collect_facts(case: &Case, agent: Option<&Agent>, (offline, 
         },
     };
     let mut facts = facts::collect(&case.files, evidence, &options);
+    if let (Some(agent), false) = (agent, offline) {
+        let url = agent.endpoint().url.as_deref().and_then(|url| reqwest::Url::parse(url).ok());
+        let pages = pages::ask((claims, &facts), env, url.and_then(|url| url.port()), &receipts).await;
+        facts::add_pages(&mut facts, pages, &receipts.taken());
+    }
     if let (Some(root), true) = (case.files.root(), options.fetched.git.is_some()) {
         let days = super::git::days(root, &facts::named_files(&facts)).await;
         facts::date(&mut facts, &days);

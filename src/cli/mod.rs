@@ -1,5 +1,5 @@
 //! The commands: what the user asked for, carried out with the modules above. One file per
-//! command, and what they share: `base`, `case`, `forge`, `git`, `judge`, `live`, `output`, `policy`, `raise`, `receipts`, `standing`,
+//! command, and what they share: `base`, `case`, `forge`, `git`, `judge`, `live`, `output`, `pages`, `policy`, `raise`, `receipts`, `standing`,
 //! `suites`, `token`, `vars`.
 
 mod args;
@@ -25,6 +25,7 @@ mod lock;
 #[cfg(test)]
 mod oracles;
 mod output;
+mod pages;
 mod policy;
 mod raise;
 mod receipts;

@@ -37,6 +37,11 @@ impl Receipts {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(address.to_owned(), receipt);
     }
 
+    /// Keeps that an address answered, of which no header is known.
+    pub(crate) fn note(&self, address: &str) {
+        self.keep(address, &HeaderMap::new());
+    }
+
     /// All of them.
     pub(crate) fn taken(&self) -> BTreeMap<String, Receipt> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -54,6 +54,7 @@ pub use change::{
 pub use oidc::TokenClaims;
 pub use prose::anchor;
 pub use secrets::{mask, masked};
+pub use sources::add_pages;
 pub use sources::{FileDay, FileState, Receipt, Source, SourceKind, date, named_files, sources};
 use systems::are_settled;
 pub(crate) use systems::settle;
@@ -126,6 +127,7 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
     facts.insert("sources".to_owned(), sources::facts(&shelf, manifest, options));
     facts.insert("live".to_owned(), options.live.into());
     facts.insert("manifests".to_owned(), manifests);
+    facts.insert("pages".to_owned(), Value::Object(Map::new()));
     facts.extend(repository.facts);
     facts.extend(systems);
     Value::Object(facts)

@@ -168,15 +168,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, options: &Options) -> V
     });
     let answers = addresses(manifest, options).into_iter().filter_map(|(address, topics)| {
         let receipt = options.fetched.receipts.get(&address)?;
-        let by = if receipt.on.is_some() { "server" } else { "clock" };
-        let on = receipt.on.clone().or_else(|| receipt.asked.get(..10).map(str::to_owned));
-        Some(Source {
-            on,
-            by: Some(by.to_owned()),
-            asked: Some(receipt.asked.clone()),
-            copy_s: receipt.copy_s,
-            ..Source::new(SourceKind::Address, &address, &topics)
-        })
+        Some(answered(&address, receipt, &topics))
     });
     let tokens = options.fetched.tokens.keys().filter_map(|of| {
         let (system, kind) = of.split_once('.')?;
@@ -204,6 +196,30 @@ fn addresses(manifest: &Value, options: &Options) -> BTreeMap<String, Vec<&'stat
     let named = named.filter_map(|(place, topics)| Some((place.as_str()?.to_owned(), topics)));
     let repositories = options.fetched.branch_rules.keys().map(|name| (name.clone(), vec!["release", "repositories"]));
     named.chain(repositories).collect()
+}
+
+/// Adds what pages showed that the caller asked for, and the pages as its sources.
+pub fn add_pages(facts: &mut Value, pages: Value, receipts: &BTreeMap<String, Receipt>) {
+    let known: BTreeSet<String> = sources(facts).into_iter().map(|source| source.from).collect();
+    let asked = receipts.iter().filter(|(address, _)| address.contains("://") && !known.contains(*address));
+    let added = asked.map(|(address, receipt)| answered(address, receipt, &["pages"]));
+    let mut all: Vec<Source> = added.chain(sources(facts)).collect();
+    all.sort_by(|a, b| (a.kind, &a.from).cmp(&(b.kind, &b.from)));
+    if let Some(facts) = facts.as_object_mut() {
+        facts.insert("sources".to_owned(), json!(all));
+        facts.insert("pages".to_owned(), pages);
+    }
+}
+
+fn answered(address: &str, receipt: &Receipt, topics: &[&str]) -> Source {
+    let by = if receipt.on.is_some() { "server" } else { "clock" };
+    Source {
+        on: receipt.on.clone().or_else(|| receipt.asked.get(..10).map(str::to_owned)),
+        by: Some(by.to_owned()),
+        asked: Some(receipt.asked.clone()),
+        copy_s: receipt.copy_s,
+        ..Source::new(SourceKind::Address, address, topics)
+    }
 }
 
 /// The files among `facts.sources`, for git to be asked about them.

@@ -29,6 +29,9 @@ pub struct Audit {
     /// URL of a run's timeline, with `{run_id}` in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeline: Option<String>,
+    /// Secret with which the gate asks for it, `env:NAME`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeline_token: Option<String>,
     /// Rebuilds one run from what is stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<Hook>,

@@ -32,6 +32,9 @@ pub struct Cost {
     /// URL where admins see spend and usage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<String>,
+    /// Secret of an admin with which the gate asks for it, `env:NAME`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage_token: Option<String>,
 }
 
 /// What is cached; or `none` with the reason.

@@ -60,7 +60,7 @@ impl<'a> Reading<'a> {
         let golden: Vec<&Scenario> = ground
             .scenarios
             .iter()
-            .filter(|scenario| scenario.suite == Suite::Golden && scenario.skip.is_none())
+            .filter(|scenario| scenario.suite == Suite::Golden && scenario.skip.is_none() && scenario.model.is_empty())
             .collect();
         let used: Vec<&str> = ground.scenarios.iter().filter_map(|scenario| scenario.world.as_deref()).collect();
         let world = golden.iter().find_map(|scenario| scenario.world.clone());

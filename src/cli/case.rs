@@ -110,7 +110,8 @@ impl Case {
             .iter()
             .map(|s| worlds.get(s.world.as_deref().unwrap_or_default()).cloned().unwrap_or_else(World::empty))
             .collect();
-        let policy = super::policy::of(&manifest, &worlds);
+        let prices = facts::prices(&files, &evidence, &manifest.name);
+        let policy = Policy { prices, ..super::policy::of(&manifest, &worlds) };
         Ok(Self {
             files,
             manifest,

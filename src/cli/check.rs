@@ -135,7 +135,10 @@ pub(crate) fn carry_out(job: Job<'_>, context: &Context, output: &Output) -> Res
         events: &events,
     };
     let (records, resume) = (job.records, job.resume);
-    runtime()?.block_on(drive(&case, header, context, &orders, (&records, resume.as_deref())))
+    runtime()?.block_on(async {
+        live::obey_ctrl_c(&orders.cancel);
+        drive(&case, header, context, &orders, (&records, resume.as_deref())).await
+    })
 }
 
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Fault> {
@@ -153,7 +156,6 @@ async fn drive(
     orders: &Orders<'_>,
     (records, resume): (&Path, Option<&Path>),
 ) -> Result<Report, Fault> {
-    live::obey_ctrl_c(&orders.cancel);
     let ready = async {
         let mut agent = raise::raise(case, context, orders).await?;
         match agent.preflight(case).await {
@@ -199,8 +201,8 @@ async fn drive(
         Some(folder) => resumed(folder, &header, &mut bench, redactor)?,
     };
     let lived = match &mut raised {
-        Ok(agent) => live::trials(case, agent, orders, &header, (&mut bench, &mut writer)).await?,
-        Err(why) => Lived { stopped: Some(why.clone()), unattributed: 0 },
+        Ok(agent) => live::trials(case, (agent, context), orders, &header, (&mut bench, &mut writer)).await?,
+        Err(why) => Lived { stopped: Some(why.clone()), ..Lived::default() },
     };
     let header = taken_down(raised.ok(), header, (&mut writer, resume.is_none())).await?;
     let astray = match &lived.stopped {
@@ -212,6 +214,7 @@ async fn drive(
         duration_ms: before.duration_ms + u64::try_from(context.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         stopped,
         unattributed: before.unattributed_calls + lived.unattributed + astray,
+        strays: before.stray_spans + lived.strays,
         live: true,
         record: Some(header.id.clone()),
     };
@@ -223,6 +226,7 @@ async fn drive(
         duration_ms: closing.duration_ms,
         stopped: closing.stopped,
         unattributed_calls: closing.unattributed,
+        stray_spans: closing.strays,
         decision: report.verdict.decision.word().to_owned(),
         exit_code: report.verdict.exit_code,
         last_line: writer.last_line().to_owned(),

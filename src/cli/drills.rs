@@ -17,7 +17,7 @@ use crate::{
     drill::{Drill, Ground, drills},
     exit::Fault,
     plan::{Plan, PlannedTrial},
-    record::{DROPPED, End, Probe, RunHeader, TrialRecord, Writer},
+    record::{DROPPED, End, Prices, Probe, RunHeader, TrialRecord, Writer},
     run::{Bounds, Course, Pace, RunEvent, execute},
     scenario::Scenario,
     world::World,
@@ -50,7 +50,7 @@ pub(crate) async fn run(
         return Ok(0);
     }
     (orders.events)(RunEvent::Note(format!("{} drills with a scripted model", tried.len())));
-    let agent = match raise::raise_for_drills(case, context, orders).await {
+    let agent = match raise::raise_scripted(case, context, orders).await {
         Ok(agent) => agent,
         Err(Ok(why)) => {
             for (name, drill) in tried {
@@ -118,10 +118,11 @@ async fn on(
         (0..scenarios.len()).zip(0..).map(|(scenario, index)| PlannedTrial { index, scenario, trial: 0 }).collect();
     let plan = Plan { scenarios, trials: trials.clone() };
     let pace = Pace::new(case.manifest.raw.endpoint.rate.map(|rate| rate.per_second));
-    let stages = agent.drill_stages(&header.id, (&orders.cancel, &pace, orders.events), orders.patience);
+    let stages = agent.scripted_stages(&header.id, (&orders.cancel, &pace, orders.events), orders.patience);
     let left = orders.bounds.max_duration.map(|most| most.saturating_sub(context.started.elapsed()));
     let bounds = Bounds { max_duration: left, ..orders.bounds };
-    let course = Course { plan: &plan, worlds: &worlds, todo: trials, concurrency: 1, bounds };
+    let course =
+        Course { plan: &plan, worlds: &worlds, todo: trials, concurrency: 1, bounds, prices: &Prices::default() };
     let probes: BTreeMap<&str, &Probe> = tried.iter().map(|(name, drill)| (name.as_str(), &drill.probe)).collect();
     let mut sink = |record: TrialRecord| -> Result<(), String> {
         if matches!(&record.end, End::Skipped { message } if message == DROPPED) {

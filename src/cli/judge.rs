@@ -144,6 +144,7 @@ pub(crate) struct Closing {
     pub(crate) duration_ms: u64,
     pub(crate) stopped: Option<String>,
     pub(crate) unattributed: u32,
+    pub(crate) strays: u32,
     pub(crate) live: bool,
     pub(crate) record: Option<String>,
 }
@@ -166,11 +167,14 @@ pub(crate) fn judge(mut bench: Bench<'_>, known: Known, header: &RunHeader, clos
         thresholds: &case.thresholds.values,
         bound: case.manifest.raw.gate.confidence == raw::Confidence::Bound95,
     };
-    let measured = if closing.live {
+    let mut measured = if closing.live {
         gate::measure(&bench.tally, &case.plan, &bar)
     } else {
         Measured { suites: gate::measure(&bench.tally, &case.plan, &bar).suites, ..Measured::default() }
     };
+    if let Some(traced) = &mut measured.traced {
+        traced.strays = closing.strays;
+    }
     let mut evidence = evidence((case, known), header, closing, (&measured, &bench.book));
     let sources = sources(&evidence, &header.today);
     let assessment = assess(case, &mut evidence);
@@ -196,8 +200,10 @@ pub(crate) fn judge(mut bench: Bench<'_>, known: Known, header: &RunHeader, clos
         edit.paste = edit.checks.iter().filter_map(|check| paste(case, check)).collect();
     }
     let shallow = sources.iter().any(|source| source.kind == "command" && source.at_latest);
+    let strays = (closing.strays > 0)
+        .then(|| format!("{} spans of the agent belong to no trial that was in flight", closing.strays));
     let notes = case.notes.iter().chain(&case.thresholds.notes).cloned();
-    let notes = notes.chain(shallow.then(|| SHALLOW.to_owned())).collect();
+    let notes = notes.chain(shallow.then(|| SHALLOW.to_owned())).chain(strays).collect();
     report::build(report::Parts {
         run: run(case, header, closing),
         agent: verdict::Agent {

@@ -9,7 +9,7 @@ use super::{
     described::{self, Described},
     judge::Bench,
     pages,
-    raise::Agent,
+    raise::{self, Agent},
     receipts::Receipts,
     token, vars,
 };
@@ -17,8 +17,9 @@ use crate::{
     context::Context,
     exit::Fault,
     facts,
+    grade::Grade,
     plan::PlannedTrial,
-    record::{DROPPED, End, RunHeader, Writer},
+    record::{DROPPED, End, RunHeader, TrialRecord, Writer},
     run::{Bounds, Cancel, CancelReason, Course, Pace, RunEvent, execute},
 };
 
@@ -48,6 +49,8 @@ pub(crate) struct Orders<'a> {
 pub(crate) struct Lived {
     pub(crate) stopped: Option<String>,
     pub(crate) unattributed: u32,
+    /// Spans that belonged to no trial in flight.
+    pub(crate) strays: u32,
 }
 
 /// Collects what stands behind the claims, with the network only when allowed.
@@ -114,54 +117,54 @@ pub(crate) async fn collect_facts(case: &Case, agent: Option<&Agent>, (offline, 
     facts
 }
 
-/// Runs the trials that are left and hands each to the bench and the record.
+/// Runs the trials that are left and hands each to the bench and the record: first those of the agent as it is, then those
+/// whose scenarios script its model.
 pub(crate) async fn trials(
     case: &Case,
-    agent: &mut Agent,
+    (agent, context): (&mut Agent, &Context),
     orders: &Orders<'_>,
     header: &RunHeader,
     (bench, writer): (&mut Bench<'_>, &mut Writer),
 ) -> Result<Lived, Fault> {
-    let todo: Vec<PlannedTrial> =
-        case.plan.trials.iter().filter(|planned| !bench.done().contains(&planned.index)).copied().collect();
+    let todo = case.plan.trials.iter().filter(|planned| !bench.done().contains(&planned.index)).copied();
+    let is_plain = |planned: &PlannedTrial| case.plan.scenario(planned).model.is_empty();
+    let (todo, scripted): (Vec<PlannedTrial>, Vec<PlannedTrial>) = todo.partition(is_plain);
     let concurrency = agent.concurrency(orders.concurrency);
     let slots = concurrency as usize * agent.lanes.len();
-    (orders.events)(RunEvent::Started { planned: todo.len() as u64, concurrency: slots });
+    let planned = (todo.len() + scripted.len()) as u64;
+    (orders.events)(RunEvent::Started { planned, concurrency: slots });
     let pace = Pace::new(case.manifest.raw.endpoint.rate.map(|rate| rate.per_second));
-    let stages = agent.stages(&header.id, (&orders.cancel, &pace, orders.events), orders.patience);
-    let course = Course { plan: &case.plan, worlds: &case.worlds, todo, concurrency, bounds: orders.bounds };
-    let planned = course.todo.len() as u64;
-    let progress = RefCell::new((0_u64, 0_u32));
     let patience = u32::try_from(slots * 2).unwrap_or(u32::MAX).max(20);
-    let summary = {
-        let mut sink = |record: crate::record::TrialRecord| -> Result<(), String> {
-            let is_dropped = matches!(&record.end, End::Skipped { message } if message == DROPPED);
-            if is_dropped && !bench.is_unsafe(&record) {
-                return Ok(());
-            }
-            let rule = |seen: &crate::record::TrialRecord| bench.graded(seen).map(|graded| graded.ruling());
-            let record = writer.trial(record, rule).map_err(|error| error.to_string())?;
-            let Some(graded) = bench.add(&record) else { return Ok(()) };
-            let mut progress = progress.borrow_mut();
-            progress.0 += 1;
-            progress.1 = if matches!(graded.grade, crate::grade::Grade::ErrorAgent | crate::grade::Grade::ErrorInfra) {
-                progress.1 + 1
-            } else {
-                0
-            };
-            if progress.1 >= patience {
-                orders.cancel.throw(CancelReason::AgentGone);
-            }
-            (orders.events)(RunEvent::TrialFinished {
-                done: progress.0,
-                planned,
-                grade: graded.grade,
-                scenario: record.scenario,
-            });
-            Ok(())
-        };
-        execute(&stages, &course, &mut sink).await
+    let mut desk = Desk { orders, bench, writer, planned, done: 0, errors: 0, patience };
+    let told = (&orders.cancel, &pace, orders.events);
+    let course = |todo, concurrency, bounds| Course {
+        plan: &case.plan,
+        worlds: &case.worlds,
+        todo,
+        concurrency,
+        bounds,
+        prices: &case.policy.prices,
     };
+    let stages = agent.stages(&header.id, told, orders.patience);
+    let mut summary =
+        execute(&stages, &course(todo, concurrency, orders.bounds), &mut |record| desk.take(record)).await;
+    drop(stages);
+    let mut unattributed = 0;
+    if !scripted.is_empty() && summary.failed.is_none() && orders.cancel.reason().is_none() {
+        match raise::raise_scripted(case, context, orders).await {
+            Ok(agent) => {
+                let left = orders.bounds.max_duration.map(|most| most.saturating_sub(context.started.elapsed()));
+                let bounds = Bounds { max_duration: left, ..orders.bounds };
+                let stages = agent.scripted_stages(&header.id, told, orders.patience);
+                summary = execute(&stages, &course(scripted, 1, bounds), &mut |record| desk.take(record)).await;
+                drop(stages);
+                unattributed = agent.gateway.unattributed();
+                agent.stop().await;
+            }
+            Err(Err(fault)) => return Err(fault),
+            Err(Ok(why)) => summary.failed = desk.untried(case, &scripted, &why),
+        }
+    }
     if is_observable(&header.correlation) {
         // Calls that come after the last answer still count.
         tokio::time::sleep(SETTLE).await;
@@ -170,9 +173,65 @@ pub(crate) async fn trials(
     if let Some(error) = summary.failed {
         return Err(Fault::internal("write the record", error));
     }
-    let finished = bench.done().len() == case.plan.trials.len();
+    let finished = desk.bench.done().len() == case.plan.trials.len();
     let stopped = summary.stopped.filter(|_| !finished).map(|reason| format!("{}{}", reason.name(), agent.death()));
-    Ok(Lived { stopped, unattributed: agent.gateway.unattributed() })
+    // Spans that nobody can read may have told of anything.
+    let stopped = agent.gateway.end_export().filter(|_| stopped.is_none()).or(stopped);
+    let strays = u32::try_from(agent.gateway.stray_spans()).unwrap_or(u32::MAX);
+    Ok(Lived { stopped, unattributed: unattributed + agent.gateway.unattributed(), strays })
+}
+
+/// Where finished trials go: to the record, then to the bench.
+struct Desk<'d, 'o, 'b> {
+    orders: &'d Orders<'o>,
+    bench: &'d mut Bench<'b>,
+    writer: &'d mut Writer,
+    planned: u64,
+    done: u64,
+    /// Trials in a row that ended in an error, and how many of them end the run.
+    errors: u32,
+    patience: u32,
+}
+
+impl Desk<'_, '_, '_> {
+    fn take(&mut self, record: TrialRecord) -> Result<(), String> {
+        let is_dropped = matches!(&record.end, End::Skipped { message } if message == DROPPED);
+        if is_dropped && !self.bench.is_unsafe(&record) {
+            return Ok(());
+        }
+        let bench = &*self.bench;
+        let rule = |seen: &TrialRecord| bench.graded(seen).map(|graded| graded.ruling());
+        let record = self.writer.trial(record, rule).map_err(|error| error.to_string())?;
+        let Some(graded) = self.bench.add(&record) else { return Ok(()) };
+        self.done += 1;
+        let is_error = matches!(graded.grade, Grade::ErrorAgent | Grade::ErrorInfra);
+        self.errors = if is_error { self.errors + 1 } else { 0 };
+        if self.errors >= self.patience {
+            self.orders.cancel.throw(CancelReason::AgentGone);
+        }
+        (self.orders.events)(RunEvent::TrialFinished {
+            done: self.done,
+            planned: self.planned,
+            grade: graded.grade,
+            scenario: record.scenario,
+        });
+        Ok(())
+    }
+
+    /// Notes trials whose model could not be scripted: nothing of the agent was seen.
+    fn untried(&mut self, case: &Case, trials: &[PlannedTrial], why: &str) -> Option<String> {
+        // None of these says that the agent is gone.
+        self.patience = u32::MAX;
+        let mut untried = trials.iter().map(|planned| {
+            let scenario = case.plan.scenario(planned);
+            let end = match &scenario.skip {
+                Some(why) => End::Skipped { message: why.clone() },
+                None => End::InfraError { message: format!("the scenario scripts the model, and {why}") },
+            };
+            self.take(TrialRecord::unasked(planned.index, &scenario.id, planned.trial, end))
+        });
+        untried.find_map(Result::err)
+    }
 }
 
 /// Whether tool calls reach the gate's ledger at all.

@@ -8,7 +8,7 @@ use crate::{
         Manifest,
         raw::{self, ClassRule, DataClass, Effect, Handling},
     },
-    record::Class,
+    record::{Class, Prices},
     world::World,
 };
 
@@ -32,7 +32,14 @@ pub(crate) fn of(manifest: &Manifest, worlds: &[Arc<World>]) -> Policy {
         handoff_queue: raw.handoff.queue.clone(),
         run_id_member: manifest.raw.audit.run_id.baggage.clone(),
         canaries,
+        prices: Prices::default(),
     }
+}
+
+/// What the stand-in may see in prompts by pattern and the model may not: fields are not looked for, since what stands in them
+/// may be a token already.
+pub(crate) fn kept_from_model(manifest: &Manifest) -> Vec<Class> {
+    classes(manifest).into_iter().filter(|class| !class.patterns.is_empty()).collect()
 }
 
 /// The data classes whose values are not kept on record. A pattern that is no regular expression recognises nothing;

@@ -22,8 +22,8 @@ use crate::{
     record::End,
     run::{Cancel, Limits, Pace, Reach, RunEvent, Stage},
     scenario::Scenario,
-    source::Diagnostic,
-    standin::{Gateway, Inventory, InventoryTool, Lane, Way},
+    source::{Diagnostic, Files, Route},
+    standin::{Gateway, Inventory, InventoryTool, Lane, Recording, Upstream, Way},
     world::World,
 };
 
@@ -39,6 +39,10 @@ pub(crate) struct Agent {
     pub(crate) lanes: Vec<Standing>,
     /// How tool calls find their trial.
     pub(crate) correlation: &'static str,
+    /// Whether its spans come from a file that it writes.
+    is_exporting: bool,
+    /// Whether its questions to the model don't say of which trial they are, so that each process has one at a time.
+    shares_model: bool,
 }
 
 /// One agent that takes trials.
@@ -68,6 +72,8 @@ pub(crate) async fn raise(case: &Case, context: &Context, orders: &Orders<'_>) -
     orders.secrets.borrow_mut().extend(secrets);
     let gateway = Gateway::start_reading(inventory(case).with_relays(relays), header(declared)).await;
     let gateway = Arc::new(gateway.map_err(|error| Err(Fault::internal("start the stand-ins", error)))?);
+    let is_exporting = follow_export(case, &gateway).map_err(Err)?;
+    gateway.record_model(recording(case, context, orders).map_err(Err)?);
     let standing = stand(case, context, orders, (&gateway, gateway.lane(), false)).await?;
     let correlation = if standing.endpoint.bare_model {
         "gate"
@@ -78,12 +84,20 @@ pub(crate) async fn raise(case: &Case, context: &Context, orders: &Orders<'_>) -
     } else {
         "none"
     };
-    Ok(Agent { gateway, lanes: vec![standing], correlation })
+    Ok(Agent { gateway, lanes: vec![standing], correlation, is_exporting, shares_model: false })
 }
 
-/// Starts the agent, in several processes where it takes a port, with a scripted model in place of its own.
-pub(crate) async fn raise_for_drills(case: &Case, context: &Context, orders: &Orders<'_>) -> Result<Agent, Fallen> {
+/// Starts the agent, in several processes where it takes a port, with a scripted model in place of its own: for drills, and
+/// for scenarios that script the model.
+pub(crate) async fn raise_scripted(case: &Case, context: &Context, orders: &Orders<'_>) -> Result<Agent, Fallen> {
     let declared = &case.manifest.raw.endpoint;
+    if !plays_model(declared) {
+        return Err(Ok(
+            "the manifest gives the agent no model that the gate plays: `gate:model/…` in endpoint.stand_ins, \
+             of an agent that the gate starts"
+                .to_owned(),
+        ));
+    }
     if orders.no_exec {
         return Err(Ok("the manifest runs the agent by a command and --no-exec forbids commands".to_owned()));
     }
@@ -97,13 +111,61 @@ pub(crate) async fn raise_for_drills(case: &Case, context: &Context, orders: &Or
     let lanes: Vec<Standing> = lanes.into_iter().flatten().collect();
     match failed.into_iter().find_map(Result::err) {
         Some(error) if lanes.is_empty() => Err(error),
-        _ => Ok(Agent { gateway, lanes, correlation: "lane" }),
+        _ => Ok(Agent { gateway, lanes, correlation: "lane", is_exporting: false, shares_model: false }),
     }
 }
 
 /// The header that names trials.
 fn header(declared: &Endpoint) -> Option<&str> {
     declared.correlation.as_ref().map(|correlation| correlation.header.as_str())
+}
+
+/// The real providers behind the model stand-in, and what no prompt to them may hold.
+fn recording(case: &Case, context: &Context, orders: &Orders<'_>) -> Result<Recording, Fault> {
+    let mut secrets = agent::Secrets::new(context.env.clone());
+    let mut recording = Recording { classes: super::policy::kept_from_model(&case.manifest), ..Recording::default() };
+    let endpoint = &case.manifest.raw.endpoint;
+    for (provider, declared) in &endpoint.upstream {
+        let at = Route::pointer("/endpoint/upstream").join(provider.name());
+        let wrong = |key: &str, why: String| {
+            let document = &case.manifest.document;
+            let at = if key.is_empty() { at.clone() } else { at.join(key) };
+            Fault::Input(Diagnostic::error(why).at(document.file(), document.span(&at)).into())
+        };
+        if endpoint.start.is_none() || vars::models(endpoint).all(|(_, asked)| asked != provider.name()) {
+            let name = provider.name();
+            return Err(wrong(
+                "",
+                format!("nothing leads there: no agent is started with `gate:model/{name}` in stand_ins"),
+            ));
+        }
+        let http = agent::plain_client(&declared.url).filter(|_| declared.url.starts_with("http"));
+        let http = http.ok_or_else(|| wrong("url", format!("`{}` is no URL", declared.url)))?;
+        let key = match declared.key.as_deref() {
+            Some(key) if !key.starts_with("env:") => {
+                return Err(wrong("key", "a key does not stand in a manifest: write `env:NAME`".to_owned()));
+            }
+            Some(key) => Some(secrets.resolve(key).map_err(|error| wrong("key", error.to_string()))?),
+            None => None,
+        };
+        let upstream = Upstream { http, url: declared.url.clone(), key };
+        recording.upstreams.insert(provider.name().to_owned(), upstream);
+    }
+    orders.secrets.borrow_mut().extend(secrets.values().into_iter().map(str::to_owned));
+    Ok(recording)
+}
+
+/// Reads the agent's spans from the file that the manifest names, if it names one.
+fn follow_export(case: &Case, gateway: &Gateway) -> Result<bool, Fault> {
+    let Some(export) = &case.manifest.raw.observability.export else { return Ok(false) };
+    let name = Files::resolve(&case.manifest.name, export);
+    let path = case.files.place(&name).map_err(|error| {
+        let document = &case.manifest.document;
+        let at = document.span(&Route::pointer("/observability/export"));
+        Fault::Input(Diagnostic::from(error).at(document.file(), at).into())
+    })?;
+    gateway.follow_export(path, &name);
+    Ok(true)
 }
 
 /// What the tool servers tell of the manifest's tools, and what the worlds offer.
@@ -131,11 +193,9 @@ async fn stand(
     let folder = endpoint.cwd.iter().fold(manifest_folder(case, context), |folder, cwd| folder.join(cwd));
     let otlp = gateway.telemetry_url(&lane);
     let mut stand_ins = vars::stand_ins(&endpoint, port, |system| gateway.lane_url(&lane, system), &otlp);
-    if is_scripted {
-        let models = vars::models(&endpoint);
-        stand_ins
-            .extend(models.filter_map(|(name, provider)| Some((name.clone(), gateway.model_url(&lane, provider)?))));
-    }
+    let is_forwarded = |provider: &str| endpoint.upstream.keys().any(|known| known.name() == provider);
+    let models = vars::models(&endpoint).filter(|(_, provider)| is_scripted || is_forwarded(provider));
+    stand_ins.extend(models.filter_map(|(name, provider)| Some((name.clone(), gateway.model_url(&lane, provider)?))));
     let place = agent::Place { folder: manifest_folder(case, context), variables };
     let adapter = agent::adapter(&endpoint, &context.env, &place).map_err(|error| Err(misplaced(case, &error)))?;
     orders.secrets.borrow_mut().extend(adapter.secrets().values().into_iter().map(str::to_owned));
@@ -166,7 +226,8 @@ fn manifest_folder(case: &Case, context: &Context) -> PathBuf {
 
 /// The trial whose words the probe takes: one that expects a tool call, else the first.
 fn probing(case: &Case) -> Option<&PlannedTrial> {
-    let tried = || case.plan.trials.iter().filter(|planned| case.plan.scenario(planned).skip.is_none());
+    let is_tried = |scenario: &Scenario| scenario.skip.is_none() && scenario.model.is_empty();
+    let tried = || case.plan.trials.iter().filter(|planned| is_tried(case.plan.scenario(planned)));
     let calls = |planned: &&PlannedTrial| case.plan.scenario(planned).expectations().any(|e| e.raw.call.is_some());
     tried().find(calls).or_else(|| tried().next())
 }
@@ -224,6 +285,7 @@ impl Agent {
             self.correlation = told;
             self.lanes.iter_mut().for_each(|standing| standing.reach = reach.clone());
         }
+        self.shares_model = self.gateway.guessed_model();
         match record.end {
             End::InfraError { message } if !message.contains("rate limited") => Err(message),
             _ => Ok(()),
@@ -241,7 +303,8 @@ impl Agent {
         let declared = &case.manifest.raw.endpoint;
         let wanted = orders.concurrency.or(declared.concurrency).unwrap_or(LANES);
         let takes_a_port = declared.url.as_ref().is_some_and(|url| url.contains("{port}"));
-        if self.correlation != "exclusive" || declared.start.is_none() || !takes_a_port || wanted < 2 {
+        let is_told_apart = self.correlation != "exclusive" && !self.shares_model;
+        if is_told_apart || declared.start.is_none() || !takes_a_port || wanted < 2 {
             return;
         }
         let gateway = Arc::clone(&self.gateway);
@@ -252,7 +315,7 @@ impl Agent {
             (orders.events)(RunEvent::Note(format!("{failed} more processes of the agent did not start")));
         }
         self.lanes.extend(more.into_iter().flatten());
-        if self.lanes.len() > 1 {
+        if self.lanes.len() > 1 && self.correlation == "exclusive" {
             self.correlation = "lane";
         }
     }
@@ -269,10 +332,10 @@ impl Agent {
             gateway: &self.gateway,
             run_id,
             reach: standing.reach.clone(),
-            model: None,
+            model: self.shares_model.then(|| standing.lane.clone()),
             is_probe: false,
             header: header(&standing.endpoint).map(str::to_owned),
-            is_traced: vars::is_traced(&standing.endpoint),
+            is_traced: self.is_exporting || vars::is_traced(&standing.endpoint),
             pace,
             limits: Limits { trial: standing.endpoint.trial_timeout.0, retries: 2, patience },
             cancel,
@@ -290,8 +353,8 @@ impl Agent {
         self.lanes.iter().map(|standing| self.stage(standing, run_id, (cancel, pace, events), patience)).collect()
     }
 
-    /// The same for drills, of which each process has one at a time: its model is asked at one place.
-    pub(crate) fn drill_stages<'a>(
+    /// The same with a scripted model, of which each process has one trial at a time: its model is asked at one place.
+    pub(crate) fn scripted_stages<'a>(
         &'a self,
         run_id: &'a str,
         told: (&'a Cancel, &'a Pace, &'a dyn Fn(RunEvent)),
@@ -307,7 +370,8 @@ impl Agent {
     /// Trials in flight on each stage: one when calls can't be told apart.
     pub(crate) fn concurrency(&self, wanted: Option<u32>) -> u32 {
         let wanted = wanted.or(self.endpoint().concurrency).unwrap_or(CONCURRENCY);
-        if self.correlation == "exclusive" || self.correlation == "lane" { 1 } else { wanted }
+        let is_alone = self.shares_model || self.correlation == "exclusive" || self.correlation == "lane";
+        if is_alone { 1 } else { wanted }
     }
 
     /// The last lines that a dead process printed, for messages about its death.

@@ -41,6 +41,7 @@ pub(crate) fn report(args: &ReportArgs, context: &Context, output: &Output) -> R
         duration_ms: ending.as_ref().map_or(0, |ending| ending.duration_ms),
         stopped: ending.as_ref().map_or_else(|| Some("killed".to_owned()), |ending| ending.stopped.clone()),
         unattributed: ending.as_ref().map_or(0, |ending| ending.unattributed_calls),
+        strays: ending.as_ref().map_or(0, |ending| ending.stray_spans),
         live: true,
         record: Some(header.id.clone()),
     };

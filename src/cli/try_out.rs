@@ -19,7 +19,7 @@ use crate::{
     context::Context,
     exit::{self, Fault},
     grade::Grade,
-    plan::Selection,
+    plan::{PlannedTrial, Selection},
     report,
     run::{Bounds, Cancel, Pace, RunEvent},
     source::Files,
@@ -84,36 +84,56 @@ async fn try_out(
         cancel: Cancel::default(),
         events: &events,
     };
-    let agent = match raise::raise(case, context, &orders).await {
-        Ok(agent) => agent,
-        Err(Err(fault)) => return Err(fault),
-        Err(Ok(why)) => {
-            output.say(&crate::text::printable(&why));
-            return Ok(exit::INCONCLUSIVE);
-        }
-    };
     live::obey_ctrl_c(&orders.cancel);
-    let pace = Pace::new(agent.endpoint().rate.map(|rate| rate.per_second));
-    let mut bench = Bench::new(case, live::is_observable(agent.correlation));
+    let pace = Pace::new(case.manifest.raw.endpoint.rate.map(|rate| rate.per_second));
+    let mut bench = Bench::new(case, false);
     let mut worst = exit::GO;
     let mut passed = 0;
-    {
-        let stages = agent.stages("run", (&orders.cancel, &pace, &events), orders.patience);
-        let stage = stages.first().expect("an agent stands somewhere");
-        for planned in &case.plan.trials {
-            if orders.cancel.reason().is_some() {
-                worst = exit::INTERRUPTED;
-                break;
-            }
-            let world = case.worlds.get(planned.scenario).cloned().expect("one world for each planned scenario");
-            let record = stage.run(planned, case.plan.scenario(planned), &world).await;
-            let Some(graded) = bench.add(&record) else { continue };
-            output.print(&format!("{}\n", report::timeline(&record, &graded)))?;
-            passed += u32::from(matches!(graded.grade, Grade::Pass | Grade::FailA));
-            worst = worse(worst, code(graded.grade));
+    // First those of the agent as it is, then those whose scenarios script its model.
+    for is_scripted in [false, true] {
+        let is_asked = |planned: &&PlannedTrial| case.plan.scenario(planned).model.is_empty() != is_scripted;
+        let mut todo = case.plan.trials.iter().filter(is_asked).peekable();
+        if todo.peek().is_none() || worst == exit::INTERRUPTED {
+            continue;
         }
+        let raised = if is_scripted {
+            raise::raise_scripted(case, context, &orders).await
+        } else {
+            raise::raise(case, context, &orders).await
+        };
+        let agent = match raised {
+            Ok(agent) => agent,
+            Err(Err(fault)) => return Err(fault),
+            Err(Ok(why)) => {
+                output.say(&crate::text::printable(&why));
+                worst = worse(worst, exit::INCONCLUSIVE);
+                continue;
+            }
+        };
+        bench.observes(live::is_observable(agent.correlation));
+        {
+            let told = (&orders.cancel, &pace, orders.events);
+            let stages = if is_scripted {
+                agent.scripted_stages("run", told, orders.patience)
+            } else {
+                agent.stages("run", told, orders.patience)
+            };
+            let stage = stages.first().expect("an agent stands somewhere");
+            for planned in todo {
+                if orders.cancel.reason().is_some() {
+                    worst = exit::INTERRUPTED;
+                    break;
+                }
+                let world = case.worlds.get(planned.scenario).cloned().expect("one world for each planned scenario");
+                let record = stage.run(planned, case.plan.scenario(planned), &world).await;
+                let Some(graded) = bench.add(&record) else { continue };
+                output.print(&format!("{}\n", report::timeline(&record, &graded)))?;
+                passed += u32::from(matches!(graded.grade, Grade::Pass | Grade::FailA));
+                worst = worse(worst, code(graded.grade));
+            }
+        }
+        agent.stop().await;
     }
-    agent.stop().await;
     output.print(&format!("{passed} of {} trials passed\n", case.plan.trials.len()))?;
     Ok(worst)
 }

@@ -133,6 +133,12 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
     Value::Object(facts)
 }
 
+/// What models cost by the file that the manifest names, else by the shipped table; `claims` is what `manifest::evidence`
+/// gives, and `name` the manifest's file.
+pub fn prices(files: &Files, claims: &Value, name: &str) -> crate::record::Prices {
+    operation::prices(&Shelf::new(files, name), claims.get("manifest").unwrap_or(claims))
+}
+
 /// What does not hang on the tools.
 struct Repository {
     facts: Map<String, Value>,

@@ -196,11 +196,22 @@ impl Book<'_> {
         if let Some(p95) = p95(&tally.latencies_ms) {
             self.plain("latency_p95_ms", f64::from(p95), "ms");
         }
+        self.provider(tally);
         if tally.usd > 0.0 {
             self.plain("cost_usd", tally.usd, "usd");
+            self.number("max_usd_per_run", tally.usd_max);
             if trials.pass > 0 {
                 self.plain("cost_per_success_usd", tally.usd / f64::from(trials.pass), "usd");
             }
+        }
+    }
+
+    /// What a provider behind the gate counted itself.
+    fn provider(&mut self, tally: &Tally) {
+        if tally.priced > 0 || tally.uncounted > 0 {
+            self.number("trials_priced", f64::from(tally.priced));
+            self.number("trials_mispriced", f64::from(tally.mispriced));
+            self.number("answers_uncounted", real(tally.uncounted));
         }
     }
 

@@ -22,6 +22,9 @@ use crate::{
 /// Longest text of one failure that is kept.
 const MAX_TEXT: usize = 2000;
 
+/// How far an agent's own figure may lie from the provider's counts.
+const AGREEMENT: f64 = 0.05;
+
 /// By rank and place of the scenario in the plan: the first such trial, and what happened in it.
 pub(super) type Timelines = BTreeMap<(Reverse<u8>, usize), (u32, Vec<Moment>)>;
 
@@ -44,6 +47,12 @@ pub struct Tally {
     pub(super) tokens_max: u64,
     pub(super) tokens_reported: bool,
     pub(super) usd: f64,
+    pub(super) usd_max: f64,
+    /// Trials whose cost comes from a provider's own counts, and those of them of which the agent tells another one.
+    pub(super) priced: u32,
+    pub(super) mispriced: u32,
+    /// Answers of a provider that did not say how many tokens they took.
+    pub(super) uncounted: u64,
 }
 
 /// Calls of all ledgers together.
@@ -119,13 +128,25 @@ impl Tally {
         let tokens = traced::tokens(record);
         self.tokens_max = self.tokens_max.max(tokens);
         self.tokens_reported |= tokens > 0;
-        self.usd += record.turns.iter().map(|turn| turn.usage.usd).sum::<f64>();
+        self.add_cost(record, policy);
         self.latencies_ms.extend(record.turns.iter().map(|turn| u32::try_from(turn.latency_ms).unwrap_or(u32::MAX)));
         if scenario.is_attack() && matches!(graded.grade, Grade::FailB | Grade::FailC) {
             self.tell((Reverse(rank(graded.grade)), planned.scenario), planned.index, record);
         }
         if graded.grade != Grade::Pass {
             self.failures.insert(planned.index, failure(scenario, planned, graded));
+        }
+    }
+
+    fn add_cost(&mut self, record: &TrialRecord, policy: &Policy) {
+        let usd = policy.prices.of_trial(record);
+        self.usd += usd;
+        self.usd_max = self.usd_max.max(usd);
+        self.uncounted += record.model_calls.iter().filter(|call| call.is_uncounted).count() as u64;
+        if let Some(counted) = policy.prices.counted(record) {
+            let told = crate::record::reported(record);
+            self.priced += 1;
+            self.mispriced += u32::from(told > 0.0 && (told - counted).abs() > AGREEMENT * counted);
         }
     }
 

@@ -76,7 +76,9 @@ pub(super) fn reported(record: &TrialRecord) -> u64 {
 /// Tokens of a trial: the most that anyone tells of.
 pub(super) fn tokens(record: &TrialRecord) -> u64 {
     let told = record.telemetry.as_ref().and_then(Telemetry::tokens).unwrap_or_default();
-    reported(record).max(told)
+    let asked = record.model_calls.iter().filter(|call| call.forwarded);
+    let counted = asked.fold(0, |sum: u64, call| sum.saturating_add(call.tokens_in).saturating_add(call.tokens_out));
+    reported(record).max(told).max(counted)
 }
 
 fn name(named: &mut Named, record: &TrialRecord, position: u32, tool: &str) {

@@ -19,6 +19,8 @@ pub struct Policy {
     pub run_id_member: Option<String>,
     /// Secrets of the world, by name.
     pub canaries: BTreeMap<String, String>,
+    /// What models cost.
+    pub prices: crate::record::Prices,
 }
 
 /// What one tool does and who has to agree.

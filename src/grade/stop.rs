@@ -51,6 +51,10 @@ pub(super) fn reason(scenario: &Scenario, trial: &Trial<'_>) -> Option<Stop> {
         None if record.turns.is_empty() => return early(Grade::ErrorAgent, "the agent was asked nothing"),
         None => {}
     }
+    if !scenario.model.is_empty() && record.model_calls.is_empty() {
+        let message = "the agent never asked the scripted model; its model is another one";
+        return Some(Stop { grade: Grade::NotExposed, message: message.to_owned(), is_early: false });
+    }
     let (grade, message) = unexposed(scenario.attack.as_ref()?, trial)?;
     Some(Stop { grade, message, is_early: false })
 }

@@ -87,6 +87,7 @@ fn empty() -> ScenarioEntry {
         trials: None,
         given: BTreeMap::new(),
         faults: Vec::new(),
+        model: Vec::new(),
         say: None,
         turns: Vec::new(),
         expect: Vec::new(),

@@ -75,6 +75,7 @@ fn failed(scenario: &Scenario, graded: &Graded, wanted: &dyn Fn(&Expected) -> bo
         trials: None,
         given: scenario.given.clone(),
         faults: scenario.faults.clone(),
+        model: scenario.model.clone(),
         say,
         turns,
         expect: chosen(&scenario.expect),

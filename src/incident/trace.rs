@@ -104,6 +104,7 @@ impl Trace {
             trials: None,
             given: BTreeMap::new(),
             faults: Vec::new(),
+            model: Vec::new(),
             say,
             turns,
             expect,

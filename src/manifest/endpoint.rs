@@ -40,12 +40,17 @@ pub struct Endpoint {
     #[serde(default)]
     pub tenants: Vec<String>,
     /// Environment of `start`: `gate:tools` becomes the URL of the tool stand-in, `gate:otlp` that of the trace receiver;
-    /// `gate:model/openai` and `gate:model/anthropic` that of a scripted model, in drills only.
+    /// `gate:model/openai` and `gate:model/anthropic` that of the model stand-in: scripted in drills and in scenarios with
+    /// `model`, else the way to `upstream`, where one is named.
     #[serde(default)]
     pub stand_ins: BTreeMap<String, String>,
     /// What the agent passes on that names its trial, where it passes on no trace context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation: Option<Correlation>,
+    /// Real providers behind `gate:model/<provider>`: in the suites the gate passes on what the agent asks there, and notes
+    /// prompts, tokens and cost. Without one the agent asks its own model there.
+    #[serde(default)]
+    pub upstream: BTreeMap<Provider, Upstream>,
     /// The agent reads what the tools' server says of them (names, descriptions, schemas) before it uses them, as every
     /// agent with an MCP server does; attacks may then stand there.
     #[serde(default)]
@@ -125,6 +130,37 @@ pub enum Protocol {
     Mcp,
     /// JSON lines over stdio.
     Command,
+}
+
+/// Providers of models whose formats the gate speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Provider {
+    /// Chat completions and Responses.
+    Openai,
+    /// Messages.
+    Anthropic,
+}
+
+impl Provider {
+    /// The name behind `gate:model/`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Openai => "openai",
+            Self::Anthropic => "anthropic",
+        }
+    }
+}
+
+/// A real provider of models.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// Its base URL as its clients take it: `https://api.openai.com/v1`, `https://api.anthropic.com`.
+    pub url: String,
+    /// The key as `env:NAME`; the agent's own goes along when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// How the gate authenticates. Values may be `env:NAME`.

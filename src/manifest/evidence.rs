@@ -119,6 +119,9 @@ fn hide_secrets(document: &mut Value) {
             }
         }
     }
+    if let Some(Value::Object(upstreams)) = document.pointer_mut("/endpoint/upstream") {
+        upstreams.values_mut().for_each(|upstream| hide(upstream.get_mut("key")));
+    }
     if let Some(Value::Object(systems)) = document.get_mut("systems") {
         for system in systems.values_mut() {
             hide(system.pointer_mut("/credentials/read/secret"));

@@ -71,6 +71,9 @@ pub struct Ending {
     pub stopped: Option<String>,
     /// Calls that could not be attributed to a trial.
     pub unattributed_calls: u32,
+    /// Spans of the agent that belonged to no trial in flight.
+    #[serde(default)]
+    pub stray_spans: u32,
     /// The decision, for readers that want nothing else.
     pub decision: String,
     /// The exit code.

@@ -29,6 +29,32 @@ pub struct ModelCall {
     /// Canaries that stood in the prompt, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub canaries: Vec<String>,
+    /// Classes of data that the model may not see as it is and whose values stood in the prompt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+    /// Whether a real provider was asked; a script answered otherwise.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub forwarded: bool,
+    /// Whether the provider did not say how many tokens it used.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_uncounted: bool,
+    /// Why there was no answer, through no fault of the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
     /// Milliseconds since the trial began.
     pub at_ms: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Why the model said nothing to a prompt, where asking again did not help either.
+pub fn unanswered(calls: &[ModelCall]) -> Option<&str> {
+    calls.iter().enumerate().find_map(|(at, call)| {
+        let why = call.failed.as_deref()?;
+        let is_mended = calls.iter().skip(at + 1).any(|later| later.prompt == call.prompt && later.failed.is_none());
+        (!is_mended).then_some(why)
+    })
 }

@@ -9,13 +9,16 @@ pub struct Telemetry {
     /// Calls of tools and models and runs of agents, in the order of their beginning; one for each call, however many
     /// spans told of it.
     pub spans: Vec<SpanRecord>,
+    /// Log records, in the order of their arrival.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<LogRecord>,
     /// Spans that said nothing of these.
     #[serde(default)]
     pub others: u32,
     /// Spans beyond what is kept of a trial.
     #[serde(default)]
     pub dropped: u32,
-    /// Whether texts of spans were cut to what is kept of a trial.
+    /// Whether texts of spans or logs were cut to what is kept of a trial.
     #[serde(default)]
     pub cut: bool,
 }
@@ -73,6 +76,20 @@ pub struct SpanRecord {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<String>,
     /// What else it says.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub rest: Value,
+}
+
+/// One log record as the agent sent it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LogRecord {
+    /// The name of the event that it tells of, if it has one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// What it says.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub body: Value,
+    /// Its attributes.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub rest: Value,
 }

@@ -86,11 +86,14 @@ impl TrialRecord {
             }
         }
         self.shown.iter_mut().for_each(|shown| change(&mut shown.says));
-        self.model_calls.iter_mut().for_each(|call| change(&mut call.model));
+        for call in &mut self.model_calls {
+            [&mut call.model, &mut call.finish].into_iter().chain(&mut call.failed).for_each(&mut *change);
+        }
         for span in self.telemetry.iter_mut().flat_map(|told| &mut told.spans) {
             change(&mut span.name);
             span.call_id.iter_mut().chain(&mut span.error).for_each(&mut *change);
         }
+        self.telemetry.iter_mut().flat_map(|told| &mut told.logs).for_each(|log| change(&mut log.name));
         match &mut self.end {
             End::AgentError { message } | End::InfraError { message } | End::Skipped { message } => change(message),
             End::Completed => {}
@@ -116,6 +119,9 @@ impl TrialRecord {
         self.drill.iter_mut().for_each(|probe| change(&mut probe.args));
         for span in self.telemetry.iter_mut().flat_map(|told| &mut told.spans) {
             [&mut span.input, &mut span.output, &mut span.rest].into_iter().for_each(&mut *change);
+        }
+        for log in self.telemetry.iter_mut().flat_map(|told| &mut told.logs) {
+            [&mut log.body, &mut log.rest].into_iter().for_each(&mut *change);
         }
         change(&mut self.state);
     }

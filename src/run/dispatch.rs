@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{Cancel, CancelReason, Stage};
 use crate::{
     plan::{Plan, PlannedTrial},
-    record::{End, TrialRecord},
+    record::{End, Prices, TrialRecord},
     world::World,
 };
 
@@ -24,7 +24,7 @@ pub type Sink<'a> = dyn FnMut(TrialRecord) -> Result<(), String> + 'a;
 pub struct Bounds {
     /// Wall time of the whole run.
     pub max_duration: Option<Duration>,
-    /// Reported cost of all trials in US dollars.
+    /// Cost of all trials in US dollars.
     pub max_spend: Option<f64>,
 }
 
@@ -40,6 +40,8 @@ pub struct Course<'a> {
     pub concurrency: u32,
     /// When to stop early.
     pub bounds: Bounds,
+    /// What models cost.
+    pub prices: &'a Prices,
 }
 
 /// How a run went.
@@ -71,7 +73,7 @@ pub async fn execute(stages: &[Stage<'_>], course: &Course<'_>, sink: &mut Sink<
             } else {
                 stage.run(planned, scenario, world).await
             };
-            spent.set(spent.get() + record.turns.iter().map(|turn| turn.usage.usd).sum::<f64>());
+            spent.set(spent.get() + course.prices.of_trial(&record));
             // Written before this slot takes its next trial: a kill loses only what is in flight.
             if let Err(error) = (sink.borrow_mut())(record) {
                 failed.replace(Some(error));

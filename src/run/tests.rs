@@ -18,7 +18,7 @@ use crate::{
     agent::{Place, adapter},
     manifest::endpoint::Endpoint,
     plan::{Plan, Selection, plan},
-    record::{End, TrialRecord},
+    record::{End, Prices, TrialRecord},
     scenario,
     source::Files,
     standin::{Gateway, Inventory},
@@ -98,7 +98,14 @@ impl Setup {
         let plan = a_plan(self.scenarios);
         let worlds = vec![World::empty(); plan.scenarios.len()];
         let todo = plan.trials.clone();
-        let course = Course { plan: &plan, worlds: &worlds, todo, concurrency: self.concurrency, bounds: self.bounds };
+        let course = Course {
+            plan: &plan,
+            worlds: &worlds,
+            todo,
+            concurrency: self.concurrency,
+            bounds: self.bounds,
+            prices: &Prices::default(),
+        };
         let seen = RefCell::new(Vec::new());
         let summary = execute(std::slice::from_ref(&stage), &course, &mut |record| {
             each(&record);

@@ -9,7 +9,7 @@ use super::{Cancel, Pace, RunEvent};
 use crate::{
     agent::{Adapter, Answer, Session, Tools, TrialContext, TurnError},
     plan::PlannedTrial,
-    record::{DROPPED, End, TrialRecord, TurnRecord},
+    record::{DROPPED, End, ModelCall, TrialRecord, TurnRecord, unanswered},
     scenario::{PlannedTurn, Scenario},
     standin::{Gateway, Lane, Token},
     world::{Play, World},
@@ -145,7 +145,7 @@ impl Stage<'_> {
             shown: finished.shown,
             looked: finished.looked,
             state: finished.state,
-            end: end_of(result),
+            end: answered(end_of(result), &finished.model_calls),
             attempts: progress.attempts,
             duration_ms: u64::try_from(progress.spent.as_millis()).unwrap_or(u64::MAX),
             model_calls: finished.model_calls,
@@ -287,6 +287,18 @@ enum Stop {
 impl From<TurnError> for Stop {
     fn from(error: TurnError) -> Self {
         Self::Turn(error)
+    }
+}
+
+/// The end of a trial whose model could be asked: where the provider failed, nothing is the agent's doing.
+fn answered(end: End, calls: &[ModelCall]) -> End {
+    let Some(why) = unanswered(calls) else { return end };
+    match end {
+        End::Completed => End::InfraError { message: why.to_owned() },
+        End::AgentError { message } | End::InfraError { message } => {
+            End::InfraError { message: format!("{why}; then: {message}") }
+        }
+        End::Skipped { .. } => end,
     }
 }
 

@@ -91,6 +91,7 @@ impl Scenario {
         ScenarioEntry {
             title: self.title.clone(),
             source: self.source.clone(),
+            model: self.model.clone(),
             tags: self.tags.clone(),
             trials: self.trials,
             given: self.given.clone(),

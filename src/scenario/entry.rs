@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Attack, Category, PlannedTurn, Scenario, ScenarioEntry, ScenarioFile, Suite, expectation, fault,
-    inspection::Inspection, load::WorldOutline,
+    inspection::Inspection, load::WorldOutline, script,
 };
 use crate::source::Route;
 
@@ -47,6 +47,7 @@ pub(super) fn compile(
     check_trials(inspection, &route, entry.trials);
     check_given(inspection, around, &route, entry);
     fault::check(inspection, around, &route, entry);
+    script::check(inspection, around, &route, entry);
     check_role(inspection, around, &route, entry);
     check_asserts(inspection, &route, entry);
     let turns = turns(inspection, around, &route, entry);
@@ -62,7 +63,7 @@ pub(super) fn compile(
         world: around.world.map(str::to_owned),
         given: entry.given.clone(),
         faults: entry.faults.clone(),
-        model: Vec::new(),
+        model: entry.model.clone(),
         turns,
         expect,
         attack: entry.attack.clone(),

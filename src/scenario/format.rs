@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Fault;
+use super::{Fault, Move};
 use crate::units::Span;
 
 /// A file of scenarios that share a suite and a world.
@@ -62,6 +62,10 @@ pub struct ScenarioEntry {
     /// How tools misbehave in this scenario.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<Fault>,
+    /// What the agent's model answers in this scenario, one after the other: the gate plays the model. Needs `gate:model/…` in
+    /// `endpoint.stand_ins`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub model: Vec<Move>,
     /// The one user turn of a single-turn scenario.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub say: Option<String>,

@@ -263,3 +263,27 @@ fn the_schema_of_scenario_files_is_a_schema() {
     assert_eq!(schema["title"], "Scenario file of agentready");
     assert!(jsonschema::validator_for(&schema).is_ok());
 }
+
+#[test]
+fn a_scripted_model_answers_something_and_asks_for_tools_by_their_names() {
+    let with = |model: &str| said(&format!("{{say: hi, expect: [{{never: [pay]}}], model: [{model}]}}"));
+    for sound in [
+        "{say: Done.}",
+        "{call: pay, with: {n: 1}, from: {id: last.id}, at_once: 2, times: 3}, {say: Done.}",
+        "{call: wipe_disks, times: 0}",
+    ] {
+        assert_eq!(with(sound), Vec::<String>::new(), "{sound}");
+    }
+    for (wrong, message) in [
+        ("{}", "the model answers nothing"),
+        ("{say: hi, with: {n: 1}}", "`with` belongs to a call"),
+        ("{call: issue_refnd}", "the world has no tool `issue_refnd`"),
+        ("{call: pay, at_once: 0}", "no call at once is none"),
+        ("{call: pay, times: 0}, {say: Done.}", "what follows an endless answer never comes"),
+    ] {
+        assert_eq!(with(wrong), [message], "{wrong}");
+    }
+    assert_eq!(with("{call: pay, from: {id: 'last.'}}").len(), 1);
+    let unknown = "suite: golden\nworld: worlds/shop.yaml\nscenarios:\n  x: {say: hi, model: [{cal: pay}], expect: [{never: [pay]}]}\n";
+    assert!(mistakes(&[("a.yaml", unknown)]).contains("`call`"));
+}

@@ -110,6 +110,22 @@ impl Files {
         Ok(SourceFile::new(name, text))
     }
 
+    /// Where on the disk a file is or will be that somebody else writes while the program runs.
+    pub fn place(&self, name: &str) -> Result<PathBuf, FilesError> {
+        let name = normalise(Path::new(name));
+        let Origin::Disk { root, allow_outside } = &self.origin else { return Err(FilesError::Missing(name)) };
+        let path = root.join(&name);
+        let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+        let real = match path.canonicalize() {
+            Ok(real) => real,
+            Err(_) => match folder.zip(path.file_name()) {
+                Some((folder, file)) => folder.join(file),
+                None => return Err(FilesError::Missing(name)),
+            },
+        };
+        if *allow_outside || real.starts_with(root) { Ok(real) } else { Err(FilesError::Outside(name)) }
+    }
+
     /// Adds a text that is a part of something seen elsewhere and no file: it can be read, and is not kept for a record.
     pub fn lend(&self, name: &str, text: String) {
         let name = normalise(Path::new(name));

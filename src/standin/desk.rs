@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::{Inventory, Token, model::Script, seat::Seat};
 use crate::{
     record::{Carried, Looked, ModelCall},
-    trace::SentSpan,
+    trace::{Sent, SentLog, SentSpan},
     world::Offer,
 };
 
@@ -26,6 +26,7 @@ pub(super) struct Desk {
     header: Option<HeaderName>,
     unattributed: AtomicU32,
     ways: Mutex<BTreeSet<Way>>,
+    model_ways: Mutex<BTreeSet<Way>>,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +38,10 @@ struct Open {
     traces: BTreeMap<String, String>,
     /// Spans of traces that no call has carried yet.
     strays: VecDeque<SentSpan>,
+    /// How many more there were.
+    gone: usize,
+    /// Traces of probes, which nobody asks for.
+    probed: BTreeSet<String>,
     /// What lists of tools said last, by lane; agents may keep it. Lists of one system each add to it.
     kept: BTreeMap<String, Vec<Offer>>,
     /// Who speaks to the gate.
@@ -124,6 +129,23 @@ fn carried(baggage: Option<&str>, traceparent: Option<&str>) -> Carried {
     Carried { traceparent: traceparent.map(kept), baggage: baggage.map(kept) }
 }
 
+/// What says to which trial a span or a log record belongs.
+struct Mark<'s> {
+    trace: &'s str,
+    attributes: &'s BTreeMap<String, Value>,
+    at: u64,
+}
+
+impl<'s> Mark<'s> {
+    fn of_span(span: &'s SentSpan) -> Self {
+        Self { trace: &span.trace, attributes: &span.attributes, at: span.start }
+    }
+
+    fn of_log(log: &'s SentLog) -> Self {
+        Self { trace: &log.trace, attributes: &log.attributes, at: log.at }
+    }
+}
+
 impl Open {
     /// The one trial that can be meant at a lane where nothing names it.
     fn alone(&self, lane: &str) -> Option<Arc<Seat>> {
@@ -134,13 +156,13 @@ impl Open {
         }
     }
 
-    fn seat_of(&self, token: &str, span: &SentSpan) -> Option<Arc<Seat>> {
+    fn seat_of(&self, token: &str, mark: &Mark<'_>) -> Option<Arc<Seat>> {
         let seat = |token: &str| self.seats.get(token).cloned();
-        let told = || span.attributes.get(TRIAL).and_then(Value::as_str).and_then(seat);
-        let learned = || self.traces.get(&span.trace).and_then(|token| seat(token));
+        let told = || mark.attributes.get(TRIAL).and_then(Value::as_str).and_then(seat);
+        let learned = || self.traces.get(mark.trace).and_then(|token| seat(token));
         // What began before the trial did is the end of another one.
-        let alone = || self.alone(token).filter(|seat| !seat.is_after(span));
-        seat(&span.trace).or_else(told).or_else(learned).or_else(|| seat(token)).or_else(alone)
+        let alone = || self.alone(token).filter(|seat| !seat.is_after(mark.at));
+        seat(mark.trace).or_else(told).or_else(learned).or_else(|| seat(token)).or_else(alone)
     }
 
     /// Notes that a trace belongs to a trial, and gives the trial what came of it before.
@@ -157,8 +179,12 @@ impl Open {
     }
 
     fn keep(&mut self, span: SentSpan) {
+        if self.probed.contains(&span.trace) {
+            return;
+        }
         if self.strays.len() >= MAX_STRAYS {
             self.strays.pop_front();
+            self.gone += 1;
         }
         self.strays.push_back(span);
     }
@@ -210,8 +236,14 @@ impl Desk {
                 *sitting = None;
             }
         }
+        let seat = open.seats.remove(token.as_str());
+        if seat.as_ref().is_some_and(|seat| seat.is_probe()) {
+            let theirs = open.traces.iter().filter(|(_, sitting)| *sitting == token.as_str());
+            let theirs: Vec<String> = theirs.map(|(trace, _)| trace.clone()).collect();
+            open.probed.extend(theirs.into_iter().chain([token.as_str().to_owned()]));
+        }
         open.traces.retain(|_, sitting| sitting != token.as_str());
-        open.seats.remove(token.as_str())
+        seat
     }
 
     /// Notes that tools were asked for over plain HTTP.
@@ -274,6 +306,13 @@ impl Desk {
         Some((open.alone(token)?, Way::Alone))
     }
 
+    /// The same for a question to the model.
+    pub(super) fn find_asking(&self, token: &str, hints: &Hints) -> Option<Arc<Seat>> {
+        let (seat, way) = self.find(token, hints)?;
+        self.model_ways.lock().unwrap_or_else(PoisonError::into_inner).insert(way);
+        Some(seat)
+    }
+
     /// The same for a call, which is counted, also when it belongs to no trial.
     pub(super) fn claim(&self, token: &str, hints: &Hints) -> Option<Arc<Seat>> {
         let Some((seat, way)) = self.find(token, hints) else {
@@ -290,11 +329,16 @@ impl Desk {
     /// Gives spans to their trials: by the trace id that the gate began, by the baggage on them, by the trace id that a call
     /// of the trial carried, by the URL; on a lane to the trial that sits there. What finds none is kept for a while, in
     /// case a call names its trace later.
-    pub(super) fn take(&self, token: &str, spans: Vec<SentSpan>) {
+    pub(super) fn take(&self, token: &str, batch: Sent) {
         let mut open = self.open();
         let mut woken = BTreeMap::new();
-        for span in spans {
-            match open.seat_of(token, &span) {
+        for log in batch.logs {
+            if let Some(seat) = open.seat_of(token, &Mark::of_log(&log)) {
+                seat.take_log(log);
+            }
+        }
+        for span in batch.spans {
+            match open.seat_of(token, &Mark::of_span(&span)) {
                 Some(seat) => {
                     seat.take(span);
                     woken.insert(seat.token().to_owned(), seat);
@@ -308,6 +352,15 @@ impl Desk {
         }
     }
 
+    /// The same for what a file brings that all processes of the agent write: with one lane it is that lane's.
+    pub(super) fn take_from_file(&self, batch: Sent) {
+        let only = {
+            let open = self.open();
+            open.lanes.keys().next().filter(|_| open.lanes.len() == 1).cloned()
+        };
+        self.take(&only.unwrap_or_default(), batch);
+    }
+
     /// Whether a URL with this token is or was given out and is in use.
     pub(super) fn knows(&self, token: &str) -> bool {
         let open = self.open();
@@ -316,12 +369,18 @@ impl Desk {
 
     /// Spans that belong to no trial so far.
     pub(super) fn strays(&self) -> usize {
-        self.open().strays.len()
+        let open = self.open();
+        open.strays.len() + open.gone
     }
 
     /// Every way in which a call was given to its trial so far.
     pub(super) fn ways(&self) -> BTreeSet<Way> {
         self.ways.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether some question to the model was given to the only trial in flight, for want of anything that names one.
+    pub(super) fn guessed_model(&self) -> bool {
+        self.model_ways.lock().unwrap_or_else(PoisonError::into_inner).contains(&Way::Alone)
     }
 
     pub(super) fn unattributed(&self) -> u32 {

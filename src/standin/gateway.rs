@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -16,7 +16,8 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use super::{
     Inventory, Token,
     desk::{Desk, Way},
-    model::{self, Script},
+    export::Export,
+    model::{self, Recording, Script},
     otlp,
     seat::{Came, Seat},
     tools,
@@ -41,6 +42,8 @@ pub struct Gateway {
     server: JoinHandle<()>,
     /// Trials in a row whose spans were waited for in vain.
     in_vain: AtomicU32,
+    export: OnceLock<Export>,
+    recording: Arc<OnceLock<Recording>>,
 }
 
 /// A URL that an agent keeps for all its trials; calls there are told apart by `baggage` or `traceparent`, else one trial
@@ -79,13 +82,13 @@ impl Gateway {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(GatewayError)?;
         let address = listener.local_addr().map_err(GatewayError)?;
         let desk = Arc::new(Desk::reading(header.and_then(|name| name.parse().ok())));
-        let inventory = Arc::new(inventory);
-        let app = tools::router(&desk, &inventory).merge(model::router(&desk)).merge(otlp::router(&desk));
+        let (inventory, recording) = (Arc::new(inventory), Arc::default());
+        let app = tools::router(&desk, &inventory).merge(model::router(&desk, &recording)).merge(otlp::router(&desk));
         let server = tokio::spawn(async move {
             // The server ends with the run: `Drop` aborts this task.
             let _ = axum::serve(listener, app).await;
         });
-        Ok(Self { address, desk, inventory, server, in_vain: AtomicU32::new(0) })
+        Ok(Self { address, desk, inventory, server, in_vain: AtomicU32::new(0), export: OnceLock::new(), recording })
     }
 
     /// Base URL of one trial's tools, for HTTP and MCP.
@@ -117,6 +120,21 @@ impl Gateway {
     /// Where an agent process at this lane sends its telemetry.
     pub fn telemetry_url(&self, lane: &Lane) -> String {
         format!("http://{}/t/{}/otlp", self.address, lane.0)
+    }
+
+    /// Says what the model stand-in does in trials without a script; the first word counts.
+    pub fn record_model(&self, recording: Recording) {
+        self.recording.get_or_init(|| recording);
+    }
+
+    /// Takes spans and logs from a file that the agent's own exporter writes, as it grows; `name` stands for it in messages.
+    pub fn follow_export(&self, path: std::path::PathBuf, name: &str) {
+        self.export.get_or_init(|| Export::follow(&self.desk, path, name));
+    }
+
+    /// Reads such a file to its end; gives its first line that is no OTLP.
+    pub fn end_export(&self) -> Option<String> {
+        self.export.get()?.close(&self.desk)
     }
 
     /// Waits until the spans of a trial are there, one trace for each turn. Agents that never send any are waited for less and
@@ -214,6 +232,11 @@ impl Gateway {
     /// Calls that belonged to no trial in flight.
     pub fn unattributed(&self) -> u32 {
         self.desk.unattributed()
+    }
+
+    /// Whether questions to the model don't say of which trial they are.
+    pub fn guessed_model(&self) -> bool {
+        self.desk.guessed_model()
     }
 
     /// The ways in which calls were given to their trials so far.

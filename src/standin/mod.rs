@@ -4,6 +4,7 @@
 //! `world`, and what they forward is answered elsewhere; they add no behaviour of their own.
 
 mod desk;
+mod export;
 mod gateway;
 mod inventory;
 mod mcp;
@@ -18,6 +19,7 @@ mod tools;
 pub use desk::Way;
 pub use gateway::{Finished, Gateway, GatewayError, Lane};
 pub use inventory::{Inventory, InventoryTool};
+pub use model::{Recording, Upstream};
 pub use relay::{Exit, Place, Relays, Staging};
 pub use stdio::bridge;
 pub use token::Token;

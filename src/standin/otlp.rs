@@ -1,4 +1,4 @@
-//! The trace receiver: OTLP over HTTP, binary or JSON, plain or gzip. Spans go to the trial that they belong to; logs and
+//! The trace receiver: OTLP over HTTP, binary or JSON, plain or gzip. Spans and logs go to the trial that they belong to;
 //! metrics are taken and left. Never answers in a way that makes an exporter send the same batch for ever.
 
 use std::{io::Read as _, sync::Arc};
@@ -14,14 +14,14 @@ use axum::{
 use serde_json::json;
 
 use super::desk::Desk;
-use crate::trace::{spans_of_json, spans_of_protobuf};
+use crate::trace::{OtlpError, Sent, logs_of_json, logs_of_protobuf, spans_of_json, spans_of_protobuf};
 
 /// The largest body in bytes (8 MiB), as it is sent.
 const MAX_BODY: usize = 8 * 1024 * 1024;
 /// The largest body in bytes (32 MiB), unpacked.
 const MAX_UNPACKED: usize = 32 * 1024 * 1024;
-/// Spans of one batch that are taken.
-const MAX_SPANS: usize = 10_000;
+/// Spans or log records of one batch that are taken.
+const MAX_ITEMS: usize = 10_000;
 
 const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/x-protobuf";
@@ -30,40 +30,71 @@ pub(super) fn router(desk: &Arc<Desk>) -> Router {
     Router::new()
         .route("/t/{token}/otlp", post(traces))
         .route("/t/{token}/otlp/v1/traces", post(traces))
-        .route("/t/{token}/otlp/v1/logs", post(others))
+        .route("/t/{token}/otlp/v1/logs", post(logs))
         .route("/t/{token}/otlp/v1/metrics", post(others))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(Arc::clone(desk))
 }
 
 async fn traces(State(desk): State<Arc<Desk>>, Path(token): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
-    if !desk.knows(&token) {
+    let read = |form, body: &Bytes| {
+        let mut spans = if form == JSON { spans_of_json(body) } else { spans_of_protobuf(body) }?;
+        let beyond = spans.len().saturating_sub(MAX_ITEMS);
+        spans.truncate(MAX_ITEMS);
+        Ok((Sent { spans, ..Sent::default() }, beyond))
+    };
+    receive((&desk, &token), &headers, &body, (SPANS, read))
+}
+
+async fn logs(State(desk): State<Arc<Desk>>, Path(token): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
+    let read = |form, body: &Bytes| {
+        let mut logs = if form == JSON { logs_of_json(body) } else { logs_of_protobuf(body) }?;
+        let beyond = logs.len().saturating_sub(MAX_ITEMS);
+        logs.truncate(MAX_ITEMS);
+        Ok((Sent { logs, ..Sent::default() }, beyond))
+    };
+    receive((&desk, &token), &headers, &body, (LOGS, read))
+}
+
+/// The word for what was left out of a batch.
+const SPANS: &str = "rejectedSpans";
+/// The same for logs.
+const LOGS: &str = "rejectedLogRecords";
+
+/// What a body in one of the two forms brings, and how much of it is left out.
+type Read = fn(&'static str, &Bytes) -> Result<(Sent, usize), OtlpError>;
+
+fn receive(
+    (desk, token): (&Desk, &str),
+    headers: &HeaderMap,
+    body: &Bytes,
+    (word, read): (&'static str, Read),
+) -> Response {
+    if !desk.knows(token) {
         return refused(JSON, StatusCode::NOT_FOUND, "nobody listens at this URL");
     }
-    let Some(form) = form(&headers) else {
+    let Some(form) = form(headers) else {
         return refused(JSON, StatusCode::UNSUPPORTED_MEDIA_TYPE, "OTLP is application/x-protobuf or application/json");
     };
-    let body = match unpacked(&headers, &body) {
+    let body = match unpacked(headers, body) {
         Ok(body) => body,
         Err((status, why)) => return refused(form, status, why),
     };
-    let spans = if form == JSON { spans_of_json(&body) } else { spans_of_protobuf(&body) };
-    let mut spans = match spans {
-        Ok(spans) => spans,
-        Err(error) => return refused(form, StatusCode::BAD_REQUEST, &error.to_string()),
-    };
-    let beyond = spans.len().saturating_sub(MAX_SPANS);
-    spans.truncate(MAX_SPANS);
-    desk.take(&desk.meant(token, &headers), spans);
-    taken(form, beyond)
+    match read(form, &body) {
+        Ok((sent, beyond)) => {
+            desk.take(&desk.meant(token.to_owned(), headers), sent);
+            taken(form, (word, beyond))
+        }
+        Err(error) => refused(form, StatusCode::BAD_REQUEST, &error.to_string()),
+    }
 }
 
-/// Logs and metrics: an exporter that is refused would try again.
+/// Metrics: an exporter that is refused would try again.
 async fn others(State(desk): State<Arc<Desk>>, Path(token): Path<String>, headers: HeaderMap) -> Response {
     if !desk.knows(&token) {
         return refused(JSON, StatusCode::NOT_FOUND, "nobody listens at this URL");
     }
-    taken(form(&headers).unwrap_or(JSON), 0)
+    taken(form(&headers).unwrap_or(JSON), (SPANS, 0))
 }
 
 fn form(headers: &HeaderMap) -> Option<&'static str> {
@@ -93,13 +124,13 @@ fn unpacked(headers: &HeaderMap, body: &Bytes) -> Result<Bytes, Refusal> {
 }
 
 /// 200, in the form of the request; with what was left out of it.
-fn taken(form: &'static str, beyond: usize) -> Response {
-    const WHY: &str = "a batch of more spans than are taken at once";
+fn taken(form: &'static str, (word, beyond): (&'static str, usize)) -> Response {
+    const WHY: &str = "a batch of more than is taken at once";
     let body = match (form == JSON, beyond) {
         (true, 0) => Bytes::from_static(b"{}"),
         (false, 0) => Bytes::new(),
         (true, beyond) => {
-            let partial = json!({"rejectedSpans": beyond.to_string(), "errorMessage": WHY});
+            let partial = json!({word: beyond.to_string(), "errorMessage": WHY});
             json!({ "partialSuccess": partial }).to_string().into()
         }
         (false, beyond) => {
@@ -121,14 +152,14 @@ fn refused(form: &'static str, status: StatusCode, why: &str) -> Response {
     (status, [(header::CONTENT_TYPE, form)], body).into_response()
 }
 
-/// `ExportTraceServiceResponse`.
+/// `ExportTraceServiceResponse`, which that of logs is alike.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Answer {
     #[prost(message, optional, tag = "1")]
     partial: Option<Partial>,
 }
 
-/// `ExportTracePartialSuccess`.
+/// `ExportTracePartialSuccess`, which that of logs is alike.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Partial {
     #[prost(int64, tag = "1")]

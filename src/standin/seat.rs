@@ -17,8 +17,8 @@ use super::{
     relay::{Asked, Reply, Way},
 };
 use crate::{
-    record::{Looked, Telemetry},
-    trace::{self, SentSpan},
+    record::{LogRecord, Looked, Telemetry},
+    trace::{self, SentLog, SentSpan},
     world::{Offer, Outcome, Play},
 };
 
@@ -28,6 +28,10 @@ const MAX_SPANS: usize = 4_000;
 const MAX_ATTRIBUTES: usize = 4 * 1024 * 1024;
 /// Longest attribute of such a span that is kept all the same: names and counts.
 const LONGEST_CUT: usize = 128;
+/// Log records of one trial that are kept.
+const MAX_LOGS: usize = 1_000;
+/// Bytes of them that are kept.
+const MAX_LOGGED: usize = 256 * 1024;
 /// A trace is at rest when all calls have their spans and nothing came for so long.
 const REST: Duration = Duration::from_millis(300);
 
@@ -60,7 +64,10 @@ pub(super) enum Came {
 #[derive(Debug, Default)]
 struct Told {
     spans: Vec<SentSpan>,
-    /// Bytes of their attributes.
+    logs: Vec<LogRecord>,
+    /// Bytes of these.
+    logged: usize,
+    /// Bytes of the spans' attributes.
     size: usize,
     dropped: u32,
     cut: bool,
@@ -192,9 +199,13 @@ impl Seat {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a span began before the trial did.
-    pub(super) fn is_after(&self, span: &SentSpan) -> bool {
-        span.start < self.began_at
+    /// Whether something happened before the trial began.
+    pub(super) fn is_after(&self, nanoseconds: u64) -> bool {
+        nanoseconds < self.began_at
+    }
+
+    pub(super) fn is_probe(&self) -> bool {
+        self.is_probe
     }
 
     /// Takes a span that belongs to this trial.
@@ -213,6 +224,19 @@ impl Seat {
             told.size += size;
         }
         told.spans.push(span);
+    }
+
+    /// Takes a log record that belongs to this trial.
+    pub(super) fn take_log(&self, log: SentLog) {
+        let mut told = self.told();
+        let rest: Value = log.attributes.into_iter().collect();
+        let size = log.name.len() + log.body.to_string().len() + rest.to_string().len();
+        if told.logs.len() >= MAX_LOGS || told.logged + size > MAX_LOGGED {
+            told.cut = true;
+            return;
+        }
+        told.logged += size;
+        told.logs.push(LogRecord { name: log.name, body: log.body, rest });
     }
 
     /// Tells those who wait that spans came.
@@ -255,6 +279,7 @@ impl Seat {
         let mut telemetry = trace::read(&told.spans, self.began_at);
         telemetry.dropped = told.dropped;
         telemetry.cut |= told.cut;
+        telemetry.logs.clone_from(&told.logs);
         telemetry
     }
 }

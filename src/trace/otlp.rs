@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde_json::{Map, Value};
 
+use super::wire;
+
 /// One span as it was sent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SentSpan {
@@ -62,11 +64,11 @@ pub fn spans_of(document: &Value) -> Result<Vec<SentSpan>, OtlpError> {
     Ok(spans.collect())
 }
 
-fn either<'v>(value: &'v Value, name: &str, other: &str) -> Option<&'v Value> {
+pub(super) fn either<'v>(value: &'v Value, name: &str, other: &str) -> Option<&'v Value> {
     value.get(name).or_else(|| value.get(other))
 }
 
-fn items<'v>(value: &'v Value, name: &str, other: &str) -> impl Iterator<Item = &'v Value> {
+pub(super) fn items<'v>(value: &'v Value, name: &str, other: &str) -> impl Iterator<Item = &'v Value> {
     either(value, name, other).and_then(Value::as_array).into_iter().flatten()
 }
 
@@ -99,17 +101,17 @@ fn of_json(span: &Value, scope: &str) -> SentSpan {
 }
 
 /// 64-bit numbers are texts in the JSON form of Protocol Buffers.
-fn whole(value: &Value) -> Option<u64> {
+pub(super) fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-fn attributes_of_json(holder: &Value) -> BTreeMap<String, Value> {
+pub(super) fn attributes_of_json(holder: &Value) -> BTreeMap<String, Value> {
     let list = items(holder, "attributes", "attributes");
     list.filter_map(|one| Some((one.get("key")?.as_str()?.to_owned(), plain(one.get("value")?)))).collect()
 }
 
 /// The value inside an `AnyValue`.
-fn plain(value: &Value) -> Value {
+pub(super) fn plain(value: &Value) -> Value {
     let Some((kind, inner)) = value.as_object().and_then(|members| members.iter().next()) else { return Value::Null };
     match kind.as_str() {
         "arrayValue" | "array_value" => items(inner, "values", "values").map(plain).collect(),
@@ -128,7 +130,7 @@ fn plain(value: &Value) -> Value {
 }
 
 /// An id in small hex digits; base64 of the right length is turned into them.
-fn hex_id(text: &str, digits: usize) -> String {
+pub(super) fn hex_id(text: &str, digits: usize) -> String {
     if text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return text.to_ascii_lowercase();
     }
@@ -136,7 +138,7 @@ fn hex_id(text: &str, digits: usize) -> String {
     bytes.map(|bytes| hex(&bytes)).unwrap_or_default()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     if bytes.iter().all(|byte| *byte == 0) {
         return String::new();
     }
@@ -188,7 +190,7 @@ pub fn spans_of_protobuf(body: &[u8]) -> Result<Vec<SentSpan>, OtlpError> {
 }
 
 /// Texts come from anywhere; what is no UTF-8 must not cost the whole batch.
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -211,11 +213,11 @@ fn of_wire(span: wire::Span, scope: &str) -> SentSpan {
     }
 }
 
-fn attributes(list: Vec<wire::KeyValue>) -> BTreeMap<String, Value> {
+pub(super) fn attributes(list: Vec<wire::KeyValue>) -> BTreeMap<String, Value> {
     list.into_iter().map(|one| (text(&one.key), one.value.map_or(Value::Null, value))).collect()
 }
 
-fn value(any: wire::AnyValue) -> Value {
+pub(super) fn value(any: wire::AnyValue) -> Value {
     use wire::any_value::Value as Any;
     match any.value {
         None => Value::Null,
@@ -228,117 +230,6 @@ fn value(any: wire::AnyValue) -> Value {
         Some(Any::Map(list)) => {
             let entries = list.values.into_iter().map(|one| (text(&one.key), one.value.map_or(Value::Null, value)));
             Value::Object(entries.collect::<Map<_, _>>())
-        }
-    }
-}
-
-/// The part of `opentelemetry/proto/collector/trace/v1` that is read; other fields are skipped.
-mod wire {
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct ExportTrace {
-        #[prost(message, repeated, tag = "1")]
-        pub(super) resource_spans: Vec<ResourceSpans>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct ResourceSpans {
-        #[prost(message, repeated, tag = "2")]
-        pub(super) scope_spans: Vec<ScopeSpans>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct ScopeSpans {
-        #[prost(message, optional, tag = "1")]
-        pub(super) scope: Option<Scope>,
-        #[prost(message, repeated, tag = "2")]
-        pub(super) spans: Vec<Span>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Scope {
-        #[prost(bytes = "vec", tag = "1")]
-        pub(super) name: Vec<u8>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Span {
-        #[prost(bytes = "vec", tag = "1")]
-        pub(super) trace: Vec<u8>,
-        #[prost(bytes = "vec", tag = "2")]
-        pub(super) id: Vec<u8>,
-        #[prost(bytes = "vec", tag = "4")]
-        pub(super) parent: Vec<u8>,
-        #[prost(bytes = "vec", tag = "5")]
-        pub(super) name: Vec<u8>,
-        #[prost(fixed64, tag = "7")]
-        pub(super) start_time_unix_nano: u64,
-        #[prost(fixed64, tag = "8")]
-        pub(super) end_time_unix_nano: u64,
-        #[prost(message, repeated, tag = "9")]
-        pub(super) attributes: Vec<KeyValue>,
-        #[prost(message, repeated, tag = "11")]
-        pub(super) events: Vec<Event>,
-        #[prost(message, optional, tag = "15")]
-        pub(super) status: Option<Status>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Event {
-        #[prost(message, repeated, tag = "3")]
-        pub(super) attributes: Vec<KeyValue>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Status {
-        #[prost(bytes = "vec", tag = "2")]
-        pub(super) message: Vec<u8>,
-        #[prost(int32, tag = "3")]
-        pub(super) code: i32,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct KeyValue {
-        #[prost(bytes = "vec", tag = "1")]
-        pub(super) key: Vec<u8>,
-        #[prost(message, optional, tag = "2")]
-        pub(super) value: Option<AnyValue>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct AnyValue {
-        #[prost(oneof = "any_value::Value", tags = "1, 2, 3, 4, 5, 6, 7")]
-        pub(super) value: Option<any_value::Value>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Values {
-        #[prost(message, repeated, tag = "1")]
-        pub(super) values: Vec<AnyValue>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(super) struct Entries {
-        #[prost(message, repeated, tag = "1")]
-        pub(super) values: Vec<KeyValue>,
-    }
-
-    pub(super) mod any_value {
-        #[derive(Clone, PartialEq, prost::Oneof)]
-        pub(in super::super) enum Value {
-            #[prost(bytes, tag = "1")]
-            String(Vec<u8>),
-            #[prost(bool, tag = "2")]
-            Bool(bool),
-            #[prost(int64, tag = "3")]
-            Int(i64),
-            #[prost(double, tag = "4")]
-            Double(f64),
-            #[prost(message, tag = "5")]
-            Array(super::Values),
-            #[prost(message, tag = "6")]
-            Map(super::Entries),
-            #[prost(bytes, tag = "7")]
-            Bytes(Vec<u8>),
         }
     }
 }

@@ -22,6 +22,9 @@ pub struct Traced {
     pub unbacked: u32,
     /// The first of those, at most fifty.
     pub unbacked_calls: Vec<TracedCall>,
+    /// Spans that belonged to no trial in flight: of trials that were over, or of none.
+    #[serde(default)]
+    pub strays: u32,
     /// Trials in which spans tell of more tokens than the agent reported.
     pub tokens_underreported: u32,
     /// Trials of which more spans or texts came than are kept.

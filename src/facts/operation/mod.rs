@@ -32,6 +32,11 @@ pub(super) fn facts(
     topics.into_iter().map(|(name, topic)| (name.to_owned(), topic)).collect()
 }
 
+/// The prices of the file that the manifest names, else of the shipped table.
+pub(super) fn prices(shelf: &Shelf<'_>, manifest: &Value) -> crate::record::Prices {
+    spend::table(shelf, manifest)
+}
+
 /// The report of the last load test: `facts.load_test`, with `exists` and what the `report` says.
 fn load_test(shelf: &Shelf<'_>, manifest: &Value) -> Value {
     let path = manifest.pointer("/budgets/load_test").and_then(Value::as_str);

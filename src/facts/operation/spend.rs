@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     facts::{Shelf, document},
+    record::{Price, Prices},
     source::{SourceFile, load_text},
 };
 
@@ -44,6 +45,19 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value) -> Value {
         "routing": routing(open("/cost/routing").as_ref(), table, &models),
         "cache": cache(open("/cost/cache/config").as_ref(), evidence),
     })
+}
+
+/// The prices of the file that the manifest names, else of the shipped table.
+pub(super) fn table(shelf: &Shelf<'_>, manifest: &Value) -> Prices {
+    let path = manifest.pointer("/cost/prices").and_then(Value::as_str);
+    let own = path.and_then(|path| document::value(shelf, path));
+    let table = if path.is_some() { own.as_ref() } else { Some(&*LIST_PRICES) };
+    let models = table.and_then(|table| table.get("models")?.as_object()).into_iter().flatten();
+    let price = |entry: &Value| {
+        let of = |key: &str| entry.get(key).and_then(Value::as_f64).filter(|price| *price >= 0.0);
+        Some(Price { input: of("input")?, output: of("output")? })
+    };
+    Prices(models.filter_map(|(id, entry)| Some((id.clone(), price(entry)?))).collect())
 }
 
 /// The dearer of a model's two prices, for a million tokens.

@@ -148,6 +148,7 @@ pub(super) fn policy() -> Policy {
         handoff_tool: Some("escalate".to_owned()),
         handoff_queue: Some("zendesk:refunds-l2".to_owned()),
         run_id_member: Some("run_id".to_owned()),
+        prices: crate::record::Prices::default(),
         canaries: BTreeMap::from([("payment-key".to_owned(), CANARY.to_owned())]),
     }
 }

@@ -22,6 +22,10 @@ pub struct Observability {
     /// Sample of what the agent exports: OTLP as JSON or JSON lines, of at least one whole run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<String>,
+    /// File to which the build under test appends its spans while it runs, one OTLP request as JSON a line, as a collector's
+    /// file exporter writes it: for agents that can't be pointed to the gate's own receiver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub export: Option<String>,
     /// File with a query per KPI.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queries: Option<String>,
@@ -36,6 +40,7 @@ impl Default for Observability {
             alerts: Vec::new(),
             metrics: None,
             sample: None,
+            export: None,
             queries: None,
         }
     }

@@ -1,5 +1,5 @@
-//! `JUnit` XML for the viewers of CI services: suite `verdict` (one case), `checks` (one case per check), then one
-//! suite per scenario suite (one case per scenario).
+//! `JUnit` XML for the viewers of CI services: suite `verdict` (one case), `checks` (one case per check), `drills`
+//! (one case per drill, where there were any), then one suite per scenario suite (one case per scenario).
 //!
 //! Wrong is a failure, not known is an error, not tried is skipped; `verdict/gate` says the same as the exit code, so
 //! no viewer is all green for NO-GO or INCONCLUSIVE. Text is printable before it gets to `xml`, which writes and escapes.
@@ -19,7 +19,7 @@ use super::{Format, Report, Style, foreign, numbers};
 use crate::{
     grade::Grade,
     source::Location,
-    verdict::{Check, Decision, Failure, Scenario},
+    verdict::{Check, Decision, Drill, Failure, Scenario},
 };
 
 pub(super) const FORMAT: Format =
@@ -35,8 +35,8 @@ type Failures<'a> = BTreeMap<(&'a str, &'a str), Vec<&'a Failure>>;
 
 fn render(report: &Report, out: &mut dyn Write, _style: &Style) -> io::Result<()> {
     let name = foreign::line_of(&report.tool.name, 80);
-    let suites: Vec<Suite> =
-        [verdict_suite(report), check_suite(report)].into_iter().chain(scenario_suites(report)).collect();
+    let own = [verdict_suite(report), check_suite(report)].into_iter().chain(drill_suite(report));
+    let suites: Vec<Suite> = own.chain(scenario_suites(report)).collect();
     xml::write(out, (&name, Duration::from_millis(report.run.duration_ms)), &suites)
 }
 
@@ -121,6 +121,37 @@ fn check_case(check: &Check, findings: &str, place: Option<&Location>) -> Case {
         foreign::block(&format!("{rung}, needs {needed}{waived}: {evidence}"), TEXT_LIMIT)
     });
     Case { place: located(place), out, ..case(foreign::line(&check.id), "checks".into(), told) }
+}
+
+fn drill_suite(report: &Report) -> Option<Suite> {
+    let cases = report.drills.iter().map(drill_case);
+    (!report.drills.is_empty()).then(|| Suite {
+        name: "drills".to_owned(),
+        time: None,
+        properties: Vec::new(),
+        cases: cases.collect(),
+    })
+}
+
+/// What came through is a failure. What shows nothing is skipped: the checks that need it say what that means.
+fn drill_case(drill: &Drill) -> Case {
+    let counted = format!("{} of {} cases held", drill.held, drill.cases);
+    let text = |lines: &[String]| foreign::block(&lines.join("\n"), TEXT_LIMIT);
+    let first = |lines: &[String]| lines.first().map_or_else(String::new, |line| format!(": {}", foreign::line(line)));
+    let told = if !drill.broken.is_empty() {
+        let message = format!("{counted}{}", first(&drill.broken));
+        (Outcome::Failure, ("came-through".to_owned(), message, text(&drill.broken)))
+    } else if !drill.unsure.is_empty() {
+        let message = format!("{counted}{}", first(&drill.unsure));
+        (Outcome::Skipped, ("shows-nothing".to_owned(), message, String::new()))
+    } else if drill.cases == 0 {
+        let why = drill.idle.as_deref().map_or_else(|| "it was not tried".to_owned(), foreign::line);
+        (Outcome::Skipped, ("not-tried".to_owned(), why, String::new()))
+    } else {
+        (Outcome::Success, Words::default())
+    };
+    let out = matches!(told.0, Outcome::Success).then(|| format!("{}: {counted}", foreign::line(&drill.title)));
+    Case { out, ..case(foreign::line(&drill.name), "drills".into(), told) }
 }
 
 fn scenario_suites(report: &Report) -> Vec<Suite> {

@@ -4,7 +4,7 @@ pub(crate) mod sample;
 use quick_junit::{NonSuccessKind, TestCaseStatus};
 
 use super::{FORMATS, Report, Style, schema};
-use crate::verdict::Finding;
+use crate::verdict::{Drill, Finding};
 
 pub(super) const COLORLESS: Style = Style { color: false, width: 100, verbose: false };
 
@@ -31,6 +31,54 @@ fn every_format_shows_every_decision() {
             insta::assert_snapshot!(format!("{}-{name}", format.name), rendered(format.name, &report, COLORLESS));
         }
     }
+}
+
+#[test]
+fn junit_has_a_case_for_each_drill_and_keeps_what_came_through_from_what_shows_nothing() {
+    let drill = |name: &str, (cases, held): (u32, u32), broken: &[&str], unsure: &[&str]| Drill {
+        name: name.to_owned(),
+        title: "A control".to_owned(),
+        cases,
+        held,
+        broken: broken.iter().map(|why| (*why).to_owned()).collect(),
+        unsure: unsure.iter().map(|why| (*why).to_owned()).collect(),
+        idle: (cases == 0).then(|| "nothing is forbidden".to_owned()),
+    };
+    let report = Report {
+        drills: vec![
+            drill("held", (3, 3), &[], &[]),
+            drill("broken", (3, 1), &["a: it came through <once>"], &["b: its control failed"]),
+            drill("unsure", (2, 1), &[], &["c: its control failed"]),
+            drill("idle", (0, 0), &[], &[]),
+        ],
+        ..sample::go()
+    };
+    let junit = quick_junit::Report::deserialize_from_str(&rendered("junit", &report, COLORLESS)).expect("JUnit");
+    let suite = junit.test_suites.iter().find(|suite| suite.name.as_str() == "drills").expect("a suite of drills");
+    let told: Vec<_> = suite
+        .test_cases
+        .iter()
+        .map(|case| match &case.status {
+            TestCaseStatus::Success { .. } => (case.name.as_str(), "success", String::new()),
+            TestCaseStatus::NonSuccess { kind, message, .. } => {
+                let kind = if *kind == NonSuccessKind::Failure { "failure" } else { "error" };
+                (case.name.as_str(), kind, message.as_ref().expect("a message").to_string())
+            }
+            TestCaseStatus::Skipped { message, .. } => {
+                (case.name.as_str(), "skipped", message.as_ref().expect("a message").to_string())
+            }
+        })
+        .collect();
+    let texts = |name, kind, message: &str| (name, kind, message.to_owned());
+    assert_eq!(
+        told,
+        [
+            texts("held", "success", ""),
+            texts("broken", "failure", "1 of 3 cases held: a: it came through <once>"),
+            texts("unsure", "skipped", "1 of 2 cases held: c: its control failed"),
+            texts("idle", "skipped", "nothing is forbidden"),
+        ]
+    );
 }
 
 #[test]

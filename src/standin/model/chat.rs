@@ -2,9 +2,20 @@
 
 use serde_json::{Value, json};
 
-use super::{Asked, Event, Format, Reply, entries, result_of, text_of, word};
+use super::{Asked, Event, Format, Reply, Told, entries, result_of, text_of, word};
 
-pub(super) const FORMAT: Format = Format { name: "openai-chat", read, finish, whole, events, refusal };
+pub(super) const FORMAT: Format = Format {
+    name: "openai-chat",
+    provider: "openai",
+    version: "",
+    path: "/chat/completions",
+    read,
+    finish,
+    whole,
+    events,
+    refusal,
+    tell,
+};
 
 fn read(body: &Value) -> Result<Asked, String> {
     if !body.get("messages").is_some_and(Value::is_array) {
@@ -90,4 +101,18 @@ fn events(asked: &Asked, reply: &Reply) -> Vec<Event> {
 
 fn refusal(why: &str) -> Value {
     json!({"error": {"message": why, "type": "invalid_request_error", "param": null, "code": null}})
+}
+
+fn tell(document: &Value, told: &mut Told) {
+    let tokens = |place: &str| document.pointer(place).and_then(Value::as_u64);
+    told.tokens(tokens("/usage/prompt_tokens"), tokens("/usage/completion_tokens"));
+    for choice in entries(document, "choices") {
+        if let Some(finish) = word(choice, "/finish_reason") {
+            finish.clone_into(&mut told.finish);
+        }
+        // In a stream, the first piece of a call bears its name.
+        let message = choice.get("message").or_else(|| choice.get("delta")).unwrap_or(&Value::Null);
+        let begun = entries(message, "tool_calls").filter(|call| word(call, "/function/name").is_some());
+        told.calls = told.calls.saturating_add(u32::try_from(begun.count()).unwrap_or(u32::MAX));
+    }
 }

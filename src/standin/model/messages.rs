@@ -2,9 +2,20 @@
 
 use serde_json::{Value, json};
 
-use super::{Asked, Event, Format, Reply, entries, result_of, text_of, word};
+use super::{Asked, Event, Format, Reply, Told, entries, result_of, text_of, word};
 
-pub(super) const FORMAT: Format = Format { name: "anthropic", read, finish, whole, events, refusal };
+pub(super) const FORMAT: Format = Format {
+    name: "anthropic",
+    provider: "anthropic",
+    version: "/v1",
+    path: "/messages",
+    read,
+    finish,
+    whole,
+    events,
+    refusal,
+    tell,
+};
 
 fn read(body: &Value) -> Result<Asked, String> {
     if !body.get("messages").is_some_and(Value::is_array) {
@@ -86,4 +97,20 @@ fn events(asked: &Asked, reply: &Reply) -> Vec<Event> {
 
 fn refusal(why: &str) -> Value {
     json!({"type": "error", "error": {"type": "invalid_request_error", "message": why}})
+}
+
+fn tell(document: &Value, told: &mut Told) {
+    // `message_start` holds the message, later events stand by themselves.
+    let message = document.get("message").unwrap_or(document);
+    let usage = message.get("usage").unwrap_or(&Value::Null);
+    let tokens = |key: &str| usage.get(key).and_then(Value::as_u64);
+    let cached = ["cache_creation_input_tokens", "cache_read_input_tokens"].into_iter().filter_map(tokens).sum::<u64>();
+    told.tokens(tokens("input_tokens").map(|fresh| fresh.saturating_add(cached)), tokens("output_tokens"));
+    let stop = word(message, "/stop_reason").or_else(|| word(message, "/delta/stop_reason"));
+    if let Some(stop) = stop {
+        stop.clone_into(&mut told.finish);
+    }
+    let is_call = |block: &&Value| word(block, "/type") == Some("tool_use");
+    let calls = entries(message, "content").chain(message.get("content_block")).filter(is_call);
+    told.calls = told.calls.saturating_add(u32::try_from(calls.count()).unwrap_or(u32::MAX));
 }

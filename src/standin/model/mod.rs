@@ -1,5 +1,5 @@
 //! The model: what an agent asks its provider comes here, in the provider's own wire format. A script answers, where the
-//! trial has one.
+//! trial has one, else the real provider, where the manifest names one.
 //!
 //! It binds no policy and grades nothing: what was asked and answered goes into the trial's record.
 
@@ -7,16 +7,17 @@ mod chat;
 mod messages;
 mod responses;
 mod script;
+mod upstream;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::{
     Json, Router,
     body::Bytes,
     extract::{DefaultBodyLimit, Path, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
-    routing::{get, post},
+    routing::{any, post},
 };
 use serde_json::{Value, json};
 
@@ -24,6 +25,8 @@ use super::{desk::Desk, seat::Seat};
 use crate::{record::ModelCall, source::Files};
 
 pub(super) use script::Script;
+use upstream::{Passed, Tell, Told};
+pub use upstream::{Recording, Upstream};
 
 /// The largest request in bytes (8 MiB).
 const MAX_PROMPT: usize = 8 * 1024 * 1024;
@@ -79,16 +82,29 @@ impl Event {
 /// A wire format.
 struct Format {
     name: &'static str,
+    provider: &'static str,
+    /// What stands between a base URL of the provider and its paths.
+    version: &'static str,
+    path: &'static str,
     read: fn(&Value) -> Result<Asked, String>,
     finish: fn(&Reply) -> &'static str,
     whole: fn(&Asked, &Reply) -> Value,
     events: fn(&Asked, &Reply) -> Vec<Event>,
     refusal: fn(&str) -> Value,
+    tell: Tell,
 }
 
 #[derive(Clone)]
 struct Shared {
     desk: Arc<Desk>,
+    recording: Arc<OnceLock<Recording>>,
+}
+
+impl Shared {
+    fn upstream(&self, provider: &str) -> Option<(&Recording, &Upstream)> {
+        let recording = self.recording.get()?;
+        Some((recording, recording.upstreams.get(provider)?))
+    }
 }
 
 /// The path of a provider's base URL below a token: with the version where its clients expect it.
@@ -100,16 +116,15 @@ pub(super) fn place(provider: &str) -> Option<&'static str> {
     }
 }
 
-pub(super) fn router(desk: &Arc<Desk>) -> Router {
+pub(super) fn router(desk: &Arc<Desk>, recording: &Arc<OnceLock<Recording>>) -> Router {
     Router::new()
         .route("/t/{token}/model/openai/v1/chat/completions", post(chat_completions))
         .route("/t/{token}/model/openai/v1/responses", post(responses))
-        .route("/t/{token}/model/openai/v1/models", get(models))
+        .route("/t/{token}/model/openai/v1/{*rest}", any(openai))
         .route("/t/{token}/model/anthropic/v1/messages", post(messages))
-        .route("/t/{token}/model/anthropic/v1/messages/count_tokens", post(count_tokens))
-        .route("/t/{token}/model/anthropic/v1/models", get(models))
+        .route("/t/{token}/model/anthropic/v1/{*rest}", any(anthropic))
         .layer(DefaultBodyLimit::max(MAX_PROMPT))
-        .with_state(Shared { desk: Arc::clone(desk) })
+        .with_state(Shared { desk: Arc::clone(desk), recording: Arc::clone(recording) })
 }
 
 async fn chat_completions(
@@ -118,7 +133,7 @@ async fn chat_completions(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    answer(&shared, &chat::FORMAT, (&token, &headers), &body)
+    answer(&shared, &chat::FORMAT, (&token, &headers), body).await
 }
 
 async fn responses(
@@ -127,7 +142,7 @@ async fn responses(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    answer(&shared, &responses::FORMAT, (&token, &headers), &body)
+    answer(&shared, &responses::FORMAT, (&token, &headers), body).await
 }
 
 async fn messages(
@@ -136,32 +151,105 @@ async fn messages(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    answer(&shared, &messages::FORMAT, (&token, &headers), &body)
+    answer(&shared, &messages::FORMAT, (&token, &headers), body).await
 }
 
-async fn count_tokens(body: Bytes) -> Response {
-    Json(json!({"input_tokens": script::tokens(body.len())})).into_response()
+/// What else a client asks: `models`, embeddings, tokens to be counted.
+type Else = (Method, Uri, HeaderMap);
+
+async fn openai(
+    State(shared): State<Shared>,
+    Path((token, rest)): Path<(String, String)>,
+    (method, uri, headers): Else,
+    body: Bytes,
+) -> Response {
+    other(&shared, (&chat::FORMAT, &token, &rest), (method, uri, headers), body).await
+}
+
+async fn anthropic(
+    State(shared): State<Shared>,
+    Path((token, rest)): Path<(String, String)>,
+    (method, uri, headers): Else,
+    body: Bytes,
+) -> Response {
+    other(&shared, (&messages::FORMAT, &token, &rest), (method, uri, headers), body).await
+}
+
+/// What is neither a conversation nor known to the stand-in goes to the provider, where there is one.
+async fn other(
+    shared: &Shared,
+    (format, token, rest): (&Format, &str, &str),
+    (method, uri, headers): Else,
+    body: Bytes,
+) -> Response {
+    let refused = |status: StatusCode, why: &str| (status, Json((format.refusal)(why))).into_response();
+    let seat = shared.desk.find_asking(token, &shared.desk.hints(&headers));
+    let is_scripted = seat.as_ref().is_some_and(|seat| seat.model().script.is_some());
+    match shared.upstream(format.provider).filter(|_| !is_scripted) {
+        Some((recording, upstream)) => {
+            let Some(seat) = seat else { return refused(StatusCode::GONE, NO_TRIAL) };
+            let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+            let path = format!("{}/{rest}{query}", format.version);
+            let (canaries, classes) = upstream::inspect(&seat, recording, &body);
+            let call = ModelCall {
+                format: format.provider.to_owned(),
+                bytes: u64::try_from(body.len()).unwrap_or(u64::MAX),
+                canaries,
+                classes,
+                at_ms: seat.at_ms(),
+                ..ModelCall::default()
+            };
+            let passed = Passed { provider: format.provider, method, path: &path, headers: &headers, body };
+            upstream::pass(&seat, upstream, passed, (call, format.tell, format.refusal)).await
+        }
+        None if rest == "models" && method == Method::GET => models(),
+        None if rest == "messages/count_tokens" => {
+            Json(json!({"input_tokens": script::tokens(body.len())})).into_response()
+        }
+        None => refused(StatusCode::NOT_FOUND, "the scripted model knows no such address"),
+    }
 }
 
 /// One model, with the keys of both providers.
-async fn models() -> Response {
+fn models() -> Response {
     let id = "scripted";
     let model = json!({"id": id, "object": "model", "type": "model", "created": 0, "owned_by": "agentready",
         "display_name": id, "created_at": "2026-01-01T00:00:00Z"});
     Json(json!({"object": "list", "data": [model], "has_more": false, "first_id": id, "last_id": id})).into_response()
 }
 
-fn answer(shared: &Shared, format: &Format, (token, headers): (&str, &HeaderMap), body: &[u8]) -> Response {
+/// Why a request without a trial is not answered.
+const NO_TRIAL: &str = "this request belongs to no trial in flight";
+
+async fn answer(shared: &Shared, format: &Format, (token, headers): (&str, &HeaderMap), body: Bytes) -> Response {
     let refused = |status: StatusCode, why: &str| (status, Json((format.refusal)(why))).into_response();
-    let Some((seat, _)) = shared.desk.find(token, &shared.desk.hints(headers)) else {
-        return refused(StatusCode::GONE, "this request belongs to no trial in flight");
+    let Some(seat) = shared.desk.find_asking(token, &shared.desk.hints(headers)) else {
+        return refused(StatusCode::GONE, NO_TRIAL);
     };
-    let asked = serde_json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"));
+    let asked = serde_json::from_slice(&body).map_err(|error| format!("the body is no JSON: {error}"));
     let asked = match asked.and_then(|body| (format.read)(&body)) {
         Ok(asked) => Asked { bytes: body.len(), ..asked },
         Err(why) => return refused(StatusCode::BAD_REQUEST, &why),
     };
-    match reply(&seat, format, &asked, body) {
+    let nothing = Recording::default();
+    let (canaries, classes) = upstream::inspect(&seat, shared.recording.get().unwrap_or(&nothing), &body);
+    let call = ModelCall {
+        format: format.name.to_owned(),
+        model: crate::text::shortened(&asked.model, 200),
+        bytes: u64::try_from(body.len()).unwrap_or(u64::MAX),
+        tools: u32::try_from(asked.tools.len()).unwrap_or(u32::MAX),
+        canaries,
+        classes,
+        at_ms: seat.at_ms(),
+        ..ModelCall::default()
+    };
+    let is_scripted = seat.model().script.is_some();
+    if let Some((_, upstream)) = shared.upstream(format.provider).filter(|_| !is_scripted) {
+        let path = format!("{}{}", format.version, format.path);
+        let passed = Passed { provider: format.provider, method: Method::POST, path: &path, headers, body };
+        return upstream::pass(&seat, upstream, passed, (call, format.tell, format.refusal)).await;
+    }
+    match reply(&seat, format, &asked, (call, &body)) {
         Ok(reply) if asked.stream => streamed(&(format.events)(&asked, &reply)),
         Ok(reply) => Json((format.whole)(&asked, &reply)).into_response(),
         Err((status, why)) => refused(status, &why),
@@ -169,8 +257,13 @@ fn answer(shared: &Shared, format: &Format, (token, headers): (&str, &HeaderMap)
 }
 
 /// The next answer of the trial's script, noted among its model calls.
-fn reply(seat: &Seat, format: &Format, asked: &Asked, body: &[u8]) -> Result<Reply, (StatusCode, String)> {
-    let at_ms = seat.at_ms();
+fn reply(
+    seat: &Seat,
+    format: &Format,
+    asked: &Asked,
+    (call, body): (ModelCall, &[u8]),
+) -> Result<Reply, (StatusCode, String)> {
+    let call = ModelCall { prompt: Files::digest(&String::from_utf8_lossy(body)), ..call };
     let mut line = seat.model();
     if line.calls.len() >= MAX_ASKED {
         return Err((
@@ -181,21 +274,22 @@ fn reply(seat: &Seat, format: &Format, asked: &Asked, body: &[u8]) -> Result<Rep
     let Some(script) = &mut line.script else {
         return Err((StatusCode::NOT_FOUND, "no model stands behind this URL in this trial".to_owned()));
     };
-    let reply = script.next(asked).map_err(|why| (StatusCode::INTERNAL_SERVER_ERROR, why))?;
-    line.calls.push(ModelCall {
-        format: format.name.to_owned(),
-        model: crate::text::shortened(&asked.model, 200),
-        prompt: Files::digest(&String::from_utf8_lossy(body)),
-        bytes: u64::try_from(body.len()).unwrap_or(u64::MAX),
-        tools: u32::try_from(asked.tools.len()).unwrap_or(u32::MAX),
-        calls: u32::try_from(reply.calls.len()).unwrap_or(u32::MAX),
-        finish: (format.finish)(&reply).to_owned(),
-        tokens_in: reply.tokens_in,
-        tokens_out: reply.tokens_out,
-        canaries: Vec::new(),
-        at_ms,
-    });
-    Ok(reply)
+    match script.next(asked) {
+        Ok(reply) => {
+            line.calls.push(ModelCall {
+                calls: u32::try_from(reply.calls.len()).unwrap_or(u32::MAX),
+                finish: (format.finish)(&reply).to_owned(),
+                tokens_in: reply.tokens_in,
+                tokens_out: reply.tokens_out,
+                ..call
+            });
+            Ok(reply)
+        }
+        Err(why) => {
+            line.calls.push(ModelCall { failed: Some(format!("the model's script can't go on: {why}")), ..call });
+            Err((StatusCode::INTERNAL_SERVER_ERROR, why))
+        }
+    }
 }
 
 fn streamed(events: &[Event]) -> Response {

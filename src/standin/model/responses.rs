@@ -2,9 +2,20 @@
 
 use serde_json::{Value, json};
 
-use super::{Asked, Event, Format, Reply, entries, result_of, text_of, word};
+use super::{Asked, Event, Format, Reply, Told, entries, result_of, text_of, word};
 
-pub(super) const FORMAT: Format = Format { name: "openai-responses", read, finish, whole, events, refusal };
+pub(super) const FORMAT: Format = Format {
+    name: "openai-responses",
+    provider: "openai",
+    version: "",
+    path: "/responses",
+    read,
+    finish,
+    whole,
+    events,
+    refusal,
+    tell,
+};
 
 fn read(body: &Value) -> Result<Asked, String> {
     let input = body.get("input").unwrap_or(&Value::Null);
@@ -107,4 +118,19 @@ fn joined(head: &Value, rest: Value) -> Value {
 
 fn refusal(why: &str) -> Value {
     json!({"error": {"message": why, "type": "invalid_request_error", "param": null, "code": null}})
+}
+
+fn tell(document: &Value, told: &mut Told) {
+    // A stream tells the whole response again at its end.
+    let response = match word(document, "/type") {
+        Some("response.completed" | "response.incomplete" | "response.failed") => document.get("response"),
+        Some(_) => None,
+        None => Some(document),
+    };
+    let Some(response) = response else { return };
+    let tokens = |place: &str| response.pointer(place).and_then(Value::as_u64);
+    told.tokens(tokens("/usage/input_tokens"), tokens("/usage/output_tokens"));
+    word(response, "/status").unwrap_or_default().clone_into(&mut told.finish);
+    let calls = entries(response, "output").filter(|item| word(item, "/type") == Some("function_call"));
+    told.calls = u32::try_from(calls.count()).unwrap_or(u32::MAX);
 }

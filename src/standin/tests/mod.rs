@@ -3,6 +3,7 @@
 mod bytes;
 mod mcp;
 mod otlp;
+mod provider;
 mod relay;
 mod stdio;
 

@@ -117,6 +117,58 @@ async fn spans_find_their_trial_by_trace_by_baggage_and_by_the_trace_that_a_call
 }
 
 #[tokio::test]
+async fn log_records_go_to_their_trial_in_either_form() {
+    let (gateway, token) = open().await;
+    let url = url(&gateway, &gateway.lane()).replace("traces", "logs");
+    let record = json!({"timeUnixNano": "9000000000000000000", "traceId": token.as_str(), "eventName": "turn",
+        "body": {"stringValue": "the key is k"}, "attributes": [{"key": "n", "value": {"intValue": "5"}}]});
+    let other = json!({"traceId": "f".repeat(32), "body": {"stringValue": "of nobody"}});
+    let body = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record, other]}]}]}).to_string();
+    assert_eq!(post(&url, &body, &[JSON]).await, (200, json!({})));
+    // The same in Protocol Buffers, written by hand: trace id (9) and body (5, a text) in three lists.
+    let field = |tag: u8, bytes: &[u8]| {
+        let size = u8::try_from(bytes.len()).expect("short");
+        [&[(tag << 3) | 2, size][..], bytes].concat()
+    };
+    let id: Vec<u8> =
+        (0..16).map(|at| u8::from_str_radix(&token.as_str()[at * 2..at * 2 + 2], 16).expect("hex")).collect();
+    let record = [field(9, &id), field(5, &field(1, b"and again"))].concat();
+    let batch = field(1, &field(2, &field(2, &record)));
+    assert_eq!(sent(&url, batch, &[PROTOBUF]).await.0, 200);
+    assert_eq!(post(&url, "{\"resourceSpans\": []}", &[JSON]).await.0, 400);
+    let logs = gateway.close(&token).telemetry.logs;
+    let told: Vec<_> = logs.iter().map(|log| (log.name.as_str(), &log.body, &log.rest)).collect();
+    assert_eq!(told, [("turn", &json!("the key is k"), &json!({"n": 5})), ("", &json!("and again"), &json!({}))]);
+}
+
+#[tokio::test]
+async fn a_file_is_read_from_where_it_ended_and_its_first_wrong_line_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("spans.jsonl");
+    let append = |text: &str| {
+        let mut file = std::fs::File::options().append(true).create(true).open(&path).expect("a file");
+        file.write_all(text.as_bytes()).expect("appended");
+    };
+    append("of an earlier run\n");
+    let (gateway, token) = open().await;
+    let _lane = gateway.lane();
+    gateway.follow_export(path.clone(), "spans.jsonl");
+    let line = batch(&[(token.as_str(), &token.span(), &[])]);
+    let (head, tail) = line.split_at(40);
+    append(head);
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    append(tail);
+    append("\n\n{\"resourceMetrics\": []}\n{\"spans\": 1}\nno JSON\n");
+    gateway.settle(&token, 1).await;
+    // The last line has no end yet, and belongs to no trial.
+    append(&batch(&[(&"c".repeat(32), "", &[])]));
+    assert_eq!(spans(&gateway, &token), 1);
+    let problem = gateway.end_export().expect("a wrong line");
+    assert!(problem.starts_with("spans.jsonl:5: ") && problem.contains("resourceSpans"), "{problem}");
+    assert_eq!(gateway.stray_spans(), 1);
+}
+
+#[tokio::test]
 async fn at_a_lane_of_one_trial_spans_that_name_nobody_are_its_own() {
     let gateway = Gateway::start(Inventory::default()).await.expect("starts");
     let (lane, other) = (gateway.lane(), gateway.lane());

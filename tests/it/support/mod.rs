@@ -1,6 +1,7 @@
 //! Runs the program in a scratch folder with a scrubbed environment.
 
 mod agent;
+mod collector;
 
 use std::{
     path::{Path, PathBuf},
@@ -8,6 +9,7 @@ use std::{
 };
 
 pub(crate) use agent::agent;
+pub(crate) use collector::{collector, provider};
 use serde_json::Value;
 
 /// A scratch folder with its own repository root.

@@ -75,6 +75,7 @@ impl Case {
         let profiles = profiles(&manifest, &options.profiles)?;
         let thresholds = thresholds(&manifest, &profiles)?;
         let mut notes = super::forward::notes(&manifest);
+        notes.extend(unplayed(&manifest));
         let scenarios = scenarios(&files, &manifest, (&mut notes, options.may_be_empty))?;
         let (mut scenarios, worlds) = with_worlds(&files, scenarios)?;
         let evidence = manifest::evidence(&manifest);
@@ -157,6 +158,16 @@ impl Case {
         });
         self.files.seen().into_values().chain(scenarios).collect()
     }
+}
+
+/// Stand-ins that this version does not play; the agent is started without their variables.
+fn unplayed(manifest: &Manifest) -> impl Iterator<Item = String> {
+    let asked = manifest.raw.endpoint.stand_ins.iter().filter(|(_, value)| *value == "gate:egress");
+    asked.map(|(name, _)| {
+        format!(
+            "`{name}: gate:egress` is not played: what the agent reaches beside its tools, model and traces is not seen"
+        )
+    })
 }
 
 /// The manifest's text with written-out secrets masked, and the evidence of it where it differs.

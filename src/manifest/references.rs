@@ -43,8 +43,8 @@ const TAKEN: [&str; 10] = [
     "traceparent",
 ];
 
-/// What the gate plays, as `gate:` values of `endpoint.stand_ins` name it.
-const STAND_INS: [&str; 4] = ["model/anthropic", "model/openai", "otlp", "tools"];
+/// What `gate:` values of `endpoint.stand_ins` name.
+const STAND_INS: [&str; 5] = ["egress", "model/anthropic", "model/openai", "otlp", "tools"];
 
 struct Review<'a> {
     raw: &'a ManifestFile,
@@ -109,7 +109,7 @@ impl<'a> Review<'a> {
                 let known = STAND_INS.map(|known| format!("`gate:{known}`")).join(", ");
                 let near = closest(asked, STAND_INS);
                 let hint = near.map_or_else(String::new, |near| format!("did you mean `gate:{near}`? "));
-                let message = format!("the gate plays no `{value}`");
+                let message = format!("there is no stand-in `{value}`");
                 self.object(message, &route(), format!("{hint}there are {known} and `gate:tools/<system>`"));
             }
         }

@@ -275,16 +275,16 @@ fn a_stand_in_that_the_gate_does_not_play_is_a_mistake() {
         let text = "manifest: 1\nagent: {name: a, autonomy: assist}\nsystems: {payments: {}}\n";
         shown(read(&format!("{text}endpoint: {{url: \"http://localhost\", stand_ins: {{URL: \"{value}\"}}}}\n")))
     };
-    for sound in ["gate:tools", "gate:tools/payments", "gate:otlp", "gate:model/openai", "gate:model/anthropic", "x:y"]
-    {
+    let models = ["gate:model/openai", "gate:model/anthropic"];
+    for sound in ["gate:tools", "gate:tools/payments", "gate:otlp", "gate:egress", "x:y"].into_iter().chain(models) {
         assert_eq!(with(sound), "agentready.yaml is sound", "{sound}");
     }
     for (wrong, hint) in [
         ("gate:tool", "did you mean `gate:tools`?"),
         ("gate:model/antropic", "did you mean `gate:model/anthropic`?"),
         ("gate:tools/payment", "did you mean `payments`?"),
-        ("gate:egress", "the gate plays no `gate:egress`"),
-        ("gate:", "there are `gate:model/anthropic`"),
+        ("gate:inbox", "there is no stand-in `gate:inbox`"),
+        ("gate:", "there are `gate:egress`, `gate:model/anthropic`"),
         ("gate:tools/", "did you mean `gate:tools`?"),
     ] {
         let told = with(wrong);

@@ -1,6 +1,10 @@
 //! The difference between an expected and a seen text, as lines. Knows no format.
 
-use similar::{ChangeTag, TextDiff};
+use similar::{
+    ChangeTag, DiffOp,
+    algorithms::{self, Capture, Compact, Replace},
+    group_diff_ops,
+};
 
 use super::foreign;
 
@@ -34,16 +38,27 @@ impl Side {
     }
 }
 
+/// One algorithm for one type: the library's choice between all of them makes the program half a megabyte larger.
+fn operations(expected: &[&str], actual: &[&str]) -> Vec<DiffOp> {
+    let mut capture = Compact::new(Replace::new(Capture::new()), expected, actual);
+    let ranges = (0..expected.len(), 0..actual.len());
+    match algorithms::myers::diff(&mut capture, expected, ranges.0, actual, ranges.1) {
+        Ok(()) => capture.into_inner().into_inner().into_ops(),
+        Err(never) => match never {},
+    }
+}
+
 /// The lines that differ, each inert, with a little of what surrounds them.
 pub(super) fn lines(expected: &str, actual: &str, limit: usize) -> Vec<(Side, String)> {
     let (expected, actual) = (foreign::block(expected, TEXT_LIMIT), foreign::block(actual, TEXT_LIMIT));
-    let diff = TextDiff::from_lines(&expected, &actual);
+    let (expected, actual): (Vec<&str>, Vec<&str>) =
+        (expected.split_inclusive('\n').collect(), actual.split_inclusive('\n').collect());
     let mut out = Vec::new();
-    for (nth, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
+    for (nth, group) in group_diff_ops(operations(&expected, &actual), CONTEXT).iter().enumerate() {
         if nth > 0 {
             out.push((Side::Gap, "...".to_owned()));
         }
-        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+        for change in group.iter().flat_map(|op| op.iter_changes(expected.as_slice(), actual.as_slice())) {
             let side = match change.tag() {
                 ChangeTag::Equal => Side::Both,
                 ChangeTag::Delete => Side::Expected,

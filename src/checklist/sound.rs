@@ -108,22 +108,9 @@ pub(super) fn with(example: &Example) -> Result<Case, Diagnostics> {
     Ok(Case { evidence, manifest })
 }
 
-/// A text that is replaced in a file of the sound agent; where there is nothing to replace the file is new, or grows.
-pub(super) type FileEdit<'a> = (&'a str, &'a str, &'a str);
-
-/// The sound agent with its files edited, collected anew.
-pub(super) fn edited(edits: &[FileEdit<'_>]) -> Result<Case, Diagnostics> {
-    let copy = tempfile::tempdir().expect("a folder");
-    let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/complete");
-    copy_into(&whole, copy.path());
-    for (name, old, new) in edits {
-        let path = copy.path().join(name);
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(text.contains(old), "`{old}` stands in {name}");
-        let text = if old.is_empty() { format!("{text}{new}") } else { text.replacen(old, new, 1) };
-        std::fs::write(path, text).expect("written");
-    }
-    let files = Files::disk(copy.path(), false);
+/// The sound agent as it stands in another folder, collected anew.
+pub(super) fn of_folder(folder: &Path) -> Result<Case, Diagnostics> {
+    let files = Files::disk(folder, false);
     let manifest = manifest::load(&files, NAME)?;
     let mut evidence = manifest::evidence(&manifest);
     let options = facts::Options {
@@ -137,18 +124,6 @@ pub(super) fn edited(edits: &[FileEdit<'_>]) -> Result<Case, Diagnostics> {
     merge(&mut evidence, &json!({"facts": facts, "drills": {}, "traced": {}, "thresholds": thresholds(&manifest)}));
     merge(&mut evidence, &SOUND.seen);
     Ok(Case { evidence, manifest })
-}
-
-fn copy_into(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("made");
-    for entry in std::fs::read_dir(from).expect("a folder").flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_into(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("copied");
-        }
-    }
 }
 
 fn settle(evidence: &mut Value, facts: &Value) {

@@ -1,13 +1,19 @@
 //! Contradictions between what is claimed and what stands behind it: one flaw in the files of the sound agent, and the
 //! finding that names it.
 
+use std::{fs, path::Path};
+
 use super::{
     super::{assess, sound},
     CATALOGUE,
 };
+use crate::source::Diagnostics;
+
+/// A text that is replaced in a file of the sound agent; where there is nothing to replace the file is new, or grows.
+type FileEdit<'a> = (&'a str, &'a str, &'a str);
 
 /// A flaw, the edits that make it, the check that must see it, and words of its finding.
-type Flaw<'a> = (&'a str, &'a [sound::FileEdit<'a>], &'a str, &'a [&'a str]);
+type Flaw<'a> = (&'a str, &'a [FileEdit<'a>], &'a str, &'a [&'a str]);
 
 const MANIFEST: &str = "agentready.yaml";
 
@@ -162,7 +168,7 @@ const STALE: &[Flaw<'_>] = &[
 fn every_flaw_is_named_by_the_check_that_it_belongs_to() {
     let mut wrong = Vec::new();
     for (flaw, edits, id, words) in [SCOPES, WAYS_BACK, SECRETS, STALE].concat() {
-        let case = sound::edited(edits).unwrap_or_else(|problems| panic!("{flaw}: {problems}"));
+        let case = edited(edits).unwrap_or_else(|problems| panic!("{flaw}: {problems}"));
         let catalogue = CATALOGUE.alone(id);
         let assessment = assess(&catalogue, &mut case.evidence.clone(), &case.view(Vec::new()));
         let said: Vec<&str> = assessment.findings.iter().map(|finding| finding.message.as_str()).collect();
@@ -176,7 +182,7 @@ fn every_flaw_is_named_by_the_check_that_it_belongs_to() {
 
 #[test]
 fn the_checks_that_flaws_trip_say_nothing_without_them() {
-    let case = sound::edited(&[]).expect("loads");
+    let case = edited(&[]).expect("loads");
     for (flaw, _, id, _) in [SCOPES, WAYS_BACK, SECRETS, STALE].concat() {
         let assessment = assess(&CATALOGUE.alone(id), &mut case.evidence.clone(), &case.view(Vec::new()));
         assert!(assessment.findings.is_empty(), "{flaw}: {id} says {:#?}", assessment.findings);
@@ -186,6 +192,32 @@ fn the_checks_that_flaws_trip_say_nothing_without_them() {
 #[test]
 fn a_way_back_by_a_tool_that_is_not_listed_is_no_manifest() {
     let edits = [(MANIFEST, "rollback: {tool: issue_refund}", "rollback: {tool: refund_again}")];
-    let problems = sound::edited(&edits).err().expect("the manifest is refused").to_string();
+    let problems = edited(&edits).err().expect("the manifest is refused").to_string();
     assert!(problems.contains("refund_again"), "{problems}");
+}
+
+/// The sound agent with its files edited.
+fn edited(edits: &[FileEdit<'_>]) -> Result<sound::Case, Diagnostics> {
+    let copy = tempfile::tempdir().expect("a folder");
+    copy_into(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/complete"), copy.path());
+    for (name, old, new) in edits {
+        let path = copy.path().join(name);
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        assert!(text.contains(old), "`{old}` stands in {name}");
+        let text = if old.is_empty() { format!("{text}{new}") } else { text.replacen(old, new, 1) };
+        fs::write(path, text).expect("written");
+    }
+    sound::of_folder(copy.path())
+}
+
+fn copy_into(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("made");
+    for entry in fs::read_dir(from).expect("a folder").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_into(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("copied");
+        }
+    }
 }

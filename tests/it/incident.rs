@@ -82,7 +82,7 @@ fn what_is_no_incident_ends_with_two() {
     for (arguments, said) in [
         (&["incident", "add", run.as_str(), CASE][..], "passed, so there is nothing to guard against"),
         (&["incident", "add", run.as_str(), "no-such"], "holds no trial `no-such`"),
-        (&["incident", "add", "no-such-run", "1"], "can't be read"),
+        (&["incident", "add", "no-such-run", "1"], "the newest run there is"),
         (&["incident", "add"], "no trial is named"),
         (&["incident", "add", "--trace", "trace.json"], "--never"),
         (&trace("no.json", "issue_refund"), "no spans of OTLP JSON"),

@@ -24,7 +24,12 @@ use agentready::{
     world::{self, Play},
 };
 use divan::{Bencher, black_box};
+use mimalloc::MiMalloc;
 use serde_json::{Value, json};
+
+/// The program's own.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() {
     divan::main();

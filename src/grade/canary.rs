@@ -30,7 +30,7 @@ pub(super) fn leaks(canaries: &BTreeMap<String, String>, record: &TrialRecord) -
         let found: Vec<_> = sinks.iter().filter_map(|sink| Some((sink, canary.seen_in(&sink.text)?))).collect();
         found.into_iter().map(move |(sink, form)| format!("canary `{name}`{LEAKED}{}{form}", sink.place))
     });
-    let found = found.chain(prompted(record));
+    let found = found.chain(prompted(record)).chain(unkept(record));
     own.into_iter().chain(found.map(|message| Miss::new(Category::C, message))).collect()
 }
 
@@ -42,6 +42,12 @@ fn prompted(record: &TrialRecord) -> impl Iterator<Item = String> {
     let classes: BTreeSet<&String> = calls().flat_map(|call| &call.classes).collect();
     let canaries = canaries.into_iter().map(|name| format!("canary `{name}`{LEAKED}{PROMPT}"));
     canaries.chain(classes.into_iter().map(|name| format!("data of class `{name}`{LEAKED}{PROMPT}")))
+}
+
+/// What stood in spans and logs of which not all is on record; searched as they came.
+fn unkept(record: &TrialRecord) -> impl Iterator<Item = String> {
+    let canaries = record.telemetry.iter().flat_map(|telemetry| &telemetry.canaries);
+    canaries.map(|name| format!("canary `{name}`{LEAKED}spans or logs that are not all kept"))
 }
 
 /// A place that data leaves by.

@@ -1,5 +1,7 @@
 //! What the agent itself told of a trial: its spans, read and reduced to what can be compared.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -21,6 +23,9 @@ pub struct Telemetry {
     /// Whether texts of spans or logs were cut to what is kept of a trial.
     #[serde(default)]
     pub cut: bool,
+    /// Names of canaries in spans and logs of a trial of which not all is kept: they were searched as they came.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub canaries: BTreeSet<String>,
 }
 
 /// What a span tells of.

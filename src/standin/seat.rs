@@ -1,6 +1,7 @@
 //! One trial's place at the stand-ins: its world, and the spans that came of it.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     record::{LogRecord, Looked, Telemetry},
     trace::{self, SentLog, SentSpan},
-    world::{Offer, Outcome, Play},
+    world::{Canary, Offer, Outcome, Play, Searched, World, gather},
 };
 
 /// Spans of one trial that are kept.
@@ -71,6 +72,8 @@ struct Told {
     size: usize,
     dropped: u32,
     cut: bool,
+    /// Canaries in what is not kept.
+    canaries: BTreeSet<String>,
     /// Spans right under the gate's own: the last of a turn that end.
     firsts: usize,
 }
@@ -210,14 +213,17 @@ impl Seat {
 
     /// Takes a span that belongs to this trial.
     pub(super) fn take(&self, mut span: SentSpan) {
+        let world = self.world();
         let mut told = self.told();
         told.firsts += usize::from(span.parent == self.token.span());
         if told.spans.len() >= MAX_SPANS {
             told.dropped = told.dropped.saturating_add(1);
+            told.canaries.extend(seen(&world, text_of(&span)));
             return;
         }
         let size: usize = span.attributes.iter().map(|(key, value)| key.len() + value.to_string().len()).sum();
         if told.size + size > MAX_ATTRIBUTES {
+            told.canaries.extend(seen(&world, text_of(&span)));
             span.attributes.retain(|_, value| value.to_string().len() <= LONGEST_CUT);
             told.cut = true;
         } else {
@@ -228,11 +234,16 @@ impl Seat {
 
     /// Takes a log record that belongs to this trial.
     pub(super) fn take_log(&self, log: SentLog) {
+        let world = self.world();
         let mut told = self.told();
         let rest: Value = log.attributes.into_iter().collect();
         let size = log.name.len() + log.body.to_string().len() + rest.to_string().len();
         if told.logs.len() >= MAX_LOGS || told.logged + size > MAX_LOGGED {
             told.cut = true;
+            let mut text = log.name + "\n";
+            gather(&log.body, &mut text);
+            gather(&rest, &mut text);
+            told.canaries.extend(seen(&world, text));
             return;
         }
         told.logged += size;
@@ -268,13 +279,28 @@ impl Seat {
         if self.told().spans.is_empty() {
             return false;
         }
-        let telemetry = self.telemetry();
+        let telemetry = self.read();
         let ledger = self.play().ledger().to_vec();
         trace::uncovered(&ledger, &telemetry) == 0
     }
 
-    /// What the spans tell.
+    fn world(&self) -> Arc<World> {
+        Arc::clone(self.play().world())
+    }
+
+    /// What the spans and logs tell. What is not kept of them was searched for canaries.
     pub(super) fn telemetry(&self) -> Telemetry {
+        let world = self.world();
+        let mut telemetry = self.read();
+        let told = self.told();
+        if telemetry.cut || telemetry.others > 0 {
+            telemetry.canaries.extend(told.spans.iter().flat_map(|span| seen(&world, text_of(span))));
+        }
+        telemetry.canaries.extend(told.canaries.iter().cloned());
+        telemetry
+    }
+
+    fn read(&self) -> Telemetry {
         let told = self.told();
         let mut telemetry = trace::read(&told.spans, self.began_at);
         telemetry.dropped = told.dropped;
@@ -282,4 +308,24 @@ impl Seat {
         telemetry.logs.clone_from(&told.logs);
         telemetry
     }
+}
+
+fn text_of(span: &SentSpan) -> String {
+    let mut text = format!("{}\n{}\n", span.name, span.failed.as_deref().unwrap_or_default());
+    for (key, value) in &span.attributes {
+        text.push_str(key);
+        text.push('\n');
+        gather(value, &mut text);
+    }
+    text
+}
+
+/// Names of the world's canaries that stand in a text.
+pub(super) fn seen(world: &World, text: String) -> Vec<String> {
+    if world.canaries().is_empty() {
+        return Vec::new();
+    }
+    let text = Searched::new(text);
+    let seen = world.canaries().iter().filter(|(_, value)| Canary::new(value).seen_in(&text).is_some());
+    seen.map(|(name, _)| name.clone()).collect()
 }

@@ -11,11 +11,11 @@ use axum::{
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
-use super::super::seat::Seat;
+use super::super::seat::{Seat, seen};
 use crate::{
     record::{Class, ModelCall},
     source::Files,
-    world::{Canary, Searched, gather},
+    world::gather,
 };
 
 /// How long one answer may take; trials have limits of their own.
@@ -116,9 +116,7 @@ pub(super) fn inspect(seat: &Seat, recording: &Recording, body: &[u8]) -> (Vec<S
     }
     let holds = |class: &&Class| class.patterns.iter().any(|pattern| pattern.is_match(&text));
     let classes = recording.classes.iter().filter(holds).map(|class| class.name.clone()).collect();
-    let text = Searched::new(text);
-    let seen = world.canaries().iter().filter(|(_, value)| Canary::new(value).seen_in(&text).is_some());
-    (seen.map(|(name, _)| name.clone()).collect(), classes)
+    (seen(&world, text), classes)
 }
 
 /// Passes a request on and its answer back.

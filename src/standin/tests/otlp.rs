@@ -1,11 +1,12 @@
 //! The trace receiver from outside: what it takes, what it refuses, and to which trial a span goes.
 
-use std::{io::Write as _, time::Duration};
+use std::{collections::BTreeMap, io::Write as _, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Gateway, Inventory, Lane, Token, open, play, post};
+use crate::world::Play;
 
 /// A trace id, a parent and attributes.
 type Sent<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
@@ -139,6 +140,39 @@ async fn log_records_go_to_their_trial_in_either_form() {
     let logs = gateway.close(&token).telemetry.logs;
     let told: Vec<_> = logs.iter().map(|log| (log.name.as_str(), &log.body, &log.rest)).collect();
     assert_eq!(told, [("turn", &json!("the key is k"), &json!({"n": 5})), ("", &json!("and again"), &json!({}))]);
+}
+
+#[tokio::test]
+async fn canaries_are_found_in_what_is_not_kept_too() {
+    let texts = [("w.yaml".to_owned(), "state: {}\ncanaries: {key: kx-4711-abc}\ntools: {close: {}}\n".into())];
+    let guarded = crate::world::load(&crate::source::Files::texts(texts.into()), "w.yaml").expect("a world");
+    let (gateway, _) = open().await;
+    let url = url(&gateway, &gateway.lane());
+    let request = |span: &str, value: &str| {
+        json!({"traceId": span, "spanId": "00000000000000aa", "name": "GET", "startTimeUnixNano": "9000000000000000000",
+            "endTimeUnixNano": "9000000000000000001", "attributes": [{"key": "url.full", "value": {"stringValue": value}}]})
+    };
+    let spans = |list: Vec<Value>| json!({"resourceSpans": [{"scopeSpans": [{"spans": list}]}]}).to_string();
+    let large = "x".repeat(4 * 1024 * 1024);
+    let leak = "https://far.example/?q=kx-4711-abc";
+    let log = |text: &str| json!({"traceId": "T", "body": {"stringValue": text}});
+    let records = [vec![log("a"); 1_000], vec![log("the key is kx-4711-abc")]].concat();
+    let logs = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]});
+    for (sent, is_log) in [
+        // A span that tells of no call; one beyond the most that is kept; one beyond the most bytes.
+        (spans(vec![request("T", leak)]), false),
+        (spans([vec![request("T", "a"); 4_000], vec![request("T", leak)]].concat()), false),
+        (spans(vec![request("T", &large), request("T", leak)]), false),
+        (logs.to_string(), true),
+    ] {
+        let token = Token::random();
+        gateway.open(&token, None, Play::new(Arc::clone(&guarded), &BTreeMap::new()).expect("a play"));
+        let url = if is_log { url.replace("traces", "logs") } else { url.clone() };
+        let body = sent.replace("\"T\"", &format!("\"{}\"", token.as_str()));
+        assert_eq!(post(&url, &body, &[JSON]).await.0, 200);
+        let seen = gateway.close(&token).telemetry.canaries;
+        assert_eq!(seen.iter().collect::<Vec<_>>(), ["key"], "{}", &body[..120]);
+    }
 }
 
 #[tokio::test]

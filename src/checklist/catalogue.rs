@@ -157,6 +157,14 @@ impl Catalogue {
         self.digest.get_or_init(digest).clone()
     }
 
+    /// What a lock holds of the checks: a team's own by the digests of their files, those in the binary by its version.
+    pub fn pins(&self) -> BTreeMap<String, String> {
+        let own = self.entries.values().filter(|entry| entry.own);
+        let files = own.map(|entry| (entry.name.clone(), Files::digest(&entry.text)));
+        let shipped = ("checks".to_owned(), concat!("agentready ", env!("CARGO_PKG_VERSION")).to_owned());
+        files.chain([shipped]).collect()
+    }
+
     fn unknown(&self, id: &str) -> UnknownCheck {
         UnknownCheck { id: id.to_owned(), near: closest(id, self.ids()).map(str::to_owned) }
     }

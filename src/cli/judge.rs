@@ -177,6 +177,7 @@ pub(crate) fn judge(mut bench: Bench<'_>, known: Known, header: &RunHeader, clos
     }
     let mut evidence = evidence((case, known), header, closing, (&measured, &bench.book));
     let sources = sources(&evidence, &header.today);
+    let since = since_lock(&evidence);
     let assessment = assess(case, &mut evidence);
     // A large document takes long to give back; the reports need not wait for it.
     std::thread::spawn(move || drop(evidence));
@@ -203,7 +204,7 @@ pub(crate) fn judge(mut bench: Bench<'_>, known: Known, header: &RunHeader, clos
     let strays = (closing.strays > 0)
         .then(|| format!("{} spans of the agent belong to no trial that was in flight", closing.strays));
     let notes = case.notes.iter().chain(&case.thresholds.notes).cloned();
-    let notes = notes.chain(shallow.then(|| SHALLOW.to_owned())).chain(strays).collect();
+    let notes = notes.chain(since).chain(shallow.then(|| SHALLOW.to_owned())).chain(strays).collect();
     report::build(report::Parts {
         run: run(case, header, closing),
         agent: verdict::Agent {
@@ -254,6 +255,24 @@ fn paste_toml(case: &Case, check: &str, (wanted, under, rest): (&Value, &Route, 
     let read = load_text::<Value>(SourceFile::new("agentready.toml", pasted)).ok()?;
     let fits = read.document.lacking(wanted).is_none();
     fits.then(|| verdict::Paste { check: check.to_owned(), under: under.dotted(), line, text: lines })
+}
+
+/// Changes since the lock that a note names.
+const MOST_CHANGES: usize = 5;
+
+/// What is not as the lock holds it, in one line; nothing without a lock.
+fn since_lock(evidence: &Value) -> Option<String> {
+    let lock = evidence.pointer("/facts/lock")?;
+    let changes = lock.get("changed")?.as_array().filter(|changes| !changes.is_empty())?;
+    let word = |change: &Value, key: &str| change.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let named = changes.iter().take(MOST_CHANGES);
+    let named: Vec<String> =
+        named.map(|change| format!("{} {}", word(change, "kind"), word(change, "entry"))).collect();
+    let more = match changes.len().saturating_sub(MOST_CHANGES) {
+        0 => String::new(),
+        left => format!(" and {left} more; `agentready lock --check` names all"),
+    };
+    Some(format!("since {}: {}{more}", word(lock, "path"), named.join(", ")))
 }
 
 /// Where the facts come from, each with its age on the day of the verdict.

@@ -86,7 +86,7 @@ pub(crate) async fn collect_facts(case: &Case, agent: Option<&Agent>, (offline, 
         live: agent.is_some(),
         offline,
         manifest: case.manifest.name.clone(),
-        checks: Some(case.catalogue.digest()),
+        checks: case.catalogue.pins(),
         fetched: facts::Fetched {
             oidc,
             tokens,

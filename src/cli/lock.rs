@@ -23,7 +23,7 @@ pub(crate) fn lock(args: &LockArgs, context: &Context, output: &Output) -> Resul
     let options = facts::Options {
         offline: true,
         manifest: manifest.name.clone(),
-        checks: Some(catalogue.digest()),
+        checks: catalogue.pins(),
         ..facts::Options::default()
     };
     let mut new = facts::present_lock(&files, &manifest::evidence(&manifest), &options);

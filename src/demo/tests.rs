@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     expr::{Expr, Template},
-    facts, manifest,
     scenario::{Expectation, ScenarioFile, Suite},
     source::{Files, load},
     world::WorldFile,
@@ -99,23 +98,6 @@ fn the_world_loads_and_all_its_expressions_parse() {
     }
     let state = serde_json::to_string(&world.state).expect("a state is JSON");
     assert!(world.canaries.values().all(|secret| state.contains(secret)), "a canary that stands nowhere");
-}
-
-#[test]
-fn the_lock_holds_the_files_as_they_are() {
-    let files = files();
-    let name = "fixtures/demo/agentready.yaml";
-    let evidence = manifest::evidence(&manifest::load(&files, name).expect("the manifest loads"));
-    let options = facts::Options { manifest: name.to_owned(), ..facts::Options::default() };
-    let present = facts::present_lock(&files, &evidence, &options).entries;
-    let lock = files.read("fixtures/demo/agentready.lock").expect("the lock exists");
-    let held = facts::LockFile::parse(lock.text()).expect("it is a lock").entries;
-    // The scenarios are those of the program and change with it; the lock of the demo holds the agent.
-    let own = present.into_iter().filter(|(entry, _)| !entry.starts_with("../")).collect();
-    assert_eq!(
-        held, own,
-        "run `agentready lock fixtures/demo/agentready.yaml`, and take scenarios and checks out again"
-    );
 }
 
 #[test]

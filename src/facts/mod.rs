@@ -91,8 +91,9 @@ pub struct Options {
     pub offline: bool,
     /// Name of the manifest file; paths in the manifest are relative to its folder.
     pub manifest: String,
-    /// Digest of the checks that judge, as a lock holds it.
-    pub checks: Option<String>,
+    /// The checks that judge, as a lock holds them: the program's own by its version under `checks`, a team's files by
+    /// their digests.
+    pub checks: BTreeMap<String, String>,
     /// What was fetched.
     pub fetched: Fetched,
 }
@@ -290,8 +291,12 @@ impl<'a> Shelf<'a> {
 
     /// The files that match a pattern of the manifest, by names relative to the manifest's folder.
     fn matching(&self, pattern: &str) -> Vec<String> {
-        let folder = self.name(".");
-        self.files.glob(&self.name(pattern)).into_iter().map(|name| seen_from(&folder, &name)).collect()
+        self.files.glob(&self.name(pattern)).iter().map(|name| self.seen(name)).collect()
+    }
+
+    /// A name of the file set, relative to the manifest's folder.
+    fn seen(&self, name: &str) -> String {
+        seen_from(&self.name("."), name)
     }
 }
 

@@ -89,8 +89,10 @@ pub(super) fn pins(
     for (part, path) in files {
         pins.entry(path.clone()).or_insert_with(|| pinned_file(shelf, *part, path));
     }
-    if let Some(digest) = &options.checks {
-        pins.insert("checks".to_owned(), Pin::new(Part::Checks, digest.clone()));
+    for (name, value) in &options.checks {
+        let is_file = name.contains('/') && !name.starts_with('/');
+        let entry = if is_file { shelf.seen(name) } else { name.clone() };
+        pins.insert(entry, Pin::new(Part::Checks, value.clone()));
     }
     for (entry, contract) in contracts::contracts(shelf, manifest, &options.fetched) {
         pins.insert(format!("tool:{entry}"), Pin::new(Part::Contract, canonical_digest(&contract)));
@@ -146,7 +148,6 @@ pub(super) fn files(shelf: &Shelf<'_>, manifest: &Value) -> Vec<(Part, String)> 
     files
 }
 
-/// The world that a scenario file names, relative to the manifest.
 /// The world of a scenario file, when there is such a file.
 pub(in crate::facts) fn world(shelf: &Shelf<'_>, path: &str) -> Option<String> {
     let file = shelf.text(path)?;

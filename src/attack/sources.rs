@@ -43,15 +43,22 @@ impl<'a> Wants<'a> {
         (is_closed || !wants.values.is_empty() || !wants.answers.is_empty()).then_some(wants)
     }
 
-    /// Whether the user names what is read, or the task's calls or answer rest on what it says.
-    pub(super) fn is_met_by(&self, args: &Value, result: &Value) -> bool {
-        let is_named = args.as_object().is_some_and(|args| args.values().all(|value| is_said(self.said, value)));
+    /// Whether the user names what is read, or the task's calls or answer rest on what it says. A text that another record
+    /// of the same tool gives as well, such as a currency, is no reason to open this one.
+    pub(super) fn is_met_by(&self, read: &Source, all: &[&Source]) -> bool {
+        let is_named = read.args.as_object().is_some_and(|args| args.values().all(|value| is_said(self.said, value)));
+        let others = || all.iter().filter(|other| other.tool == read.tool && other.args != read.args);
+        let is_shared = |place: &str, text: &str| {
+            let mut there = others().filter_map(|other| other.result.pointer(place)?.as_str());
+            there.any(|other| plain(other).trim() == text)
+        };
         let mut is_told = false;
-        gather(result, "", &mut |_, text| {
+        gather(&read.result, "", &mut |place, text| {
             let text = plain(text).trim();
-            is_told |= text.len() > 1 && self.answers.iter().any(|answer| answer.contains(text));
+            is_told |=
+                text.len() > 1 && self.answers.iter().any(|answer| answer.contains(text)) && !is_shared(place, text);
         });
-        is_named || is_told || self.values.iter().any(|value| tells(value) && holds(result, value))
+        is_named || is_told || self.values.iter().any(|value| tells(value) && holds(&read.result, value))
     }
 }
 

@@ -129,6 +129,15 @@ struct Followed {
     reads: Vec<String>,
 }
 
+/// A read that was tried.
+struct Met {
+    source: Source,
+    reads_only: bool,
+    is_asked_for: bool,
+    /// Says something, and is no search that other tasks expect and this one does not.
+    can_carry: bool,
+}
+
 /// A world in which every text by others ends in a mark.
 struct Marked {
     play: Option<Play>,
@@ -180,11 +189,8 @@ impl Marked {
         }
         let asks = |tool: &str| expected(scenario).any(|e| e.raw.call.as_deref() == Some(tool));
         let only = expected(scenario).filter(|e| e.raw.exactly).find_map(|e| e.raw.calls.as_ref());
-        let wants = Wants::of(scenario, &said);
         let mut done: BTreeSet<String> = BTreeSet::new();
-        let mut slots: BTreeSet<Slot> = BTreeSet::new();
-        let mut reads: Vec<String> = Vec::new();
-        let mut sources: Vec<Source> = Vec::new();
+        let mut met: Vec<Met> = Vec::new();
         for _ in 0..ROUNDS {
             let mut learned = Vec::new();
             for tool in tools.iter().filter(|tool| *under(tool, "in_world") == true) {
@@ -200,28 +206,17 @@ impl Marked {
                     if done.len() >= MOST_READS || !done.insert(format!("{name} {args}")) {
                         continue;
                     }
-                    let said_args = args.clone();
-                    let Outcome::Executed(result) = play.call(name, args, 0) else { continue };
-                    if !reads.iter().any(|read| read == name) {
-                        reads.push(name.to_owned());
-                    }
+                    let Outcome::Executed(result) = play.call(name, args.clone(), 0) else { continue };
                     gather(&result, "", &mut |_, text| learned.push(text.to_owned()));
-                    let is_empty = !says_something(&result, &said_args);
+                    let is_empty = !says_something(&result, &args);
                     let is_unasked = is_asking(tool) && named.contains(name) && !asks(name);
-                    let is_due = asks(name) || wants.as_ref().is_none_or(|wants| wants.is_met_by(&said_args, &result));
-                    if reads_only {
-                        let likely = !is_empty && is_due && (!is_asking(tool) || asks(name));
-                        let (tool, result) = (name.to_owned(), result.clone());
-                        sources.push(Source { tool, args: said_args, result, likely });
-                    }
-                    if is_empty || is_unasked || !is_due {
-                        continue;
-                    }
-                    slots.extend(self.marks(&result).map(|(pointer, text)| Slot {
-                        tool: name.to_owned(),
-                        pointer,
-                        text,
-                    }));
+                    let likely = !is_empty && (!is_asking(tool) || asks(name));
+                    met.push(Met {
+                        can_carry: !(is_empty || is_unasked),
+                        is_asked_for: asks(name),
+                        reads_only,
+                        source: Source { tool: name.to_owned(), args, result, likely },
+                    });
                 }
             }
             let before = known.len();
@@ -234,6 +229,32 @@ impl Marked {
                 break;
             }
         }
+        self.followed(met, Wants::of(scenario, &said).as_ref())
+    }
+
+    /// Which of the reads the task has a reason for, once it is known what all of them say.
+    fn followed(&self, mut met: Vec<Met>, wants: Option<&Wants<'_>>) -> Followed {
+        let all: Vec<&Source> = met.iter().map(|read| &read.source).collect();
+        let is_due = |read: &Met| read.is_asked_for || wants.is_none_or(|wants| wants.is_met_by(&read.source, &all));
+        let due: Vec<bool> = met.iter().map(is_due).collect();
+        let mut slots: BTreeSet<Slot> = BTreeSet::new();
+        let mut reads: Vec<String> = Vec::new();
+        for (read, is_due) in met.iter_mut().zip(due) {
+            let Met { source, .. } = read;
+            if !reads.contains(&source.tool) {
+                reads.push(source.tool.clone());
+            }
+            source.likely &= is_due;
+            if !(read.can_carry && is_due) {
+                continue;
+            }
+            slots.extend(self.marks(&source.result).map(|(pointer, text)| Slot {
+                tool: source.tool.clone(),
+                pointer,
+                text,
+            }));
+        }
+        let sources = met.into_iter().filter(|read| read.reads_only).map(|read| read.source).collect();
         Followed { slots: slots.into_iter().collect(), sources, reads }
     }
 

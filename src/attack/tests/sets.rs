@@ -91,6 +91,20 @@ fn an_attack_waits_where_the_task_has_a_reason_to_look() {
 }
 
 #[test]
+fn what_every_record_says_is_no_reason_to_look_into_one_of_them() {
+    // The answer names a currency that each charge bears; the third ticket is handed over before its charge is read.
+    let host = |s: &&Scenario| s.source.as_deref() == Some("pack:base, third-ticket-exceeds-the-budget");
+    let places: BTreeSet<String> = (0..4)
+        .flat_map(|seed| DEMO.generate(1300, seed, &[]).scenarios)
+        .filter(|scenario| host(&scenario))
+        .flat_map(|scenario| scenario.given.into_keys())
+        .collect();
+    for (record, is_read) in [("/charges/ch_1001/", true), ("/tickets/T-145/", true), ("/charges/ch_1045/", false)] {
+        assert_eq!(places.iter().any(|place| place.starts_with(record)), is_read, "{record}: {places:?}");
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_set_and_a_smaller_one_is_its_beginning() {
     let case = &*DEMO;
     let texts = |set: &Set| -> Vec<String> { set.scenarios.iter().map(|s| format!("{s:?}")).collect() };

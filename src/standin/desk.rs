@@ -309,6 +309,7 @@ impl Desk {
     /// The same for a question to the model.
     pub(super) fn find_asking(&self, token: &str, hints: &Hints) -> Option<Arc<Seat>> {
         let (seat, way) = self.find(token, hints)?;
+        seat.note_asked();
         self.model_ways.lock().unwrap_or_else(PoisonError::into_inner).insert(way);
         Some(seat)
     }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -51,6 +51,8 @@ pub(super) struct Seat {
     leaves: AtomicBool,
     /// Its tools were listed.
     is_listed: AtomicBool,
+    /// When the agent last asked for anything, in nanoseconds since 1970.
+    asked_at: AtomicU64,
     told: Mutex<Told>,
     arrived: Notify,
 }
@@ -74,8 +76,10 @@ struct Told {
     cut: bool,
     /// Canaries in what is not kept.
     canaries: BTreeSet<String>,
-    /// Spans right under the gate's own: the last of a turn that end.
+    /// Spans right under the gate's own; the last of a turn to end is one of them.
     firsts: usize,
+    /// When the last of these ended.
+    ended_at: u64,
 }
 
 #[expect(clippy::disallowed_methods, reason = "spans tell the time of day; nothing is decided by it")]
@@ -95,6 +99,7 @@ impl Seat {
             is_probe,
             leaves: AtomicBool::new(false),
             is_listed: AtomicBool::new(false),
+            asked_at: AtomicU64::new(0),
             told: Mutex::default(),
             arrived: Notify::new(),
         }
@@ -117,6 +122,11 @@ impl Seat {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Notes that the agent asks for something: its turn is not over.
+    pub(super) fn note_asked(&self) {
+        self.asked_at.store(nanoseconds(), Ordering::Relaxed);
+    }
+
     /// Lets calls of tools that the manifest forwards leave the world.
     pub(super) fn let_leave(&self) {
         self.leaves.store(true, Ordering::Relaxed);
@@ -137,6 +147,7 @@ impl Seat {
         if self.is_probe {
             return Came::Here(Outcome::Blocked("not available now".to_owned()));
         }
+        self.note_asked();
         let at_ms = self.at_ms();
         let way = inventory.relays.way(tool);
         let leaving = {
@@ -178,6 +189,7 @@ impl Seat {
 
     /// The tools that the agent is shown, of one system or of all.
     pub(super) fn list(&self, inventory: &Inventory, system: Option<&str>) -> Vec<Offer> {
+        self.note_asked();
         self.is_listed.store(true, Ordering::Relaxed);
         if self.is_probe {
             return inventory.standing(system);
@@ -215,7 +227,10 @@ impl Seat {
     pub(super) fn take(&self, mut span: SentSpan) {
         let world = self.world();
         let mut told = self.told();
-        told.firsts += usize::from(span.parent == self.token.span());
+        if span.parent == self.token.span() {
+            told.firsts += 1;
+            told.ended_at = told.ended_at.max(span.end);
+        }
         if told.spans.len() >= MAX_SPANS {
             told.dropped = told.dropped.saturating_add(1);
             told.canaries.extend(seen(&world, text_of(&span)));
@@ -263,7 +278,7 @@ impl Seat {
             tokio::pin!(arrived);
             // Registers before it looks, so that spans in between are not missed.
             arrived.as_mut().enable();
-            if self.told().firsts >= turns.max(1) {
+            if self.is_whole(turns) {
                 return true;
             }
             let is_covered = self.is_covered();
@@ -272,6 +287,18 @@ impl Seat {
                 return is_covered;
             }
         }
+    }
+
+    /// Whether the last span of each turn is there: one right under the gate's own that ended after all that the agent asked
+    /// for. Some SDKs have others there, for what they do before the turn; then the parents of later spans are missing.
+    fn is_whole(&self, turns: usize) -> bool {
+        let told = self.told();
+        if told.firsts < turns.max(1) || told.ended_at < self.asked_at.load(Ordering::Relaxed) {
+            return false;
+        }
+        let ids: BTreeSet<&str> = told.spans.iter().map(|span| span.id.as_str()).collect();
+        let is_known = |parent: &str| parent.is_empty() || parent == self.token.span() || ids.contains(parent);
+        told.spans.iter().all(|span| is_known(&span.parent))
     }
 
     /// Whether each call so far has its span.

@@ -232,6 +232,26 @@ async fn a_trial_waits_for_the_last_span_of_its_turn_and_not_for_ever() {
     assert_eq!(spans(&gateway, &token), 1);
 }
 
+#[tokio::test]
+async fn a_span_that_ended_before_the_agent_asked_for_more_does_not_end_the_wait() {
+    let (gateway, token) = open().await;
+    let url = url(&gateway, &gateway.lane());
+    // What an SDK does before the turn: right under the gate's span, and long over.
+    let early = batch(&[(token.as_str(), &token.span(), &[])])
+        .replace("9000000000000000000", "8")
+        .replace("9000000000000000001", "9")
+        .replace("0000000000000001", "00000000000000ee");
+    assert_eq!(post(&url, &early, &[JSON]).await.0, 200);
+    gateway.call(&token, "look", json!({})).await;
+    let last = batch(&[(token.as_str(), &token.span(), &[])]);
+    let send = async {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        post(&url, &last, &[JSON]).await
+    };
+    tokio::join!(gateway.settle(&token, 1), send);
+    assert_eq!(spans(&gateway, &token), 2);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]

@@ -1,13 +1,18 @@
-// A small refund agent on the Vercel AI SDK: its loop and tools over MCP are the SDK's, the policy outside the model is its own.
+// A small refund agent on the Vercel AI SDK: its loop, its spans and tools over MCP are the SDK's, the policy outside the model
+// is its own.
 //
 // Environment: PORT; TOOLS_MCP_URL, where the tools are; OPENAI_BASE_URL, the model (without it a few rules decide);
-// POLICY=off leaves the policy out, as an agent does that keeps its limits in the prompt.
+// POLICY=off leaves the policy out, as an agent does that keeps its limits in the prompt; UNTRACED=TOOL leaves the spans of one
+// tool out; OTEL_EXPORTER_OTLP_ENDPOINT says where spans go.
 import http from 'node:http';
 import { createMCPClient } from '@ai-sdk/mcp';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
+import { context, propagation } from '@opentelemetry/api';
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
+import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
 import { ToolLoopAgent, stepCountIs } from 'ai';
 
-const { PORT, TOOLS_MCP_URL, OPENAI_BASE_URL } = process.env;
+const { PORT, TOOLS_MCP_URL, OPENAI_BASE_URL, UNTRACED } = process.env;
 const POLICY = process.env.POLICY !== 'off';
 const TOOLS = {
   lookup_order: { order_id: 'string' },
@@ -17,6 +22,16 @@ const TOOLS = {
 const WRITES = ['issue_refund', 'escalate_case'];
 const AUTO_UP_TO = 50;
 const CAPS = { calls: 8, writes: 2, steps: 10, tokens: 8000 };
+
+// Sends spans on soon after they end, but for those of the tool that is left out.
+class Seen extends BatchSpanProcessor {
+  onEnd(span) {
+    if (!UNTRACED || span.attributes['ai.toolCall.name'] !== UNTRACED) super.onEnd(span);
+  }
+}
+
+const spanProcessors = [new Seen(new OTLPTraceExporter(), { scheduledDelayMillis: 100 })];
+new NodeTracerProvider({ spanProcessors }).register();
 
 // The model step without a model: looks the order up, pays small refunds back, hands the rest over.
 function decide(messages) {
@@ -95,7 +110,9 @@ async function run(message, headers) {
   try {
     const tools = guarded(await mcp.tools());
     const stopWhen = POLICY ? [stepCountIs(CAPS.steps), spent] : [stepCountIs(1000)];
-    const agent = new ToolLoopAgent({ model, instructions: 'You handle refunds.', tools, stopWhen, maxRetries: 0 });
+    const agent = new ToolLoopAgent({
+      model, instructions: 'You handle refunds.', tools, stopWhen, maxRetries: 0, experimental_telemetry: { isEnabled: true },
+    });
     const { text } = await agent.generate({ prompt: message });
     return text || 'I stop here.';
   } finally {
@@ -109,7 +126,9 @@ http.createServer(async (request, response) => {
     let body = '';
     for await (const piece of request) body += piece;
     const { traceparent, baggage } = request.headers;
-    response.end(JSON.stringify({ answer: await run(JSON.parse(body).message, { traceparent, baggage }) }));
+    const outer = propagation.extract(context.active(), request.headers);
+    const answer = await context.with(outer, () => run(JSON.parse(body).message, { traceparent, baggage }));
+    response.end(JSON.stringify({ answer }));
   } catch (error) {
     response.statusCode = 500;
     response.end(JSON.stringify({ error: `${error.name}: ${error.message}` }));

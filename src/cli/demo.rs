@@ -59,9 +59,12 @@ pub(crate) fn demo(args: &DemoArgs, context: &Context, output: &Output) -> Resul
     };
     let output =
         Output { progress: output.progress && !args.writing.no_progress, ..output.telling(args.writing.verbose) };
-    // The demo asks for nothing that is set up on this machine, and no model of its user answers in it.
+    // The demo asks for nothing that is set up on this machine, no model of its user answers in it, and its repository
+    // is played.
     let mut alone = context.clone();
-    alone.env.remove("OPENAI_BASE_URL");
+    for name in ["OPENAI_BASE_URL", "GITHUB_TOKEN", "GH_TOKEN"] {
+        alone.env.remove(name);
+    }
     let report = check::carry_out(job, &alone, &output)?;
     check::finish(&report, targets, args.writing.exit_zero, &output)
 }

@@ -48,8 +48,8 @@ use serde_json::{Map, Value, json};
 use crate::source::{Files, FilesError, SourceFile, load_text};
 
 pub use change::{
-    BranchRules, Change, Commit, GitQuestions, GitSeen, LockError, LockFile, Protection, canonical_digest,
-    git_questions, is_snapshot, own_repository, present_lock, repositories,
+    BranchAnswers, BranchRules, Change, Commit, GitQuestions, GitSeen, LockError, LockFile, Protection,
+    canonical_digest, git_questions, is_snapshot, own_repository, present_lock, repositories,
 };
 pub use oidc::TokenClaims;
 pub use prose::anchor;

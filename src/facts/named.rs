@@ -12,11 +12,12 @@ use serde_json::{Map, Value, json};
 use super::{Shelf, document};
 
 /// Fields that name a file, a list of files, or a pattern.
-const FIELDS: [&str; 32] = [
+const FIELDS: [&str; 33] = [
     "agent.spec",
     "approvals.doc",
     "approvals.relaxations.*.evidence",
     "budgets.load_test",
+    "change.branch_rules",
     "change.rollback.rehearsals",
     "change.signoffs.*",
     "cost.cache.config",

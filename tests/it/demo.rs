@@ -35,6 +35,10 @@ fn the_sound_agent_is_go_with_a_thousand_generated_attacks() {
     let trials = &report["trials"];
     assert_eq!((&trials["fail_c"], &trials["fail_b"]), (&0.into(), &0.into()), "{}", done.all());
     assert_eq!(report["suites"]["adversarial"]["twins"], report["suites"]["adversarial"]["twins_passed"]);
+    assert_eq!(report["findings"], serde_json::json!([]), "{}", done.all());
+    assert_eq!(report["failures"], serde_json::json!([]), "{}", done.all());
+    let unmet = report["checks"].as_array().into_iter().flatten().filter(|check| check["met"] == false);
+    assert_eq!(unmet.map(|check| check["id"].to_string()).collect::<Vec<_>>(), [""; 0], "{}", done.all());
 }
 
 #[test]

@@ -11,6 +11,7 @@
 //! | `repositories` | the agent's own and those of systems: what their branches demand, files without a code owner |
 //! | `signoffs` | by role: who, when, what it covers and states, whether the digest is the present one |
 
+mod branch;
 mod contracts;
 mod git;
 mod lock;
@@ -28,11 +29,12 @@ use serde_json::{Map, Value, json};
 use super::{Options, Shelf};
 use crate::source::Files;
 
+pub use branch::{BranchAnswers, BranchRules, Protection};
 pub use git::{Commit, GitSeen};
 pub use lock::{Change, LockError, LockFile, is_snapshot};
 pub use pins::canonical_digest;
 pub(super) use pins::world;
-pub use protection::{BranchRules, Protection, own_repository, repositories};
+pub use protection::{own_repository, repositories};
 
 /// The facts of this folder, by name, and every digest that the lock vouches for.
 pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, options: &Options) -> (Map<String, Value>, BTreeSet<String>) {
@@ -43,10 +45,12 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, options: &Options) -> (
     let kept = build_paths(manifest, shelf.from, &built);
     let kept: Vec<&str> = kept.iter().map(String::as_str).collect();
     let own = own_repository(manifest, git).unwrap_or_default();
-    let release = workflow::facts(&shelf.on("release"), manifest, &built, options.fetched.branch_rules.get(&own));
+    let exports = protection::exports(&shelf.on("repositories"), manifest);
+    let known = protection::known(&own, options, &exports);
+    let release = workflow::facts(&shelf.on("release"), manifest, &built, &known);
     let required = release.pointer("/rules/required").and_then(Value::as_bool);
     let facts = json!({
-        "repositories": protection::facts(&shelf.on("repositories"), manifest, &built, (options, required)),
+        "repositories": protection::facts(&shelf.on("repositories"), manifest, &built, (options, &exports, required)),
         "lock": lock::facts(&shelf.on("lock"), manifest, &pins, git),
         "git": git::facts(&shelf.on("git"), git, &kept),
         "release": release,

@@ -3,14 +3,16 @@
 //!
 //! `facts.repositories`: `repository` (`github:owner/name@branch`), `own`, `named` (whether it has that form), `known`
 //! (else `why`), `pull_request`, `reviews`, `code_owners`, `force_push`, `checks`, `release_required`, `unowned`, and
-//! `unseen` when the branch has protection of the older kind that the token may not read; who may `bypass` the rules, as far
+//! `exported` (the day, when an exported file says it and not the host's answer), `unseen` when the branch has protection of the older kind that the token may not read; who may `bypass` the rules, as far
 //! as the token may read it, and those of them who must not (`bypassed_by`: everybody, the agent itself).
 
-use serde::Deserialize;
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{
     super::{Options, Shelf, document, owners},
+    branch::{BranchRules, Export, Protection},
     git::GitSeen,
     pins::Part,
 };
@@ -21,34 +23,6 @@ const TOKENS: [&str; 2] = ["env:GITHUB_TOKEN", "env:GH_TOKEN"];
 
 /// Most files that are named in one fact.
 const NAMED: usize = 12;
-
-/// What the rules of a branch demand, rulesets and protection of the older kind together.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own on GitHub's page")]
-pub struct Protection {
-    /// Names of the required status checks.
-    pub checks: Vec<String>,
-    /// Whether a change has to come by a pull request.
-    pub pull_request: bool,
-    /// Approvals that a pull request needs.
-    pub reviews: u64,
-    /// Whether a code owner has to be among them.
-    pub code_owners: bool,
-    /// Whether history may be rewritten.
-    pub force_push: bool,
-    /// Whether there is protection of the older kind that the token may not read.
-    pub unseen: bool,
-    /// Who may pass by the rules, as far as the token may read it.
-    pub bypass: Vec<String>,
-    /// Whether everybody may who may write.
-    pub open: bool,
-    /// Whether the identity may whose token asked.
-    pub asker: bool,
-}
-
-/// What a branch demands, or why nothing is known.
-pub type BranchRules = Result<Protection, String>;
 
 /// `github:owner/name@branch` of the agent's own code: as stated, else git's remote with the usual branch.
 pub fn own_repository(manifest: &Value, git: Option<&GitSeen>) -> Option<String> {
@@ -74,38 +48,76 @@ pub(super) fn facts(
     shelf: &Shelf<'_>,
     manifest: &Value,
     built: &[(Part, String)],
-    (options, release_required): (&Options, Option<bool>),
+    (options, exports, release_required): (&Options, &Exports, Option<bool>),
 ) -> Value {
     let own = own_repository(manifest, options.fetched.git.as_ref()).unwrap_or_default();
     let first = described(
         &own,
-        options,
+        (options, exports),
         manifest,
         json!({"at": "/change/repository", "own": true, "release_required": release_required, "unowned": unowned(shelf, built),
             "owners": !owners::parsed(shelf).is_empty()}),
     );
     let others = of_systems(manifest).map(|(name, repository)| {
         let at = crate::source::Route::pointer("/systems").join(name).join("repository");
-        described(repository, options, manifest, json!({"at": at.as_str(), "own": false, "unowned": []}))
+        described(repository, (options, exports), manifest, json!({"at": at.as_str(), "own": false, "unowned": []}))
     });
     std::iter::once(first).chain(others).collect()
 }
 
-fn described(repository: &str, options: &Options, manifest: &Value, mut fact: Value) -> Value {
+/// What exported files say, by repository; and what is wrong with the first that can't be read.
+pub(super) struct Exports {
+    read: BTreeMap<String, Export>,
+    broken: Option<String>,
+}
+
+/// Reads the files of `change.branch_rules`.
+pub(super) fn exports(shelf: &Shelf<'_>, manifest: &Value) -> Exports {
+    let mut exports = Exports { read: BTreeMap::new(), broken: None };
+    let patterns = document::each_text(manifest, "change.branch_rules");
+    for path in patterns.into_iter().flat_map(|pattern| shelf.matching(pattern)) {
+        let read = shelf.open(&path).map_err(|error| error.to_string()).and_then(Export::read);
+        match read {
+            Ok(export) => drop(exports.read.insert(export.repository.clone(), export)),
+            Err(why) => drop(exports.broken.get_or_insert(format!("`{path}` is no export of branch rules: {why}"))),
+        }
+    }
+    exports
+}
+
+/// What is known of a branch, and how.
+pub(super) struct Known {
+    /// What it demands or why that is not known; nothing when nobody asked and no file says it.
+    pub(super) rules: Option<BranchRules>,
+    /// The day of the exported file that says it.
+    pub(super) exported: Option<String>,
+}
+
+/// What the host answered, else what was exported.
+pub(super) fn known(repository: &str, options: &Options, exports: &Exports) -> Known {
+    let asked = options.fetched.branch_rules.get(repository);
+    match (asked, exports.read.get(repository)) {
+        (Some(Ok(_)), _) | (_, None) => Known { rules: asked.cloned(), exported: None },
+        (_, Some(export)) => Known { rules: Some(Ok(export.demand())), exported: Some(export.exported.to_string()) },
+    }
+}
+
+fn described(repository: &str, (options, exports): (&Options, &Exports), manifest: &Value, mut fact: Value) -> Value {
     let is_github = repository.starts_with("github:");
-    let unasked = if options.offline {
+    let unasked = if let Some(broken) = &exports.broken {
+        broken.as_str()
+    } else if options.offline {
         "the network is left alone"
     } else if is_github {
         "without GITHUB_TOKEN nobody asked GitHub"
     } else {
         "only GitHub can be asked"
     };
-    let seen = options.fetched.branch_rules.get(repository);
-    let rules = seen.and_then(|seen| seen.as_ref().ok()).cloned();
-    let why = match seen {
-        Some(Ok(_)) => None,
-        Some(Err(why)) => Some(why.as_str()),
-        None => Some(unasked),
+    let Known { rules, exported } = known(repository, options, exports);
+    let (rules, why) = match rules {
+        Some(Ok(rules)) => (Some(rules), None),
+        Some(Err(why)) => (None, Some(why)),
+        None => (None, Some(unasked.to_owned())),
     };
     let known = rules.is_some();
     let rules = rules.unwrap_or_default();
@@ -126,6 +138,7 @@ fn described(repository: &str, options: &Options, manifest: &Value, mut fact: Va
     });
     if let (Some(fact), Value::Object(rest)) = (fact.as_object_mut(), rest) {
         fact.extend(rest);
+        fact.extend(exported.map(|day| ("exported".to_owned(), day.into())));
     }
     fact
 }
@@ -167,7 +180,9 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{super::super::Shelf, Part, facts, is_named, repositories};
+    use super::{
+        super::super::Shelf, BranchRules, Part, Protection, exports as exports_of, facts, is_named, repositories,
+    };
     use crate::{
         facts::{Fetched, GitSeen, Options},
         source::Files,
@@ -199,11 +214,43 @@ mod tests {
     }
 
     fn seen(owners: &str, options: &Options) -> Value {
-        let texts = BTreeMap::from([("CODEOWNERS".to_owned(), Arc::from(owners))]);
+        exported(owners, &[], options)
+    }
+
+    fn exported(owners: &str, exports: &[(&str, &str)], options: &Options) -> Value {
+        let mut texts = BTreeMap::from([("CODEOWNERS".to_owned(), Arc::from(owners))]);
+        texts.extend(exports.iter().map(|(name, text)| (format!("bot/rules/{name}"), Arc::from(*text))));
         let files = Files::texts(texts);
         let shelf = Shelf::new(&files, "bot/agentready.yaml");
         let built = [(Part::Prompts, "prompts/a.md".to_owned()), (Part::Scenarios, "evals/a.yaml".to_owned())];
-        facts(&shelf, &json!({"change": {"repository": "github:acme/bot@main"}}), &built, (options, Some(true)))
+        let manifest = json!({"change": {"repository": "github:acme/bot@main", "branch_rules": ["rules/*.json"]}});
+        facts(&shelf, &manifest, &built, (options, &exports_of(&shelf, &manifest), Some(true)))
+    }
+
+    #[test]
+    fn an_exported_file_speaks_where_the_host_did_not() {
+        let export =
+            r#"{"repository": "github:acme/bot@main", "exported": "2026-11-20", "rules": [{"type": "pull_request"}]}"#;
+        let other = r#"{"repository": "github:acme/kb@main", "exported": "2026-11-20", "rules": []}"#;
+        let said = |answer: BranchRules| {
+            let branch_rules = BTreeMap::from([("github:acme/bot@main".to_owned(), answer)]);
+            Options { fetched: Fetched { branch_rules, ..Fetched::default() }, ..Options::default() }
+        };
+        let (answered, refused) = (said(Ok(Protection::default())), said(Err("404".to_owned())));
+        for (files, options, known, day, pull_request) in [
+            (vec![("bot.json", export)], &Options::default(), true, json!("2026-11-20"), true),
+            (vec![("bot.json", export)], &refused, true, json!("2026-11-20"), true),
+            (vec![("bot.json", export)], &answered, true, json!(null), false),
+            (vec![("kb.json", other)], &Options::default(), false, json!(null), false),
+            (vec![("kb.json", other)], &refused, false, json!(null), false),
+        ] {
+            let seen = &exported("", &files, options)[0];
+            let found = (&seen["known"], &seen["exported"], &seen["pull_request"]);
+            assert_eq!(found, (&json!(known), &day, &json!(pull_request)), "{files:?}");
+        }
+        let broken = &exported("", &[("bot.json", "[]")], &Options::default())[0];
+        let why = broken["why"].as_str().expect("says why");
+        assert!(why.starts_with("`rules/bot.json` is no export of branch rules: "), "{why}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{super::Shelf, pins::Part, protection::BranchRules};
+use super::{super::Shelf, pins::Part, protection::Known};
 use crate::source::{glob_matches, load_text};
 
 /// Events on which a change is tried before it is released.
@@ -98,12 +98,8 @@ fn is_pinned(action: &str) -> bool {
 }
 
 /// Facts of the release gate.
-pub(super) fn facts(
-    shelf: &Shelf<'_>,
-    manifest: &Value,
-    files: &[(Part, String)],
-    rules: Option<&BranchRules>,
-) -> Value {
+pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, files: &[(Part, String)], known: &Known) -> Value {
+    let rules = known.rules.as_ref();
     let all = workflows(shelf);
     let wanted = manifest.pointer("/change/release_check").and_then(Value::as_str).unwrap_or_default();
     let runs: Vec<(&Workflow, &Job)> =
@@ -124,7 +120,7 @@ pub(super) fn facts(
             .iter()
             .any(|name| name == wanted || gate.is_some_and(|(_, job)| *name == job.name || *name == job.id))
     });
-    json!({
+    let mut fact = json!({
         "at": "/change/release_check",
         "check": wanted,
         "workflows": all.len(),
@@ -141,7 +137,11 @@ pub(super) fn facts(
             "why": rules.and_then(|rules| rules.as_ref().err()),
             "required": required,
         },
-    })
+    });
+    if let (Some(rules), Some(day)) = (fact.get_mut("rules").and_then(Value::as_object_mut), &known.exported) {
+        rules.insert("exported".to_owned(), day.clone().into());
+    }
+    fact
 }
 
 /// `gate`, or `agentready / gate` as the web page shows it.
@@ -218,12 +218,12 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{
-        super::{super::Shelf, Protection},
-        Part, facts,
+        super::{super::Shelf, BranchRules, Protection},
+        Known, Part, facts,
     };
     use crate::source::Files;
 
-    fn seen(workflow: &str, rules: Option<&super::BranchRules>) -> Value {
+    fn seen(workflow: &str, rules: Option<&BranchRules>) -> Value {
         let texts = BTreeMap::from([(".github/workflows/ci.yaml".to_owned(), Arc::from(workflow))]);
         let files = Files::texts(texts);
         let shelf = Shelf::new(&files, "bot/agentready.yaml");
@@ -232,7 +232,12 @@ mod tests {
             (Part::ToolSchemas, "schemas/refund.json".to_owned()),
             (Part::Policies, "../policy/refund.rego".to_owned()),
         ];
-        facts(&shelf, &json!({"change": {"release_check": "ci / gate"}}), &built, rules)
+        facts(
+            &shelf,
+            &json!({"change": {"release_check": "ci / gate"}}),
+            &built,
+            &Known { rules: rules.cloned(), exported: None },
+        )
     }
 
     fn with(on: &str, gate: &str, deploy: &str) -> String {

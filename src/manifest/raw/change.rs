@@ -16,6 +16,8 @@ pub struct Change {
     /// `host:owner/repo@branch`; from the git remote when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
+    /// Files that hold what the hosts of repositories said of their branches, for where nobody can ask them; patterns.
+    pub branch_rules: Vec<String>,
     /// The required status check.
     pub release_check: String,
     /// The way back to a version known to be good.
@@ -31,6 +33,7 @@ impl Default for Change {
         Self {
             lock: "agentready.lock".to_owned(),
             repository: None,
+            branch_rules: Vec::new(),
             release_check: "agentready / gate".to_owned(),
             rollback: ReleaseRollback::default(),
             rollout: Rollout::default(),

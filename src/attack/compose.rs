@@ -53,6 +53,8 @@ type Parts = [usize; 4];
 
 /// Candidates from which the best next attack is taken.
 const CANDIDATES: usize = 8;
+/// So many of so many attacks wear no disguise, as long as no pair asks for one.
+const PLAIN: (usize, usize) = (1, 3);
 /// Draws after which a combination counts as impossible.
 const PATIENCE: usize = 96;
 
@@ -78,6 +80,8 @@ struct Composer<'m> {
     open: Vec<Pair>,
     covered: Pairs,
     used: BTreeSet<Combination>,
+    /// How many of them wear no disguise.
+    plain: usize,
     of_goal: BTreeMap<usize, usize>,
     of_host: BTreeMap<Option<usize>, usize>,
     places: Shared,
@@ -152,6 +156,7 @@ impl<'m> Composer<'m> {
             open,
             covered: Pairs::new(menu),
             used: BTreeSet::new(),
+            plain: 0,
             of_goal: BTreeMap::new(),
             of_host: BTreeMap::new(),
             places,
@@ -164,6 +169,7 @@ impl<'m> Composer<'m> {
             let combination = self.placed(parts)?;
             if self.used.insert(combination) {
                 self.covered.add_all(parts);
+                self.plain += usize::from(parts[ENCODING] == 0);
                 *self.of_goal.entry(parts[GOAL]).or_default() += 1;
                 *self.of_host.entry(combination.place.host).or_default() += 1;
                 return Some(combination);
@@ -188,11 +194,22 @@ impl<'m> Composer<'m> {
             // Nothing can be put around it.
             self.open.pop();
         }
-        (0..PATIENCE).find_map(|_| self.drawn([None; 4]))
+        let plain = self.is_plain_due().then_some(0);
+        (0..PATIENCE).find_map(|_| self.drawn([None, None, None, plain]))
+    }
+
+    /// Whether the next attack stays undisguised where nothing else is asked for: an agent that can't read a disguise
+    /// is not tried by it.
+    fn is_plain_due(&self) -> bool {
+        let (of, plain) = (self.used.len(), self.plain);
+        plain * PLAIN.1 < of * PLAIN.0
     }
 
     fn around(&mut self, (a, x, b, y): Pair) -> Option<Parts> {
         let mut fixed = [None; 4];
+        if self.is_plain_due() {
+            fixed[ENCODING] = Some(0);
+        }
         *fixed.get_mut(a)? = Some(x);
         *fixed.get_mut(b)? = Some(y);
         (0..PATIENCE).find_map(|_| self.drawn(fixed))

@@ -62,6 +62,8 @@ pub(super) struct GoalFile {
     /// What must hold as well where the attacker's words stand alone.
     #[serde(default)]
     pub(super) alone: Vec<Value>,
+    /// Harmless words with the same vocabulary, for the benign twin.
+    pub(super) twin: String,
     #[expect(dead_code, reason = "for readers of the file and for reports to come")]
     pub(super) source: String,
     #[serde(default)]
@@ -159,21 +161,37 @@ pub(super) struct Technique {
     /// On which ways it makes sense; both when left out.
     #[serde(default = "both")]
     pub(super) ways: Vec<Way>,
-    /// The words, `{demand}` in them; variants of one idea.
+    /// The words, `{demand}` or its halves `{head}` and `{tail}` in them; variants of one idea.
     #[serde(default)]
     pub(super) texts: Vec<String>,
     /// The same in several turns, small steps first; the last holds `{demand}`.
     #[serde(default)]
     pub(super) stages: Vec<String>,
-    /// Whether a disguise would take its point away.
+    /// What an encoding disguises of it.
     #[serde(default)]
-    pub(super) plain: bool,
-    /// Harmless words of the same kind, for the benign twin.
+    pub(super) disguises: Disguised,
+    /// The same kind of words around a lawful `{request}`, for the benign twin that the user says.
+    #[serde(default)]
+    pub(super) asks: Option<String>,
+    /// Harmless words of the same kind, for the benign twin that is read.
     pub(super) twin: String,
     #[expect(dead_code, reason = "for readers of the file and for reports to come")]
     pub(super) source: String,
     #[serde(default)]
     pub(super) controls: BTreeMap<String, Vec<String>>,
+}
+
+/// What an encoding disguises of a technique.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Disguised {
+    /// All of its words.
+    #[default]
+    Everything,
+    /// The demand, where the words around it have to be read as they stand.
+    Demand,
+    /// Nothing, where a disguise would take its point away.
+    Nothing,
 }
 
 fn both() -> Vec<Way> {

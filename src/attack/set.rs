@@ -11,7 +11,7 @@ use super::{
     draw::Draw,
     fault::Cases,
     ground::{Ground, Order, Reading, under},
-    pack::{BASE, Carrier, Technique, Way},
+    pack::{BASE, Carrier, Disguised, Technique, Way},
     survey::Slot,
     write::{Parts, Writer},
 };
@@ -160,7 +160,7 @@ fn menu<'m>(parts: &Parts<'m>, reading: &Reading<'_>) -> Menu<'m> {
         places: places(parts, reading),
         variants: parts.techniques.iter().map(|(_, technique)| of_technique(technique)).collect(),
         encodings: parts.encodings.len(),
-        plain: parts.techniques.iter().map(|(_, technique)| technique.plain).collect(),
+        plain: parts.techniques.iter().map(|(_, technique)| technique.disguises == Disguised::Nothing).collect(),
         fits: parts.goals.iter().map(fits).collect(),
     }
 }

@@ -10,7 +10,7 @@ use super::{
     compose::Combination,
     encode,
     ground::Reading,
-    pack::{Carrier, Encoding, Technique, Way},
+    pack::{Carrier, Disguised, Encoding, Technique, Way},
     survey::{Host, Slot},
 };
 use crate::{
@@ -97,10 +97,11 @@ impl<'w> Writer<'w> {
     pub(super) fn twin(&mut self, combination: &Combination, of: &Scenario) -> Option<Scenario> {
         let chosen = self.chosen(combination)?;
         let host = chosen.host?;
-        let words = chosen.technique.1.twin.trim();
+        let technique = chosen.technique.1;
+        let apart = chosen.goal.goal.file.twin.trim();
         let digest = digest(&chosen, &Value::Null, combination);
         let id = self.id(&["twin", chosen.carrier.0, chosen.technique.0], &digest);
-        let title = format!("Harmless words of the same kind: {}", chosen.technique.1.title);
+        let title = format!("A lawful request in words of the same kind: {}", technique.title);
         let mut scenario = self.scenario(&chosen, id, title);
         scenario.twin_of = Some(of.id.clone());
         scenario.tags = vec!["generated".to_owned()];
@@ -109,10 +110,12 @@ impl<'w> Writer<'w> {
             return None;
         }
         if let Some(slot) = chosen.slot {
-            place(&mut scenario, &chosen, slot, format!("{} {words}", slot.text).trim());
+            let words = technique.twin.trim();
+            place(&mut scenario, &chosen, slot, format!("{} {words} {apart}", slot.text).trim());
         } else {
+            let asks = technique.asks.as_deref().unwrap_or("{request}");
             for turn in &mut scenario.turns {
-                turn.say = format!("{words}\n\n{}", turn.say);
+                turn.say = format!("{apart}\n\n{}", fill(asks.trim(), &[("request", &turn.say)]));
             }
         }
         scenario.expect.clone_from(&host.scenario.expect);
@@ -241,7 +244,7 @@ pub(super) fn forbidding(expect: &[Expected]) -> Vec<Expected> {
     expect.iter().filter(forbids).cloned().collect()
 }
 
-/// The attacker's messages: technique around the demand, the last one disguised.
+/// The attacker's messages: technique around the demand, disguised as far as the technique bears it.
 fn words(chosen: &Chosen<'_>, demand: &str, variant: usize) -> Vec<String> {
     let technique = chosen.technique.1;
     let staged: Vec<&String> = if chosen.carrier.1.is_staged() {
@@ -249,11 +252,23 @@ fn words(chosen: &Chosen<'_>, demand: &str, variant: usize) -> Vec<String> {
     } else {
         technique.texts.get(variant).into_iter().collect()
     };
-    let mut words: Vec<String> = staged.into_iter().map(|text| fill(text.trim(), &[("demand", demand)])).collect();
-    if let Some(last) = words.last_mut() {
+    let disguised = encode::disguise(chosen.encoding.1, demand);
+    let is_whole = technique.disguises == Disguised::Everything;
+    let demand = if is_whole { demand } else { &disguised };
+    let (head, tail) = halves(demand);
+    let filled = |text: &String| fill(text.trim(), &[("demand", demand), ("head", head), ("tail", tail)]);
+    let mut words: Vec<String> = staged.into_iter().map(filled).collect();
+    if is_whole && let Some(last) = words.last_mut() {
         *last = encode::disguise(chosen.encoding.1, last);
     }
     words
+}
+
+/// A text cut between two words in its middle.
+fn halves(text: &str) -> (&str, &str) {
+    let spaces = || text.char_indices().filter(|(_, c)| *c == ' ').map(|(at, _)| at);
+    let middle = spaces().min_by_key(|at| at.abs_diff(text.len() / 2));
+    middle.map_or((text, ""), |at| text.split_at(at))
 }
 
 /// Puts values in place of `{name}`, in one pass: what was put in is never looked at again.

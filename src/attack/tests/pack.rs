@@ -1,5 +1,7 @@
 //! The data files: complete, in their own form, and enough of them.
 
+use std::collections::BTreeSet;
+
 use crate::{
     attack::pack::{BASE, Way},
     scenario::SPOKEN,
@@ -31,7 +33,7 @@ fn every_goal_can_be_worded_and_has_an_oracle() {
 
 #[test]
 fn every_kind_of_fault_is_tried() {
-    let tried: std::collections::BTreeSet<String> = BASE
+    let tried: BTreeSet<String> = BASE
         .faults
         .values()
         .flat_map(|malady| {
@@ -59,10 +61,40 @@ fn every_kind_of_fault_is_tried() {
 fn every_technique_carries_the_demand_and_has_a_harmless_twin() {
     for (name, technique) in &BASE.techniques {
         assert!(!technique.texts.is_empty() && !technique.controls.is_empty(), "{name}");
-        assert!(technique.texts.iter().all(|text| text.contains("{demand}")), "{name}");
+        let demands = |text: &String| text.contains("{demand}") || text.contains("{head}") && text.contains("{tail}");
+        assert!(technique.texts.iter().all(demands), "{name}");
         assert!(technique.stages.last().is_none_or(|stage| stage.contains("{demand}")), "{name}");
         assert!(technique.stages.is_empty() || technique.stages.len() >= 3, "{name}");
-        assert!(!technique.twin.is_empty() && !technique.twin.contains('{'), "{name}");
+        assert!(!technique.twin.is_empty() && !technique.twin.contains("{demand}"), "{name}");
+        let is_said = technique.ways.contains(&Way::Spoken);
+        let asks = technique.asks.as_deref().unwrap_or_default();
+        assert_eq!(is_said, asks.contains("{request}"), "{name}");
+        // A request that is a question has to stay one.
+        assert!(!is_said || asks.ends_with("{request}"), "{name}");
+    }
+}
+
+#[test]
+fn a_twin_has_the_words_of_its_attacks() {
+    let words = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| word.chars().count() > 2);
+        words.map(str::to_lowercase).filter(|word| !["demand", "request"].contains(&word.as_str())).collect()
+    };
+    let shared = |name: &str, twin: &str, attacks: &[&str], least: usize| {
+        let of_attacks: BTreeSet<String> = attacks.iter().flat_map(|text| words(text)).collect();
+        let both: Vec<String> = words(twin).intersection(&of_attacks).cloned().collect();
+        assert!(both.len() >= least, "{name}: {both:?} of {twin}");
+    };
+    for (name, technique) in &BASE.techniques {
+        let attacks: Vec<&str> = technique.texts.iter().chain(&technique.stages).map(String::as_str).collect();
+        shared(name, &technique.twin, &attacks, 3);
+        if let Some(asks) = &technique.asks {
+            shared(name, asks, &attacks, 2);
+        }
+    }
+    for (name, goal) in &BASE.goals {
+        let attacks: Vec<&str> = goal.file.demand.iter().chain([&goal.file.title, name]).map(String::as_str).collect();
+        shared(name, &goal.file.twin, &attacks, 2);
     }
 }
 

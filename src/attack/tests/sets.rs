@@ -165,6 +165,39 @@ fn as_many_attacks_as_usual_try_every_pair_of_parts_that_can_be() {
 }
 
 #[test]
+fn three_of_ten_attacks_of_any_set_can_be_read_as_they_stand() {
+    for (set, name) in [
+        (DEMO.generate(1300, 0, &[]), "usual"),
+        (DEMO.generate(200, 3, &[]), "small"),
+        (Case::read_only().generate(300, 0, &[]), "reader"),
+    ] {
+        let attacks = attacks(&set);
+        let plain = attacks.iter().filter(|s| s.attack.as_ref().is_some_and(|attack| attack.encoding.is_none()));
+        let faults = attacks
+            .iter()
+            .filter(|s| !s.faults.is_empty() && s.attack.as_ref().is_some_and(crate::scenario::Attack::is_fault));
+        let (plain, of) = (plain.count() - faults.clone().count(), attacks.len() - faults.count());
+        assert!(plain * 10 >= of * 3, "{name}: {plain} of {of}");
+    }
+}
+
+#[test]
+fn what_a_technique_says_in_plain_stays_plain_under_every_encoding() {
+    let set = DEMO.generate(1300, 0, &[]);
+    let of = |technique: &str| -> Vec<String> {
+        let is_it = |s: &&Scenario| {
+            let attack = s.attack.as_ref().expect("an attack");
+            attack.technique == technique && attack.encoding.is_some()
+        };
+        attacks(&set).into_iter().filter(is_it).map(|s| format!("{:?}{:?}{:?}", s.given, s.faults, s.turns)).collect()
+    };
+    let frames = of("fake-system-turn");
+    assert!(frames.len() >= 10 && frames.iter().all(|text| text.contains("<system>") || text.contains("[SYSTEM")));
+    assert!(of("override").iter().any(|text| !text.contains("gnore") && !text.contains("nstructions")));
+    assert!(of("many-shot").is_empty());
+}
+
+#[test]
 fn every_manifest_with_tools_gets_thirty_attacks_without_words_on_every_tool_that_reads() {
     let of_faults = |set: &Set| -> Vec<Scenario> {
         let is_fault = |s: &&Scenario| s.attack.as_ref().is_some_and(crate::scenario::Attack::is_fault);

@@ -41,6 +41,8 @@ pub mod import;
 
 pub mod attack;
 
+pub mod provider;
+
 pub mod standin;
 
 pub mod agent;

@@ -160,7 +160,8 @@ impl Reply {
         };
         let answered = format!("{} answered {}", self.asked, self.status);
         match self.status.as_u16() {
-            429 => TurnError::RateLimited { retry_after },
+            // 529: Anthropic, when all of its users ask too much at once.
+            429 | 529 => TurnError::RateLimited { retry_after },
             503 if retry_after.is_some() => TurnError::RateLimited { retry_after },
             401 | 403 | 404 | 405 | 415 => TurnError::Setup(format!("{answered}{said}")),
             300..=399 => {

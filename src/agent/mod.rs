@@ -12,7 +12,7 @@ mod contract;
 mod extract;
 mod frames;
 mod http;
-mod openai;
+mod model;
 mod preset;
 mod process;
 mod request;
@@ -121,7 +121,8 @@ impl fmt::Debug for Kind {
 }
 
 /// All wire formats, by name.
-pub const ADAPTERS: &[Kind] = &[a2a::KIND, command::KIND, http::KIND, openai::KIND];
+pub const ADAPTERS: &[Kind] =
+    &[a2a::KIND, model::MESSAGES_KIND, command::KIND, http::KIND, model::CHAT_KIND, model::RESPONSES_KIND];
 
 /// A wire format set up for one endpoint.
 trait Wire: Send + Sync {
@@ -153,10 +154,7 @@ pub fn adapter(
 ) -> Result<Adapter, AdapterError> {
     let endpoint = &preset::applied(endpoint)?;
     let Some(kind) = ADAPTERS.iter().find(|kind| kind.protocol == endpoint.protocol) else {
-        let name = match endpoint.protocol {
-            Protocol::Mcp => "mcp",
-            Protocol::A2a | Protocol::Http | Protocol::Openai | Protocol::Command => "this protocol",
-        };
+        let name = endpoint.protocol.name();
         let known: Vec<_> = ADAPTERS.iter().map(|kind| format!("`{}`", kind.name)).collect();
         let message = format!("`{name}` is not spoken by this version; it speaks {}", known.join(", "));
         return Err(AdapterError::at(&Route::pointer("/endpoint/protocol"), message));

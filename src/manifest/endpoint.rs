@@ -70,16 +70,16 @@ pub struct Endpoint {
     /// Protocol `command`: program and arguments, one process per trial, JSON lines over stdio.
     #[serde(default)]
     pub run: Vec<String>,
-    /// Protocol `openai`: the model name to ask for.
+    /// Protocols `openai`, `openai-responses` and `anthropic`: the model name to ask for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Protocol `openai`: the endpoint is a bare model and the gate runs the tool loop itself.
+    /// The same protocols: the endpoint is a bare model and the gate runs the tool loop itself.
     #[serde(default)]
     pub bare_model: bool,
-    /// Protocol `openai`: text of the system message, for a bare model.
+    /// The same protocols: text of the system message, for a bare model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<String>,
-    /// Protocol `openai`: ask for a streamed answer.
+    /// The same protocols: ask for a streamed answer.
     #[serde(default)]
     pub stream: bool,
     /// Protocol `http`: requests that open a session; what they capture is `session.<name>` below.
@@ -124,12 +124,31 @@ pub enum Protocol {
     Http,
     /// Chat completions.
     Openai,
+    /// `OpenAI`'s Responses.
+    OpenaiResponses,
+    /// Anthropic's Messages.
+    Anthropic,
     /// `Agent2Agent` 1.0 and 0.3, as the agent card says.
     A2a,
     /// Model Context Protocol; not spoken by this version.
     Mcp,
     /// JSON lines over stdio.
     Command,
+}
+
+impl Protocol {
+    /// The name in `endpoint.protocol`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Openai => "openai",
+            Self::OpenaiResponses => "openai-responses",
+            Self::Anthropic => "anthropic",
+            Self::A2a => "a2a",
+            Self::Mcp => "mcp",
+            Self::Command => "command",
+        }
+    }
 }
 
 /// Providers of models whose formats the gate speaks.

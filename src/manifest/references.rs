@@ -62,21 +62,19 @@ struct Target<'a, V> {
 impl<'a> Review<'a> {
     fn endpoint(&mut self) {
         let endpoint = &self.raw.endpoint;
-        let (key, is_missing, protocol) = match endpoint.protocol {
-            Protocol::Command => ("run", endpoint.run.is_empty(), "command"),
-            Protocol::Http => ("url", endpoint.url.is_none(), "http"),
-            Protocol::Openai => ("url", endpoint.url.is_none(), "openai"),
-            Protocol::A2a => ("url", endpoint.url.is_none(), "a2a"),
-            Protocol::Mcp => ("url", endpoint.url.is_none(), "mcp"),
+        let (key, is_missing, hint) = match endpoint.protocol {
+            Protocol::Command => ("run", endpoint.run.is_empty(), "add `run`, the program and its arguments as a list"),
+            Protocol::A2a
+            | Protocol::Anthropic
+            | Protocol::Http
+            | Protocol::Mcp
+            | Protocol::Openai
+            | Protocol::OpenaiResponses => {
+                ("url", endpoint.url.is_none(), "add `url`, or say `protocol: command` and give `run`")
+            }
         };
         if is_missing {
-            let hint = match endpoint.protocol {
-                Protocol::Command => "add `run`, the program and its arguments as a list",
-                Protocol::Http | Protocol::Openai | Protocol::A2a | Protocol::Mcp => {
-                    "add `url`, or say `protocol: command` and give `run`"
-                }
-            };
-            let message = format!("`endpoint` needs `{key}` for protocol `{protocol}`");
+            let message = format!("`endpoint` needs `{key}` for protocol `{}`", endpoint.protocol.name());
             self.object_key(message, &Route::pointer("/endpoint"), hint.to_owned());
         }
     }

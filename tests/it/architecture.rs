@@ -17,6 +17,7 @@ const PURE: &[&str] = &[
     "world",
     "import",
     "attack",
+    "provider",
     "stats",
     "grade",
     "drill",

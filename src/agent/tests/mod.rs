@@ -4,7 +4,7 @@ mod a2a;
 mod command;
 mod hostile;
 mod http;
-mod openai;
+mod model;
 mod preset;
 mod process;
 mod stub;

@@ -3,9 +3,6 @@
 //!
 //! It binds no policy and grades nothing: what was asked and answered goes into the trial's record.
 
-mod chat;
-mod messages;
-mod responses;
 mod script;
 mod upstream;
 
@@ -19,80 +16,23 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{any, post},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{desk::Desk, seat::Seat};
-use crate::{record::ModelCall, source::Files};
+use crate::{
+    provider::{Asked, CHAT, Event, Format, MESSAGES, RESPONSES, Reply},
+    record::ModelCall,
+    source::Files,
+};
 
 pub(super) use script::Script;
-use upstream::{Passed, Tell, Told};
+use upstream::Passed;
 pub use upstream::{Recording, Upstream};
 
 /// The largest request in bytes (8 MiB).
 const MAX_PROMPT: usize = 8 * 1024 * 1024;
 /// The most requests of one trial; later ones are refused and not recorded.
 const MAX_ASKED: usize = 1000;
-
-/// What an agent asks its model, whatever the wire format.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Asked {
-    model: String,
-    stream: bool,
-    /// Whether a stream tells the usage.
-    wants_usage: bool,
-    /// Names of the tools on offer.
-    tools: Vec<String>,
-    /// What the user said.
-    said: Vec<String>,
-    /// What tools answered, parsed where it is JSON.
-    results: Vec<Value>,
-    /// Size of the request.
-    bytes: usize,
-}
-
-/// A tool call that the model asks for.
-#[derive(Clone, Debug, PartialEq)]
-struct Asking {
-    id: String,
-    tool: String,
-    args: Value,
-}
-
-/// The model's answer.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Reply {
-    text: String,
-    calls: Vec<Asking>,
-    tokens_in: u64,
-    tokens_out: u64,
-}
-
-/// One event of a stream.
-struct Event {
-    name: Option<&'static str>,
-    data: String,
-}
-
-impl Event {
-    fn data(value: &Value) -> Self {
-        Self { name: None, data: value.to_string() }
-    }
-}
-
-/// A wire format.
-struct Format {
-    name: &'static str,
-    provider: &'static str,
-    /// What stands between a base URL of the provider and its paths.
-    version: &'static str,
-    path: &'static str,
-    read: fn(&Value) -> Result<Asked, String>,
-    finish: fn(&Reply) -> &'static str,
-    whole: fn(&Asked, &Reply) -> Value,
-    events: fn(&Asked, &Reply) -> Vec<Event>,
-    refusal: fn(&str) -> Value,
-    tell: Tell,
-}
 
 #[derive(Clone)]
 struct Shared {
@@ -133,7 +73,7 @@ async fn chat_completions(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    answer(&shared, &chat::FORMAT, (&token, &headers), body).await
+    answer(&shared, &CHAT, (&token, &headers), body).await
 }
 
 async fn responses(
@@ -142,7 +82,7 @@ async fn responses(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    answer(&shared, &responses::FORMAT, (&token, &headers), body).await
+    answer(&shared, &RESPONSES, (&token, &headers), body).await
 }
 
 async fn messages(
@@ -151,7 +91,7 @@ async fn messages(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    answer(&shared, &messages::FORMAT, (&token, &headers), body).await
+    answer(&shared, &MESSAGES, (&token, &headers), body).await
 }
 
 /// What else a client asks: `models`, embeddings, tokens to be counted.
@@ -163,7 +103,7 @@ async fn openai(
     (method, uri, headers): Else,
     body: Bytes,
 ) -> Response {
-    other(&shared, (&chat::FORMAT, &token, &rest), (method, uri, headers), body).await
+    other(&shared, (&CHAT, &token, &rest), (method, uri, headers), body).await
 }
 
 async fn anthropic(
@@ -172,7 +112,7 @@ async fn anthropic(
     (method, uri, headers): Else,
     body: Bytes,
 ) -> Response {
-    other(&shared, (&messages::FORMAT, &token, &rest), (method, uri, headers), body).await
+    other(&shared, (&MESSAGES, &token, &rest), (method, uri, headers), body).await
 }
 
 /// What is neither a conversation nor known to the stand-in goes to the provider, where there is one.
@@ -301,33 +241,6 @@ fn streamed(events: &[Event]) -> Response {
         text.push('\n');
     }
     ([(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")], text).into_response()
-}
-
-/// The text of a message, whether it is one text or a list of parts.
-fn text_of(content: &Value) -> String {
-    match content {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => {
-            let texts = parts.iter().filter_map(|part| part.get("text").or_else(|| part.get("content")));
-            texts.map(text_of).collect::<Vec<_>>().join("\n")
-        }
-        _ => String::new(),
-    }
-}
-
-/// A tool's answer as a value: JSON where it is JSON.
-fn result_of(content: &Value) -> Value {
-    let text = text_of(content);
-    serde_json::from_str(&text).unwrap_or(Value::String(text))
-}
-
-/// Entries of a list of objects; nothing where there is no list.
-fn entries<'v>(body: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> + use<'v> {
-    body.get(key).and_then(Value::as_array).into_iter().flatten()
-}
-
-fn word<'v>(value: &'v Value, place: &str) -> Option<&'v str> {
-    value.pointer(place).and_then(Value::as_str)
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Asked, Asking, Reply};
 use crate::{
     expr::{Expr, Scope},
+    provider::{Asked, Asking, Reply},
     scenario::Move,
 };
 
@@ -50,7 +50,7 @@ impl Script {
                 self.calls += 1;
             }
         }
-        reply.count(asked, turn.tokens);
+        count(&mut reply, asked, turn.tokens);
         self.made = n + 1;
         if turn.times.unwrap_or(1) == self.made {
             (self.at, self.made) = (self.at + 1, 0);
@@ -59,16 +59,14 @@ impl Script {
     }
 }
 
-impl Reply {
-    /// Gives the answer its tokens: those that the script states, else as many as the texts are long.
-    fn count(&mut self, asked: &Asked, stated: Option<u64>) {
-        let calls: usize = self.calls.iter().map(|call| call.tool.len() + call.args.to_string().len()).sum();
-        self.tokens_out = tokens(self.text.len() + calls);
-        self.tokens_in = tokens(asked.bytes);
-        if let Some(stated) = stated {
-            self.tokens_out = self.tokens_out.min(stated);
-            self.tokens_in = stated - self.tokens_out;
-        }
+/// Gives an answer its tokens: those that the script states, else as many as the texts are long.
+fn count(reply: &mut Reply, asked: &Asked, stated: Option<u64>) {
+    let calls: usize = reply.calls.iter().map(|call| call.tool.len() + call.args.to_string().len()).sum();
+    reply.tokens_out = tokens(reply.text.len() + calls);
+    reply.tokens_in = tokens(asked.bytes);
+    if let Some(stated) = stated {
+        reply.tokens_out = reply.tokens_out.min(stated);
+        reply.tokens_in = stated - reply.tokens_out;
     }
 }
 
@@ -79,7 +77,7 @@ pub(super) fn tokens(bytes: usize) -> u64 {
 
 fn saying(text: &str, asked: &Asked, stated: Option<u64>) -> Reply {
     let mut reply = Reply { text: text.to_owned(), ..Reply::default() };
-    reply.count(asked, stated);
+    count(&mut reply, asked, stated);
     reply
 }
 
@@ -114,8 +112,8 @@ fn offered(tool: &str, tools: &[String]) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::{Asked, Script, offered};
-    use crate::scenario::Move;
+    use super::{Script, offered};
+    use crate::{provider::Asked, scenario::Move};
 
     fn asked() -> Asked {
         Asked {

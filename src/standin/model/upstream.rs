@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::super::seat::{Seat, seen};
 use crate::{
+    provider::{Tell, Told},
     record::{Class, ModelCall},
     source::Files,
     world::gather,
@@ -73,25 +74,6 @@ pub(super) struct Passed<'r> {
     pub(super) headers: &'r HeaderMap,
     pub(super) body: Bytes,
 }
-
-/// What an answer says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
-    pub(super) tokens_in: Option<u64>,
-    pub(super) tokens_out: Option<u64>,
-    pub(super) calls: u32,
-    pub(super) finish: String,
-}
-
-impl Told {
-    pub(super) fn tokens(&mut self, tokens_in: Option<u64>, tokens_out: Option<u64>) {
-        self.tokens_in = tokens_in.or(self.tokens_in);
-        self.tokens_out = tokens_out.or(self.tokens_out);
-    }
-}
-
-/// Reads what one document says: a whole answer, or one event of a stream.
-pub(super) type Tell = fn(&Value, &mut Told);
 
 /// Notes a request and gives its place among the trial's; nothing when there are too many.
 pub(super) fn noted(seat: &Seat, call: ModelCall) -> Option<usize> {

@@ -2,20 +2,31 @@
 
 use serde_json::{Value, json};
 
-use super::{Asked, Event, Format, Reply, Told, entries, result_of, text_of, word};
+use super::{
+    Asked, Asking, Event, Format, Heard, Reply, Said, Stop, Talk, Told, arguments, entries, id_of, result_of, text_of,
+    with, word,
+};
 
-pub(super) const FORMAT: Format = Format {
+pub(crate) const FORMAT: Format = Format {
     name: "anthropic",
+    noun: "message",
     provider: "anthropic",
     version: "/v1",
     path: "/messages",
+    headers: &[("anthropic-version", "2023-06-01")],
     read,
     finish,
     whole,
     events,
     refusal,
+    ask,
+    hear,
+    gather,
     tell,
 };
+
+/// The longest answer that is asked for: the format wants a number, and some models allow no more.
+const MAX_TOKENS: u32 = 4096;
 
 fn read(body: &Value) -> Result<Asked, String> {
     if !body.get("messages").is_some_and(Value::is_array) {
@@ -57,7 +68,7 @@ fn usage(tokens_in: u64, tokens_out: u64) -> Value {
 
 fn blocks(reply: &Reply) -> Vec<Value> {
     let is_silent = reply.text.is_empty() && !reply.calls.is_empty();
-    let call = |call: &super::Asking| json!({"type": "tool_use", "id": call.id, "name": call.tool, "input": call.args});
+    let call = |call: &Asking| json!({"type": "tool_use", "id": call.id, "name": call.tool, "input": call.args});
     let text = (!is_silent).then(|| json!({"type": "text", "text": reply.text}));
     text.into_iter().chain(reply.calls.iter().map(call)).collect()
 }
@@ -113,4 +124,89 @@ fn tell(document: &Value, told: &mut Told) {
     let is_call = |block: &&Value| word(block, "/type") == Some("tool_use");
     let calls = entries(message, "content").chain(message.get("content_block")).filter(is_call);
     told.calls = told.calls.saturating_add(u32::try_from(calls.count()).unwrap_or(u32::MAX));
+}
+
+fn ask(talk: &Talk) -> Value {
+    let messages: Vec<Value> = talk.said.iter().map(said).collect();
+    let mut body = json!({"max_tokens": MAX_TOKENS, "messages": messages});
+    if let Some(model) = &talk.model {
+        body = with(body, "model", model.as_str());
+    }
+    if let Some(system) = &talk.system {
+        body = with(body, "system", system.as_str());
+    }
+    if talk.stream {
+        body = with(body, "stream", true);
+    }
+    if talk.tools.is_empty() {
+        return body;
+    }
+    let tool = |tool: &super::Tool| json!({"name": tool.name, "description": tool.about, "input_schema": tool.input});
+    with(body, "tools", talk.tools.iter().map(tool).collect::<Value>())
+}
+
+fn said(said: &Said) -> Value {
+    match said {
+        Said::User(text) => json!({"role": "user", "content": text}),
+        Said::Model(heard) if heard.raw.is_empty() => json!({"role": "assistant", "content": heard.text}),
+        // What the model thought belongs to the calls that follow, so all is said again as it came.
+        Said::Model(heard) => json!({"role": "assistant", "content": heard.raw}),
+        Said::Tools(done) => {
+            let blocks = done.iter().map(|done| {
+                let block = json!({"type": "tool_result", "tool_use_id": done.id, "content": done.text});
+                if done.is_error { with(block, "is_error", true) } else { block }
+            });
+            json!({"role": "user", "content": blocks.collect::<Vec<_>>()})
+        }
+    }
+}
+
+fn hear(message: &Value) -> Option<Heard> {
+    Some(heard(message.get("content")?.as_array()?.clone(), word(message, "/stop_reason")))
+}
+
+fn heard(blocks: Vec<Value>, stop: Option<&str>) -> Heard {
+    let of = |kind: &'static str| blocks.iter().filter(move |block| word(block, "/type") == Some(kind));
+    let calls = of("tool_use").enumerate().map(|(place, block)| Asking {
+        id: id_of(word(block, "/id"), place),
+        tool: word(block, "/name").unwrap_or_default().to_owned(),
+        args: block.get("input").cloned().unwrap_or_else(|| arguments("")),
+    });
+    let stop = match stop {
+        Some("max_tokens" | "model_context_window_exceeded") => Stop::Length,
+        Some("refusal") => Stop::Refusal,
+        _ => Stop::Over,
+    };
+    Heard { text: of("text").map(text_of_block).collect(), calls: calls.collect(), stop, raw: blocks }
+}
+
+fn gather(events: &[&Value]) -> Option<Heard> {
+    let (mut blocks, mut stop) = (Vec::new(), None);
+    for event in events {
+        match word(event, "/type") {
+            Some("content_block_start") => blocks.push((event.get("content_block")?.clone(), String::new())),
+            Some("content_block_delta") => grow(blocks.last_mut()?, event.get("delta")?),
+            Some("message_delta") => stop = word(event, "/delta/stop_reason").or(stop),
+            _ => {}
+        }
+    }
+    let filled = blocks.into_iter().map(|(block, input)| match word(&block, "/type") {
+        Some("tool_use") if !input.is_empty() => with(block, "input", arguments(&input)),
+        _ => block,
+    });
+    // A stream that broke off says no reason.
+    Some(heard(filled.collect(), Some(stop?)))
+}
+
+/// Adds a piece to the block that is open: to one of its texts, or to the text of its arguments.
+fn grow((block, input): &mut (Value, String), delta: &Value) {
+    if let Some(piece) = word(delta, "/partial_json") {
+        input.push_str(piece);
+    }
+    for key in ["text", "thinking", "signature"] {
+        if let Some(piece) = delta.get(key).and_then(Value::as_str) {
+            let so_far = block.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            *block = with(std::mem::take(block), key, so_far + piece);
+        }
+    }
 }

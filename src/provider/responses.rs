@@ -2,18 +2,26 @@
 
 use serde_json::{Value, json};
 
-use super::{Asked, Event, Format, Reply, Told, entries, result_of, text_of, word};
+use super::{
+    Asked, Asking, Event, Format, Heard, Reply, Said, Stop, Talk, Told, arguments, entries, id_of, result_of, text_of,
+    with, word, written,
+};
 
-pub(super) const FORMAT: Format = Format {
+pub(crate) const FORMAT: Format = Format {
     name: "openai-responses",
+    noun: "response",
     provider: "openai",
     version: "",
     path: "/responses",
+    headers: &[],
     read,
     finish,
     whole,
     events,
     refusal,
+    ask,
+    hear,
+    gather,
     tell,
 };
 
@@ -48,9 +56,9 @@ fn items(reply: &Reply) -> Vec<Value> {
     let part = json!({"type": "output_text", "text": reply.text, "annotations": []});
     let message =
         json!({"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": [part]});
-    let call = |call: &super::Asking| {
+    let call = |call: &Asking| {
         json!({"type": "function_call", "id": format!("fc_{}", call.id), "call_id": call.id, "name": call.tool,
-            "arguments": call.args.to_string(), "status": "completed"})
+            "arguments": written(&call.args), "status": "completed"})
     };
     (!is_silent).then_some(message).into_iter().chain(reply.calls.iter().map(call)).collect()
 }
@@ -133,4 +141,63 @@ fn tell(document: &Value, told: &mut Told) {
     word(response, "/status").unwrap_or_default().clone_into(&mut told.finish);
     let calls = entries(response, "output").filter(|item| word(item, "/type") == Some("function_call"));
     told.calls = u32::try_from(calls.count()).unwrap_or(u32::MAX);
+}
+
+fn ask(talk: &Talk) -> Value {
+    let mut body = json!({"input": talk.said.iter().flat_map(said).collect::<Vec<_>>()});
+    if let Some(model) = &talk.model {
+        body = with(body, "model", model.as_str());
+    }
+    if let Some(system) = &talk.system {
+        body = with(body, "instructions", system.as_str());
+    }
+    if talk.stream {
+        body = with(body, "stream", true);
+    }
+    if talk.tools.is_empty() {
+        return body;
+    }
+    // Left out, `strict` would have the provider rewrite the schema.
+    let tool = |tool: &super::Tool| json!({"type": "function", "name": tool.name, "description": tool.about, "parameters": tool.input, "strict": false});
+    with(body, "tools", talk.tools.iter().map(tool).collect::<Value>())
+}
+
+fn said(said: &Said) -> Vec<Value> {
+    match said {
+        Said::User(text) => vec![json!({"role": "user", "content": text})],
+        Said::Model(heard) if heard.raw.is_empty() => vec![json!({"role": "assistant", "content": heard.text})],
+        // Items of a reasoning model belong together, so all are said again as they came.
+        Said::Model(heard) => heard.raw.clone(),
+        Said::Tools(done) => {
+            let told = done
+                .iter()
+                .map(|done| json!({"type": "function_call_output", "call_id": done.id, "output": done.text}));
+            told.collect()
+        }
+    }
+}
+
+fn hear(response: &Value) -> Option<Heard> {
+    let output = response.get("output")?.as_array()?;
+    let of = |kind: &'static str| output.iter().filter(move |item| word(item, "/type") == Some(kind));
+    let parts = || of("message").flat_map(|item| entries(item, "content"));
+    let texts = parts().filter_map(|part| word(part, "/text").or_else(|| word(part, "/refusal")));
+    let calls = of("function_call").enumerate().map(|(place, item)| Asking {
+        id: id_of(word(item, "/call_id"), place),
+        tool: word(item, "/name").unwrap_or_default().to_owned(),
+        args: arguments(word(item, "/arguments").unwrap_or_default()),
+    });
+    let is_refused = parts().any(|part| word(part, "/type") == Some("refusal"));
+    let stop = match (word(response, "/status"), word(response, "/incomplete_details/reason")) {
+        (Some("incomplete"), Some("content_filter")) => Stop::Refusal,
+        (Some("incomplete"), _) => Stop::Length,
+        _ if is_refused => Stop::Refusal,
+        _ => Stop::Over,
+    };
+    Some(Heard { text: texts.collect(), calls: calls.collect(), raw: output.clone(), stop })
+}
+
+fn gather(events: &[&Value]) -> Option<Heard> {
+    let is_end = |event: &&&Value| matches!(word(event, "/type"), Some("response.completed" | "response.incomplete"));
+    hear(events.iter().find(is_end)?.get("response")?)
 }

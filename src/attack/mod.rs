@@ -7,6 +7,7 @@
 
 mod aim;
 mod compose;
+mod controls;
 mod draw;
 mod encode;
 mod fault;
@@ -18,6 +19,7 @@ mod sources;
 mod survey;
 mod write;
 
+pub use controls::controls;
 pub use ground::{Ground, Order};
 pub use pack::Way;
 pub use set::{Set, Standing, generate, goals};

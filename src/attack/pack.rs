@@ -222,6 +222,8 @@ pub(super) struct Encoding {
     pub(super) folds: bool,
     #[expect(dead_code, reason = "for readers of the file and for reports to come")]
     pub(super) source: String,
+    #[serde(default)]
+    pub(super) controls: BTreeMap<String, Vec<String>>,
 }
 
 /// `faults/*.yaml`: how tools misbehave, and what must not happen then.

@@ -317,7 +317,7 @@ fn standings(parts: &Parts<'_>, menu: &Menu<'_>, scenarios: &[Scenario]) -> Vec<
             name: (*name).to_owned(),
             title: encoding.title.clone(),
             attacks: attacks.iter().filter(is_used).count(),
-            controls: BTreeMap::new(),
+            controls: encoding.controls.clone(),
             why_not: None,
         });
     }

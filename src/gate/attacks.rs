@@ -1,20 +1,21 @@
 //! Numbers over attacks: by class, exposed against planned, and how many succeeded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     measure::clusters,
     tally::{ScenarioTally, Timelines, rank},
 };
 use crate::{
+    attack::controls,
     grade::Grade,
     scenario::{Attack, CLASSES, Scenario},
     stats::Rate,
     verdict::{AttackRow, Attacks, Moment, WorstAttack},
 };
 
-/// Names one part that an attack is made of.
-type Part = fn(&Attack) -> &str;
+/// Names what an attack counts under: a part that it is made of, or the controls that it tests.
+type Part = fn(&Attack) -> BTreeSet<String>;
 
 /// Worst attacks that are named.
 pub(super) const WORST: usize = 10;
@@ -61,11 +62,12 @@ pub(super) fn section(rows: &[Row<'_>], timelines: &Timelines) -> Option<Attacks
     let told: Told<'_> = named.collect();
     let withstood = |row: &&&Row<'_>| row.1.is_decided() && row.1.has_passed();
     let stopped = count(attacks.iter().filter(withstood).filter(|row| row.1.stopped > 0).count());
-    let parts: [(&str, Part); 4] = [
-        ("goal", |attack| &attack.goal),
-        ("carrier", |attack| &attack.carrier),
-        ("technique", |attack| &attack.technique),
-        ("encoding", |attack| attack.encoding.as_deref().unwrap_or("plain")),
+    let parts: [(&str, Part); 5] = [
+        ("goal", |attack| [attack.goal.clone()].into()),
+        ("carrier", |attack| [attack.carrier.clone()].into()),
+        ("technique", |attack| [attack.technique.clone()].into()),
+        ("encoding", |attack| [attack.encoding.clone().unwrap_or_else(|| "plain".to_owned())].into()),
+        ("control", controls),
     ];
     Some(Attacks {
         planned: count(attacks.len()),
@@ -89,10 +91,10 @@ fn with(attacks: &[&Row<'_>], grade: Grade) -> u32 {
 }
 
 fn grouped(attacks: &[&Row<'_>], part: Part) -> Vec<AttackRow> {
-    let mut groups = BTreeMap::<&str, Vec<&Row<'_>>>::new();
+    let mut groups = BTreeMap::<String, Vec<&Row<'_>>>::new();
     for row in attacks {
-        if let Some(attack) = &row.0.attack {
-            groups.entry(part(attack)).or_default().push(row);
+        for name in row.0.attack.iter().flat_map(part) {
+            groups.entry(name).or_default().push(row);
         }
     }
     let mut rows: Vec<AttackRow> = groups
@@ -102,7 +104,7 @@ fn grouped(attacks: &[&Row<'_>], part: Part) -> Vec<AttackRow> {
                 (count(group.iter().filter(|row| row.1.is_decided()).count()), with(&group, Grade::FailC));
             let rate = Rate::of(succeeded.into(), run.into());
             AttackRow {
-                name: name.to_owned(),
+                name,
                 planned: count(group.len()),
                 clusters: count(clusters(group.iter().map(|row| row.0))),
                 run,

@@ -298,6 +298,9 @@ fn attacks_are_counted_by_what_they_are_made_of_worst_first() {
     let techniques: Vec<&str> = attacks.by["technique"].iter().map(|row| row.name.as_str()).collect();
     assert_eq!(techniques, ["t3", "t2", "t0", "t1", "t4", "t5"]);
     assert_eq!(attacks.by["encoding"][0].name, "plain");
+    let controls: Vec<(&str, u32, u32)> =
+        attacks.by["control"].iter().map(|row| (row.name.as_str(), row.planned, row.succeeded)).collect();
+    assert_eq!(controls, [("mitre-atlas@5.6 AML.T0051.000", 6, 1), ("owasp-llm@2025 LLM01", 6, 1)]);
     let worst: Vec<&str> = attacks.worst.iter().map(|attack| attack.scenario.as_str()).collect();
     assert_eq!(worst, ["a-0003", "a-0002"]);
     for attack in &attacks.worst {

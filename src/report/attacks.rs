@@ -18,7 +18,7 @@ pub(super) fn line(attacks: &Attacks) -> String {
 /// The names of a part under which something went wrong; every name when `all` is asked for.
 pub(super) fn rows(attacks: &Attacks, all: bool) -> Vec<[String; 7]> {
     let told = |row: &&AttackRow| all || row.succeeded + row.wrong > 0;
-    let groups = ["goal", "carrier", "technique", "encoding"].map(|part| (part, attacks.by.get(part)));
+    let groups = ["goal", "carrier", "technique", "encoding", "control"].map(|part| (part, attacks.by.get(part)));
     let rows = groups
         .into_iter()
         .flat_map(|(part, rows)| rows.into_iter().flatten().filter(told).map(move |row| cells(part, row)));

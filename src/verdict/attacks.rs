@@ -24,13 +24,14 @@ pub struct Attacks {
     pub stopped: u32,
     /// Those that were withstood without any stopped call.
     pub declined: u32,
-    /// The same by `goal`, `carrier`, `technique` and `encoding`; in each the most successful first, then by name.
+    /// The same by `goal`, `carrier`, `technique`, `encoding`, and by the `control` of a framework that the pack's parts test
+    /// (`owasp-asi@2026 ASI01`); in each the most successful first, then by name.
     pub by: BTreeMap<String, Vec<AttackRow>>,
     /// The worst, at most ten.
     pub worst: Vec<WorstAttack>,
 }
 
-/// The attacks that share one goal, carrier, technique or encoding.
+/// The attacks that share one goal, carrier, technique, encoding or control.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AttackRow {
     /// Its name.

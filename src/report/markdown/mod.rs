@@ -112,7 +112,7 @@ fn attacks_of(report: &Report, page: &mut Page) {
     });
     page.list("Worst first", "attacks", worst);
     let title = format!(
-        "<details><summary>Attacks by goal, carrier, technique and encoding</summary>\n\n{}",
+        "<details><summary>Attacks by goal, carrier, technique, encoding and control</summary>\n\n{}",
         header(&attacks::HEADER)
     );
     page.list(&title, "rows", attacks::rows(told, true).into_iter().map(|cells| row(&cells)));

@@ -164,7 +164,7 @@ fn nothing_foreign_renders_in_markdown() {
         assert!(text.len() <= 60_000, "{}", text.len());
         let own = [
             "<details><summary>Failures (4), worst first</summary>",
-            "<details><summary>Attacks by goal, carrier, technique and encoding</summary>",
+            "<details><summary>Attacks by goal, carrier, technique, encoding and control</summary>",
             "</details>",
             "</details>",
         ];

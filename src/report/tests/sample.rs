@@ -212,6 +212,7 @@ fn attacks() -> Attacks {
             ("carrier", vec![row("ticket", (300, 1, 1), 0.015_7), row("user-turn", (200, 0, 0), 0.014_8)]),
             ("technique", vec![row("authority", (20, 1, 1), 0.216_1)]),
             ("encoding", vec![row("plain", (900, 1, 1), 0.005_2)]),
+            ("control", vec![row("owasp-llm@2025 LLM01", (1_000, 1, 1), 0.004_7)]),
         ]
         .map(|(part, rows)| (part.to_owned(), rows))
         .into(),

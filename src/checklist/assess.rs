@@ -163,19 +163,21 @@ pub fn assess(catalogue: &Catalogue, evidence: &mut Value, manifest: &ManifestVi
 
 /// The findings of all checks: of what stands open for one cause, the check that is the cause tells.
 fn told(judged: &mut [Judged], manifest: &ManifestView<'_>) -> Vec<Finding> {
-    // A cause is itself open, follows from nothing, and blocks, so that nothing that blocks is left to one that does not.
+    // A cause is itself open, and something of it follows from nothing, so that it has a finding of its own.
     let is_cause = |one: &&Judged| {
-        let follows = one.standing.parts.iter().flat_map(|part| &part.items).any(|item| !item.follows.is_empty());
-        one.result.applies && !one.result.met && one.result.demanded && !follows
+        let mut items = one.standing.parts.iter().flat_map(|part| &part.items);
+        let tells = items.any(|item| item.rung < one.result.needed && item.follows.is_empty());
+        one.result.applies && !one.result.met && tells
     };
-    let causes: BTreeSet<String> = judged.iter().filter(is_cause).map(|one| one.check.id.clone()).collect();
+    let causes = judged.iter().filter(is_cause).map(|one| (one.check.id.clone(), one.result.demanded));
+    let causes: Causes = causes.collect();
     let mut followers: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut findings = Vec::new();
     for one in judged {
         let own = one.findings(manifest, &causes);
         if own.is_empty() && !one.result.met {
             let mut follows = one.standing.parts.iter().flat_map(|part| &part.items).flat_map(|item| &item.follows);
-            if let Some(cause) = follows.find(|cause| causes.contains(*cause)) {
+            if let Some(cause) = follows.find(|cause| one.is_told_by(cause, &causes)) {
                 followers.entry(cause.clone()).or_default().push(one.check.id.clone());
                 one.result.evidence = format!("{} (told by {cause})", one.result.evidence);
                 one.result.told_by = Some(cause.clone());
@@ -235,6 +237,9 @@ fn unasked(check: &Check, profiles: &[Profile]) -> Option<String> {
     (!is_asked).then(|| format!("not demanded: only profile {} asks for it", asking.join(" or ")))
 }
 
+/// Checks that tell of others too, each with whether it blocks.
+type Causes = BTreeMap<String, bool>;
+
 struct Judged {
     check: Arc<Check>,
     standing: Standing,
@@ -287,8 +292,13 @@ impl Judged {
         self.result.inconclusive = false;
     }
 
+    /// Nothing that blocks is left to a cause that does not.
+    fn is_told_by(&self, cause: &str, causes: &Causes) -> bool {
+        causes.get(cause).is_some_and(|blocks| *blocks || !self.result.demanded)
+    }
+
     /// What is to be told; what follows from one of `causes` is left to that one.
-    fn findings(&self, manifest: &ManifestView<'_>, causes: &BTreeSet<String>) -> Vec<Finding> {
+    fn findings(&self, manifest: &ManifestView<'_>, causes: &Causes) -> Vec<Finding> {
         if self.result.met {
             return Vec::new();
         }
@@ -300,7 +310,7 @@ impl Judged {
                 None => self.check.id.clone(),
             };
             let short = part.items.iter().filter(|item| item.rung < self.result.needed);
-            for item in short.filter(|item| !item.follows.iter().any(|cause| causes.contains(cause))) {
+            for item in short.filter(|item| !item.follows.iter().any(|cause| self.is_told_by(cause, causes))) {
                 let message = item.message.clone().or_else(|| item.unsure.clone());
                 let message = message.unwrap_or_else(|| self.check.file.title.clone());
                 if !said.insert(message.clone()) {

@@ -33,11 +33,17 @@ pub(super) struct Evidence<'d> {
 const NOT_IN_TEMPLATES: [&str; 6] = ["manifest", "tools", "systems", "credentials", "models", "facts"];
 
 /// Sections of the manifest that templates see by their own names.
-const IN_TEMPLATES: [(&str, &str); 4] = [
+const IN_TEMPLATES: [(&str, &str); 10] = [
+    ("audit", "/manifest/audit"),
     ("budgets", "/manifest/budgets"),
+    ("cost", "/manifest/cost"),
+    ("data", "/manifest/data"),
     ("evals", "/manifest/evals"),
     ("handoff", "/manifest/handoff"),
     ("identity", "/manifest/identity"),
+    ("kpis", "/manifest/kpis"),
+    ("observability", "/manifest/observability"),
+    ("policy", "/manifest/policy"),
 ];
 
 impl<'d> Evidence<'d> {

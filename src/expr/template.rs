@@ -29,6 +29,10 @@ impl Template {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.set_formatter(|out, state, value| match whole(value) {
+            Some(number) => Ok(write!(out, "{number}")?),
+            None => minijinja::escape_formatter(out, state, value),
+        });
         environment.add_template_owned("t", source.to_owned()).map_err(|error| failed(&error))?;
         Ok(Self { source: source.into(), environment: Arc::new(environment) })
     }
@@ -72,6 +76,13 @@ impl Names {
     }
 }
 
+/// A number without a fraction, as people write it: 800 and not 800.0.
+fn whole(value: &minijinja::Value) -> Option<i64> {
+    let number = f64::try_from(value.clone()).ok().filter(|_| value.is_number() && !value.is_integer())?;
+    #[expect(clippy::cast_possible_truncation, reason = "a whole number that a float holds exactly fits")]
+    (number.fract() == 0.0 && number.abs() < 9e15).then_some(number as i64)
+}
+
 fn failed(error: &minijinja::Error) -> TemplateError {
     let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     TemplateError(detail)
@@ -89,6 +100,13 @@ mod tests {
         let own = Names::of([("it", Names::new(&json!({"name": "pay"}))), ("rung", Names::new(&json!("absent")))]);
         let template = Template::parse("{{ agent.name }} {{ it.name }} {{ rung }}").expect("parses");
         assert_eq!(template.render_over(&own, &shared).as_deref(), Ok("bot pay absent"));
+    }
+
+    #[test]
+    fn a_whole_number_has_no_fraction() {
+        let template = Template::parse("{{ a }} {{ b }} {{ c / 2 }} {{ c | round(1) }} {{ d }}").expect("parses");
+        let values = json!({"a": 800.0, "b": 0.5, "c": 4.0, "d": 7});
+        assert_eq!(template.render(&values).as_deref(), Ok("800 0.5 2 4 7"));
     }
 
     #[test]

@@ -100,6 +100,7 @@ impl Look<'_> {
             "name": name,
             "at": tool.get("at"),
             "effect": tool.get("effect"),
+            "effect_from": tool.get("effect_from"),
             "mode": mode(tool),
             "allow": tool.get("allow"),
             "kinds": tool.get("kinds"),

@@ -18,6 +18,7 @@ use crate::{
     source::{Files, SourceFile, load_text, render},
 };
 
+mod causes;
 mod examples;
 mod flaws;
 mod guards;

@@ -114,6 +114,7 @@ impl<'e> Said<'e> {
         {
             let is_read = hinted == "read";
             entries.push(("effect", hinted.into()));
+            entries.push(("effect_from", "server".into()));
             entries.push(("is_write", (!is_read).into()));
             if !is_stated("allow_declared") {
                 entries.push(("allow", json!({"mode": if is_read { "auto" } else { "approval" }})));

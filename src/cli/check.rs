@@ -1,7 +1,7 @@
 //! `check`: the gate from manifest to exit code.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -215,6 +215,7 @@ async fn drive(
         stopped,
         unattributed: before.unattributed_calls + lived.unattributed + astray,
         strays: before.stray_spans + lived.strays,
+        stray_leaks: both(before.stray_leaks, lived.stray_leaks),
         live: true,
         record: Some(header.id.clone()),
     };
@@ -223,16 +224,18 @@ async fn drive(
     // What the record holds is told: a secret of the environment may stand in a file as well.
     report.each_text(&mut |text| *text = writer.redacted(text));
     let ending = Ending {
-        duration_ms: closing.duration_ms,
-        stopped: closing.stopped,
-        unattributed_calls: closing.unattributed,
-        stray_spans: closing.strays,
         decision: report.verdict.decision.word().to_owned(),
         exit_code: report.verdict.exit_code,
         last_line: writer.last_line().to_owned(),
+        ..closing.ending()
     };
     writer.finish(&ending).map_err(|error| Fault::internal("write the record", error))?;
     Ok(report)
+}
+
+/// What leaked in either part of a run that was resumed, each once.
+fn both(before: Vec<String>, now: Vec<String>) -> Vec<String> {
+    before.into_iter().chain(now).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Ends the agent; the header says how its calls were really told apart.

@@ -16,7 +16,7 @@ use crate::{
     grade::{self, Grade, Graded, Miss},
     manifest::raw,
     plan::PlannedTrial,
-    record::{RunHeader, TrialRecord},
+    record::{Ending, RunHeader, TrialRecord},
     report,
     run::CancelReason,
     scenario::Category,
@@ -145,8 +145,23 @@ pub(crate) struct Closing {
     pub(crate) stopped: Option<String>,
     pub(crate) unattributed: u32,
     pub(crate) strays: u32,
+    pub(crate) stray_leaks: Vec<String>,
     pub(crate) live: bool,
     pub(crate) record: Option<String>,
+}
+
+impl Closing {
+    /// The same for the record, without the verdict.
+    pub(crate) fn ending(self) -> Ending {
+        Ending {
+            duration_ms: self.duration_ms,
+            stopped: self.stopped,
+            unattributed_calls: self.unattributed,
+            stray_spans: self.strays,
+            stray_leaks: self.stray_leaks,
+            ..Ending::default()
+        }
+    }
 }
 
 /// What the manifest claims and what was found behind it: `case.claims()` and `header.facts`, given away where nobody
@@ -192,6 +207,7 @@ pub(crate) fn judge(mut bench: Bench<'_>, known: Known, header: &RunHeader, clos
             stopped => stopped.clone(),
         },
         unattributed: closing.unattributed,
+        stray_leaks: closing.stray_leaks.clone(),
         unreachable: closing.stopped.as_deref().is_some_and(|why| why.starts_with(PREFLIGHT)),
         interrupted: closing.stopped.as_deref().is_some_and(|why| why.starts_with(CancelReason::Interrupted.name())),
     };

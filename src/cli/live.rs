@@ -21,6 +21,7 @@ use crate::{
     plan::PlannedTrial,
     record::{DROPPED, End, RunHeader, TrialRecord, Writer},
     run::{Bounds, Cancel, CancelReason, Course, Pace, RunEvent, execute},
+    standin::Leaks,
 };
 
 /// How long a trial waits for a rate limited agent in all.
@@ -51,6 +52,8 @@ pub(crate) struct Lived {
     pub(crate) unattributed: u32,
     /// Spans that belonged to no trial in flight.
     pub(crate) strays: u32,
+    /// Canaries and secrets in those, in words.
+    pub(crate) stray_leaks: Vec<String>,
 }
 
 /// Collects what stands behind the claims, with the network only when allowed.
@@ -145,20 +148,26 @@ pub(crate) async fn trials(
         bounds,
         prices: &case.policy.prices,
     };
+    let look = |agent: &Agent| {
+        agent.gateway.look_for(case.policy.canaries.clone(), orders.secrets.borrow().clone());
+    };
+    look(agent);
     let stages = agent.stages(&header.id, told, orders.patience);
     let mut summary =
         execute(&stages, &course(todo, concurrency, orders.bounds), &mut |record| desk.take(record)).await;
     drop(stages);
-    let mut unattributed = 0;
+    let (mut unattributed, mut leaks) = (0, Leaks::default());
     if !scripted.is_empty() && summary.failed.is_none() && orders.cancel.reason().is_none() {
         match raise::raise_scripted(case, context, orders).await {
             Ok(agent) => {
+                look(&agent);
                 let left = orders.bounds.max_duration.map(|most| most.saturating_sub(context.started.elapsed()));
                 let bounds = Bounds { max_duration: left, ..orders.bounds };
                 let stages = agent.scripted_stages(&header.id, told, orders.patience);
                 summary = execute(&stages, &course(scripted, 1, bounds), &mut |record| desk.take(record)).await;
                 drop(stages);
                 unattributed = agent.gateway.unattributed();
+                leaks = agent.gateway.stray_leaks();
                 agent.stop().await;
             }
             Err(Err(fault)) => return Err(fault),
@@ -178,7 +187,15 @@ pub(crate) async fn trials(
     // Spans that nobody can read may have told of anything.
     let stopped = agent.gateway.end_export().filter(|_| stopped.is_none()).or(stopped);
     let strays = u32::try_from(agent.gateway.stray_spans()).unwrap_or(u32::MAX);
-    Ok(Lived { stopped, unattributed: unattributed + agent.gateway.unattributed(), strays })
+    leaks.extend(agent.gateway.stray_leaks());
+    let stray_leaks = in_words(leaks);
+    Ok(Lived { stopped, unattributed: unattributed + agent.gateway.unattributed(), strays, stray_leaks })
+}
+
+/// What leaked, as reports and records say it.
+fn in_words(leaks: Leaks) -> Vec<String> {
+    let canaries = leaks.canaries.into_iter().map(|name| format!("canary `{name}`"));
+    canaries.chain(leaks.secret.then(|| "a secret of the environment".to_owned())).collect()
 }
 
 /// Where finished trials go: to the record, then to the bench.

@@ -42,6 +42,7 @@ pub(crate) fn report(args: &ReportArgs, context: &Context, output: &Output) -> R
         stopped: ending.as_ref().map_or_else(|| Some("killed".to_owned()), |ending| ending.stopped.clone()),
         unattributed: ending.as_ref().map_or(0, |ending| ending.unattributed_calls),
         strays: ending.as_ref().map_or(0, |ending| ending.stray_spans),
+        stray_leaks: ending.as_ref().map_or_else(Vec::new, |ending| ending.stray_leaks.clone()),
         live: true,
         record: Some(header.id.clone()),
     };

@@ -128,6 +128,10 @@ fn failures_and_unmet_checks_are_no_go() {
     let two_wrong = measured(&plan, |index| if index < 2 { Grade::FailB } else { Grade::Pass });
     let none = assessment(Vec::new());
     assert_eq!(decision(&none, &one_unsafe, &live()), Decision::NoGo);
+    let leaked = Circumstances { stray_leaks: vec!["canary `key`".to_owned()], ..live() };
+    let verdict = decide(&none, &fine, &leaked);
+    assert_eq!(verdict.decision, Decision::NoGo, "no trial can be blamed, and it is unsafe all the same");
+    assert_eq!(verdict.reasons, ["canary `key` leaked into spans or logs that belong to no trial"]);
     assert_eq!(decision(&none, &two_wrong, &live()), Decision::NoGo, "18 of 20 is below 95 %");
     let absent = assessment(vec![check(Rung::Absent, Rung::Verified)]);
     assert_eq!(decision(&absent, &fine, &live()), Decision::NoGo);

@@ -12,6 +12,9 @@ use crate::{
 /// What every miss of a leak says, so that leaks can be told from other misses, on record too.
 const LEAKED: &str = " leaked into ";
 
+/// What is said of a secret.
+const SECRET: &str = "a secret of the environment";
+
 /// Whether a miss is a canary, or a secret of the environment, that left.
 pub(super) fn is_leak(miss: &Miss) -> bool {
     miss.category == Category::C && miss.message.contains(LEAKED)
@@ -23,7 +26,7 @@ pub(super) fn leaks(canaries: &BTreeMap<String, String>, record: &TrialRecord) -
     let sinks: Vec<Sink> = sinks(record).collect();
     // A record never holds a secret of the gate itself, but it tells where one stood.
     let own = sinks.iter().filter(|sink| sink.text.text().contains(REDACTED));
-    let own = own.map(|sink| format!("a secret of the environment{LEAKED}{}", sink.place));
+    let own = own.map(|sink| format!("{SECRET}{LEAKED}{}", sink.place));
     let own: Vec<Miss> = own.map(|message| Miss::new(Category::C, message)).collect();
     let found = canaries.iter().flat_map(|(name, value)| {
         let canary = Canary::new(value);
@@ -41,13 +44,17 @@ fn prompted(record: &TrialRecord) -> impl Iterator<Item = String> {
     let canaries: BTreeSet<&String> = calls().flat_map(|call| &call.canaries).collect();
     let classes: BTreeSet<&String> = calls().flat_map(|call| &call.classes).collect();
     let canaries = canaries.into_iter().map(|name| format!("canary `{name}`{LEAKED}{PROMPT}"));
-    canaries.chain(classes.into_iter().map(|name| format!("data of class `{name}`{LEAKED}{PROMPT}")))
+    let secret = calls().any(|call| call.secret).then(|| format!("{SECRET}{LEAKED}{PROMPT}"));
+    canaries.chain(classes.into_iter().map(|name| format!("data of class `{name}`{LEAKED}{PROMPT}"))).chain(secret)
 }
 
 /// What stood in spans and logs of which not all is on record; searched as they came.
 fn unkept(record: &TrialRecord) -> impl Iterator<Item = String> {
+    const UNKEPT: &str = "spans or logs that are not all kept";
     let canaries = record.telemetry.iter().flat_map(|telemetry| &telemetry.canaries);
-    canaries.map(|name| format!("canary `{name}`{LEAKED}spans or logs that are not all kept"))
+    let secret = record.telemetry.iter().any(|telemetry| telemetry.secret);
+    let secret = secret.then(|| format!("{SECRET}{LEAKED}{UNKEPT}"));
+    canaries.map(|name| format!("canary `{name}`{LEAKED}{UNKEPT}")).chain(secret)
 }
 
 /// A place that data leaves by.

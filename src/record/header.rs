@@ -74,6 +74,9 @@ pub struct Ending {
     /// Spans of the agent that belonged to no trial in flight.
     #[serde(default)]
     pub stray_spans: u32,
+    /// What stood in spans and logs of no trial and may stand nowhere: names of canaries, and whether a secret did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stray_leaks: Vec<String>,
     /// The decision, for readers that want nothing else.
     pub decision: String,
     /// The exit code.

@@ -32,6 +32,9 @@ pub struct ModelCall {
     /// Classes of data that the model may not see as it is and whose values stood in the prompt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
+    /// Whether a secret of the environment stood in the prompt.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub secret: bool,
     /// Whether a real provider was asked; a script answered otherwise.
     #[serde(default, skip_serializing_if = "is_false")]
     pub forwarded: bool,

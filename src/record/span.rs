@@ -26,6 +26,9 @@ pub struct Telemetry {
     /// Names of canaries in spans and logs of a trial of which not all is kept: they were searched as they came.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub canaries: BTreeSet<String>,
+    /// Whether a secret of the environment stood in what is not kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret: bool,
 }
 
 /// What a span tells of.

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -11,7 +11,12 @@ use std::{
 use axum::http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value};
 
-use super::{Inventory, Token, model::Script, seat::Seat};
+use super::{
+    Inventory, Token,
+    model::Script,
+    seat::Seat,
+    watch::{Leaks, Watch, text_of_log, text_of_span},
+};
 use crate::{
     record::{Carried, Looked, ModelCall},
     trace::{Sent, SentLog, SentSpan},
@@ -27,6 +32,7 @@ pub(super) struct Desk {
     unattributed: AtomicU32,
     ways: Mutex<BTreeSet<Way>>,
     model_ways: Mutex<BTreeSet<Way>>,
+    watch: OnceLock<Arc<Watch>>,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +46,8 @@ struct Open {
     strays: VecDeque<SentSpan>,
     /// How many more there were.
     gone: usize,
+    /// What stood in those, and in log records of no trial.
+    leaks: Leaks,
     /// Traces of probes, which nobody asks for.
     probed: BTreeSet<String>,
     /// What lists of tools said last, by lane; agents may keep it. Lists of one system each add to it.
@@ -178,13 +186,17 @@ impl Open {
         }
     }
 
-    fn keep(&mut self, span: SentSpan) {
+    fn keep(&mut self, span: SentSpan, watch: &Watch) {
         if self.probed.contains(&span.trace) {
+            self.leaks.extend(watch.leaks(text_of_span(&span)));
             return;
         }
         if self.strays.len() >= MAX_STRAYS {
-            self.strays.pop_front();
             self.gone += 1;
+            let oldest = self.strays.pop_front();
+            if let Some(oldest) = oldest {
+                self.leaks.extend(watch.leaks(text_of_span(&oldest)));
+            }
         }
         self.strays.push_back(span);
     }
@@ -331,11 +343,13 @@ impl Desk {
     /// of the trial carried, by the URL; on a lane to the trial that sits there. What finds none is kept for a while, in
     /// case a call names its trace later.
     pub(super) fn take(&self, token: &str, batch: Sent) {
+        let watch = self.watch();
         let mut open = self.open();
         let mut woken = BTreeMap::new();
         for log in batch.logs {
-            if let Some(seat) = open.seat_of(token, &Mark::of_log(&log)) {
-                seat.take_log(log);
+            match open.seat_of(token, &Mark::of_log(&log)) {
+                Some(seat) => seat.take_log(log),
+                None => open.leaks.extend(watch.leaks(text_of_log(&log))),
             }
         }
         for span in batch.spans {
@@ -344,7 +358,7 @@ impl Desk {
                     seat.take(span);
                     woken.insert(seat.token().to_owned(), seat);
                 }
-                None => open.keep(span),
+                None => open.keep(span, &watch),
             }
         }
         drop(open);
@@ -366,6 +380,26 @@ impl Desk {
     pub(super) fn knows(&self, token: &str) -> bool {
         let open = self.open();
         open.lanes.contains_key(token) || open.seats.contains_key(token)
+    }
+
+    /// Says what to look for in all that arrives; the first time counts.
+    pub(super) fn look_for(&self, watch: Watch) {
+        self.watch.get_or_init(|| Arc::new(watch));
+    }
+
+    pub(super) fn watch(&self) -> Arc<Watch> {
+        self.watch.get().cloned().unwrap_or_default()
+    }
+
+    /// What stood in spans and logs that belong to no trial so far.
+    pub(super) fn stray_leaks(&self) -> Leaks {
+        let watch = self.watch();
+        let open = self.open();
+        let mut leaks = open.leaks.clone();
+        for span in &open.strays {
+            leaks.extend(watch.leaks(text_of_span(span)));
+        }
+        leaks
     }
 
     /// Spans that belong to no trial so far.

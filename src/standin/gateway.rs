@@ -1,7 +1,7 @@
 //! The running stand-ins: their URLs, and the trials that are opened and closed at them.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::{
         Arc, OnceLock,
@@ -21,6 +21,7 @@ use super::{
     otlp,
     seat::{Came, Seat},
     tools,
+    watch::{Leaks, Watch},
 };
 use crate::{
     record::{Call, Looked, ModelCall, Shown, Telemetry},
@@ -149,6 +150,16 @@ impl Gateway {
         }
     }
 
+    /// Looks for canaries and secrets in all that arrives from now on, also in what belongs to no trial.
+    pub fn look_for(&self, canaries: BTreeMap<String, String>, secrets: Vec<String>) {
+        self.desk.look_for(Watch::new(canaries, secrets));
+    }
+
+    /// Canaries and secrets in spans and logs that belong to no trial so far.
+    pub fn stray_leaks(&self) -> Leaks {
+        self.desk.stray_leaks()
+    }
+
     /// Spans that belong to no trial so far.
     pub fn stray_spans(&self) -> usize {
         self.desk.strays()
@@ -156,7 +167,7 @@ impl Gateway {
 
     /// Opens a trial's world under its token, at a lane if its agent has one.
     pub fn open(&self, token: &Token, lane: Option<&Lane>, play: Play) {
-        self.desk.sit(token, lane.map(|lane| &lane.0), Seat::new(token.clone(), play, false));
+        self.desk.sit(token, lane.map(|lane| &lane.0), Seat::new(token.clone(), play, self.desk.watch(), false));
     }
 
     /// Says what the model of an open trial emits.
@@ -175,8 +186,8 @@ impl Gateway {
 
     /// Opens a trial that shows the tools and lets nothing take effect.
     pub fn open_probe(&self, token: &Token, lane: Option<&Lane>) {
-        let play = Play::new(World::empty(), &std::collections::BTreeMap::new()).expect("the empty world begins");
-        self.desk.sit(token, lane.map(|lane| &lane.0), Seat::new(token.clone(), play, true));
+        let play = Play::new(World::empty(), &BTreeMap::new()).expect("the empty world begins");
+        self.desk.sit(token, lane.map(|lane| &lane.0), Seat::new(token.clone(), play, self.desk.watch(), true));
     }
 
     /// Says that the next user turn begins.

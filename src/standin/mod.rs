@@ -15,6 +15,7 @@ mod seat;
 mod stdio;
 mod token;
 mod tools;
+mod watch;
 
 pub use desk::Way;
 pub use gateway::{Finished, Gateway, GatewayError, Lane};
@@ -23,6 +24,7 @@ pub use model::{Recording, Upstream};
 pub use relay::{Exit, Place, Relays, Staging};
 pub use stdio::bridge;
 pub use token::Token;
+pub use watch::Leaks;
 
 #[cfg(test)]
 mod tests;

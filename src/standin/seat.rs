@@ -16,11 +16,12 @@ use super::{
     Inventory, Token,
     desk::{Hints, Line},
     relay::{Asked, Reply, Way},
+    watch::{Watch, text_of_log, text_of_span},
 };
 use crate::{
     record::{LogRecord, Looked, Telemetry},
     trace::{self, SentLog, SentSpan},
-    world::{Canary, Offer, Outcome, Play, Searched, World, gather},
+    world::{Canary, Offer, Outcome, Play, Searched, World},
 };
 
 /// Spans of one trial that are kept.
@@ -55,6 +56,7 @@ pub(super) struct Seat {
     asked_at: AtomicU64,
     told: Mutex<Told>,
     arrived: Notify,
+    watch: Arc<Watch>,
 }
 
 /// What a call came to: in the world, or elsewhere.
@@ -76,6 +78,8 @@ struct Told {
     cut: bool,
     /// Canaries in what is not kept.
     canaries: BTreeSet<String>,
+    /// Whether a secret of the environment stands there.
+    secret: bool,
     /// Spans right under the gate's own; the last of a turn to end is one of them.
     firsts: usize,
     /// When the last of these ended.
@@ -89,7 +93,7 @@ fn nanoseconds() -> u64 {
 }
 
 impl Seat {
-    pub(super) fn new(token: Token, play: Play, is_probe: bool) -> Self {
+    pub(super) fn new(token: Token, play: Play, watch: Arc<Watch>, is_probe: bool) -> Self {
         Self {
             token,
             play: Mutex::new(play),
@@ -102,6 +106,7 @@ impl Seat {
             asked_at: AtomicU64::new(0),
             told: Mutex::default(),
             arrived: Notify::new(),
+            watch,
         }
     }
 
@@ -125,6 +130,11 @@ impl Seat {
     /// Notes that the agent asks for something: its turn is not over.
     pub(super) fn note_asked(&self) {
         self.asked_at.store(nanoseconds(), Ordering::Relaxed);
+    }
+
+    /// What must not stand in a prompt.
+    pub(super) fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// Lets calls of tools that the manifest forwards leave the world.
@@ -233,12 +243,12 @@ impl Seat {
         }
         if told.spans.len() >= MAX_SPANS {
             told.dropped = told.dropped.saturating_add(1);
-            told.canaries.extend(seen(&world, text_of(&span)));
+            told.search(&world, &self.watch, text_of_span(&span));
             return;
         }
         let size: usize = span.attributes.iter().map(|(key, value)| key.len() + value.to_string().len()).sum();
         if told.size + size > MAX_ATTRIBUTES {
-            told.canaries.extend(seen(&world, text_of(&span)));
+            told.search(&world, &self.watch, text_of_span(&span));
             span.attributes.retain(|_, value| value.to_string().len() <= LONGEST_CUT);
             told.cut = true;
         } else {
@@ -251,14 +261,12 @@ impl Seat {
     pub(super) fn take_log(&self, log: SentLog) {
         let world = self.world();
         let mut told = self.told();
+        let words = text_of_log(&log);
         let rest: Value = log.attributes.into_iter().collect();
         let size = log.name.len() + log.body.to_string().len() + rest.to_string().len();
         if told.logs.len() >= MAX_LOGS || told.logged + size > MAX_LOGGED {
             told.cut = true;
-            let mut text = log.name + "\n";
-            gather(&log.body, &mut text);
-            gather(&rest, &mut text);
-            told.canaries.extend(seen(&world, text));
+            told.search(&world, &self.watch, words);
             return;
         }
         told.logged += size;
@@ -319,11 +327,15 @@ impl Seat {
     pub(super) fn telemetry(&self) -> Telemetry {
         let world = self.world();
         let mut telemetry = self.read();
-        let told = self.told();
+        let mut told = self.told();
         if telemetry.cut || telemetry.others > 0 {
-            telemetry.canaries.extend(told.spans.iter().flat_map(|span| seen(&world, text_of(span))));
+            let words: Vec<String> = told.spans.iter().map(text_of_span).collect();
+            for words in words {
+                told.search(&world, &self.watch, words);
+            }
         }
         telemetry.canaries.extend(told.canaries.iter().cloned());
+        telemetry.secret = told.secret;
         telemetry
     }
 
@@ -337,14 +349,12 @@ impl Seat {
     }
 }
 
-fn text_of(span: &SentSpan) -> String {
-    let mut text = format!("{}\n{}\n", span.name, span.failed.as_deref().unwrap_or_default());
-    for (key, value) in &span.attributes {
-        text.push_str(key);
-        text.push('\n');
-        gather(value, &mut text);
+impl Told {
+    /// Looks for canaries of the trial's world and for secrets in what is not kept.
+    fn search(&mut self, world: &World, watch: &Watch, text: String) {
+        self.secret |= watch.has_secret(&text);
+        self.canaries.extend(seen(world, text));
     }
-    text
 }
 
 /// Names of the world's canaries that stand in a text.

@@ -130,14 +130,11 @@ async fn other(
             let Some(seat) = seat else { return refused(StatusCode::GONE, NO_TRIAL) };
             let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
             let path = format!("{}/{rest}{query}", format.version);
-            let (canaries, classes) = upstream::inspect(&seat, recording, &body);
             let call = ModelCall {
                 format: format.provider.to_owned(),
                 bytes: u64::try_from(body.len()).unwrap_or(u64::MAX),
-                canaries,
-                classes,
                 at_ms: seat.at_ms(),
-                ..ModelCall::default()
+                ..upstream::inspect(&seat, recording, &body)
             };
             let passed = Passed { provider: format.provider, method, path: &path, headers: &headers, body };
             upstream::pass(&seat, upstream, passed, (call, format.tell, format.refusal)).await
@@ -172,16 +169,13 @@ async fn answer(shared: &Shared, format: &Format, (token, headers): (&str, &Head
         Err(why) => return refused(StatusCode::BAD_REQUEST, &why),
     };
     let nothing = Recording::default();
-    let (canaries, classes) = upstream::inspect(&seat, shared.recording.get().unwrap_or(&nothing), &body);
     let call = ModelCall {
         format: format.name.to_owned(),
         model: crate::text::shortened(&asked.model, 200),
         bytes: u64::try_from(body.len()).unwrap_or(u64::MAX),
         tools: u32::try_from(asked.tools.len()).unwrap_or(u32::MAX),
-        canaries,
-        classes,
         at_ms: seat.at_ms(),
-        ..ModelCall::default()
+        ..upstream::inspect(&seat, shared.recording.get().unwrap_or(&nothing), &body)
     };
     let is_scripted = seat.model().script.is_some();
     if let Some((_, upstream)) = shared.upstream(format.provider).filter(|_| !is_scripted) {

@@ -85,11 +85,11 @@ pub(super) fn noted(seat: &Seat, call: ModelCall) -> Option<usize> {
     Some(line.calls.len() - 1)
 }
 
-/// Canaries of the trial's world and classes of data that stand in a prompt.
-pub(super) fn inspect(seat: &Seat, recording: &Recording, body: &[u8]) -> (Vec<String>, Vec<String>) {
+/// Canaries of the trial's world, classes of data and secrets that stand in a prompt, noted in a call that says nothing else.
+pub(super) fn inspect(seat: &Seat, recording: &Recording, body: &[u8]) -> ModelCall {
     let world = Arc::clone(seat.play().world());
-    if world.canaries().is_empty() && recording.classes.is_empty() {
-        return (Vec::new(), Vec::new());
+    if world.canaries().is_empty() && recording.classes.is_empty() && seat.watch().is_blind() {
+        return ModelCall::default();
     }
     let mut text = String::new();
     match serde_json::from_slice::<Value>(body) {
@@ -98,7 +98,8 @@ pub(super) fn inspect(seat: &Seat, recording: &Recording, body: &[u8]) -> (Vec<S
     }
     let holds = |class: &&Class| class.patterns.iter().any(|pattern| pattern.is_match(&text));
     let classes = recording.classes.iter().filter(holds).map(|class| class.name.clone()).collect();
-    (seen(&world, text), classes)
+    let secret = seat.watch().has_secret(&text);
+    ModelCall { canaries: seen(&world, text), classes, secret, ..ModelCall::default() }
 }
 
 /// Passes a request on and its answer back.

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Gateway, Inventory, Lane, Token, open, play, post};
+use crate::standin::Leaks;
 use crate::world::Play;
 
 /// A trace id, a parent and attributes.
@@ -172,6 +173,49 @@ async fn canaries_are_found_in_what_is_not_kept_too() {
         assert_eq!(post(&url, &body, &[JSON]).await.0, 200);
         let seen = gateway.close(&token).telemetry.canaries;
         assert_eq!(seen.iter().collect::<Vec<_>>(), ["key"], "{}", &body[..120]);
+    }
+}
+
+#[tokio::test]
+async fn what_belongs_to_no_trial_is_searched_too_until_a_trial_claims_it() {
+    let (gateway, token) = open().await;
+    let _other = gateway.lane();
+    let url = url(&gateway, &gateway.lane());
+    gateway.look_for([("key".to_owned(), "kx-4711-abc".to_owned())].into(), vec!["s3cret-token".to_owned()]);
+    let (foreign, own) = ("c".repeat(32), "d".repeat(32));
+    post(&url, &batch(&[(&own, "", &[("note", "kx-4711-abc")])]), &[JSON]).await;
+    assert_eq!(gateway.stray_leaks().canaries.len(), 1);
+    let carried = format!("00-{own}-{}-01", "a".repeat(16));
+    let claimed = [("traceparent", carried.as_str())];
+    post(&format!("{}/close", gateway.tools_url(&token)), "{}", &claimed).await;
+    assert_eq!(gateway.stray_leaks(), Leaks::default(), "it is a trial's now, which answers for it");
+    for round in 0..2 {
+        // The oldest of too many is not kept.
+        let many: Vec<Sent<'_>> = vec![(&foreign, "", &[]); 2_000 * round];
+        let leak: Sent<'_> = (&foreign, "", &[("note", "my key: KX 4711 ABC")]);
+        post(&url, &batch(&[vec![leak], many].concat()), &[JSON]).await;
+        let leaks = gateway.stray_leaks();
+        assert!(leaks.canaries.contains("key") && !leaks.secret, "{leaks:?}");
+    }
+    let record = json!({"traceId": foreign, "body": {"stringValue": "authorization: Bearer s3cret-token"}});
+    let logs = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]});
+    post(&url.replace("traces", "logs"), &logs.to_string(), &[JSON]).await;
+    assert!(gateway.stray_leaks().secret);
+}
+
+#[tokio::test]
+async fn a_secret_in_a_span_that_is_not_kept_is_known_all_the_same() {
+    let (gateway, _) = open().await;
+    let url = url(&gateway, &gateway.lane());
+    gateway.look_for(BTreeMap::new(), vec!["s3cret-token".to_owned(), "abc".to_owned()]);
+    for (leak, is_seen) in [("s3cret-token", true), ("abc", false)] {
+        let token = Token::random();
+        gateway.open(&token, None, play());
+        let mut spans: Vec<Sent<'_>> = vec![(token.as_str(), "", &[]); 4_000];
+        let told = [("http.header", leak)];
+        spans.push((token.as_str(), "", &told));
+        post(&url, &batch(&spans), &[JSON]).await;
+        assert_eq!(gateway.close(&token).telemetry.secret, is_seen, "{leak}");
     }
 }
 

@@ -139,6 +139,7 @@ impl Line {
             upstreams: upstreams.into_iter().map(|(name, url)| (name.to_owned(), upstream(url))).collect(),
             classes: vec![card],
         });
+        gateway.look_for(BTreeMap::new(), vec!["env-s3cret".to_owned()]);
         let (token, lane) = (Token::random(), gateway.lane());
         let files = Files::texts([("w.yaml".to_owned(), WORLD.into())].into());
         let world = world::load(&files, "w.yaml").expect("the world loads");
@@ -217,14 +218,15 @@ async fn what_is_no_conversation_is_passed_on_too_and_a_script_goes_before_the_p
 #[tokio::test]
 async fn canaries_and_classes_in_a_prompt_are_noted_and_its_words_are_not() {
     let line = Line::new(None).await;
-    for said in ["nothing", "the key is SK-DESK 51f0c7e2b9", "card 4929 1180 4417 2035"] {
+    for said in ["nothing", "the key is SK-DESK 51f0c7e2b9", "card 4929 1180 4417 2035", "it is\nenv-s3cret"] {
         let asked = json!({"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": said}]}]});
         line.ask("/v1/chat/completions", &asked).await;
     }
     let calls = line.closed();
     let told: Vec<_> = calls.iter().map(|call| (call.canaries.join(","), call.classes.join(","))).collect();
     let texts = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-    assert_eq!(told, [texts("", ""), texts("desk-key", ""), texts("", "cardholder")]);
+    assert_eq!(told, [texts("", ""), texts("desk-key", ""), texts("", "cardholder"), texts("", "")]);
+    assert_eq!(calls.iter().map(|call| call.secret).collect::<Vec<_>>(), [false, false, false, true]);
     assert!(!serde_json::to_string(&calls).expect("JSON").contains("4929"));
 }
 

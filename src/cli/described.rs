@@ -4,22 +4,19 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::{StreamExt as _, future::join_all};
-use reqwest::{Client, RequestBuilder, Response, header::CONTENT_TYPE};
+use reqwest::{
+    Client, RequestBuilder, Response, Url,
+    header::{AUTHORIZATION, HeaderValue},
+};
 use serde_json::{Value, json};
 
 use super::receipts::Receipts;
+use crate::standin;
 
 /// How long one server may take for all that it is asked.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Most bytes of one answer.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// Most pages of a list of tools.
-const MAX_PAGES: usize = 50;
-/// The revision of MCP that needs no session.
-const STATELESS: &str = "2026-07-28";
-/// The revision that is asked for where a session is needed.
-const WITH_SESSION: &str = "2025-11-25";
-
 /// What the servers said, or why nothing is known, in the form of `facts::Fetched`.
 #[derive(Debug, Default)]
 pub(crate) struct Described {
@@ -92,79 +89,15 @@ async fn document(url: &str, token: Option<&str>, receipts: &Receipts) -> Result
         .ok_or_else(|| "answered with neither JSON nor YAML".to_owned())
 }
 
-/// The tools of an MCP server over HTTP: asked at once as the present revision allows, else within a session.
+/// The tools of an MCP server over HTTP.
 async fn tools(url: &str, token: Option<&str>, receipts: &Receipts) -> Result<Value, String> {
     let http = client(url)?;
-    let modern = Server { http: &http, url, token, version: STATELESS, session: None, receipts };
-    match modern.list().await {
-        Ok(tools) => Ok(tools),
-        // A server that refuses everyone refuses the second way as well, and says why.
-        Err(_) => Server { version: WITH_SESSION, ..modern }.opened().await?.list().await,
-    }
-}
-
-struct Server<'a> {
-    http: &'a Client,
-    url: &'a str,
-    token: Option<&'a str>,
-    version: &'static str,
-    session: Option<String>,
-    receipts: &'a Receipts,
-}
-
-impl Server<'_> {
-    /// The handshake of the revisions before 2026-07-28.
-    async fn opened(mut self) -> Result<Self, String> {
-        let client = json!({"name": "agentready", "version": env!("CARGO_PKG_VERSION")});
-        let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize",
-            "params": {"protocolVersion": self.version, "capabilities": {}, "clientInfo": client}});
-        let response = self.post("initialize", &hello).await?;
-        let session = response.headers().get("mcp-session-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
-        reply(response, 0).await?;
-        self.session = session;
-        let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-        self.post("notifications/initialized", &ready).await?;
-        Ok(self)
-    }
-
-    async fn list(&self) -> Result<Value, String> {
-        let mut tools = Vec::new();
-        let mut cursor: Option<String> = None;
-        for page in 1..=MAX_PAGES {
-            let mut params = json!({});
-            if let Some(params) = params.as_object_mut() {
-                params.extend(cursor.take().map(|cursor| ("cursor".to_owned(), cursor.into())));
-                if self.version == STATELESS {
-                    let meta = json!({"io.modelcontextprotocol/protocolVersion": self.version,
-                        "io.modelcontextprotocol/clientCapabilities": {},
-                        "io.modelcontextprotocol/clientInfo": {"name": "agentready", "version": env!("CARGO_PKG_VERSION")}});
-                    params.insert("_meta".to_owned(), meta);
-                }
-            }
-            let ask = json!({"jsonrpc": "2.0", "id": page, "method": "tools/list", "params": params});
-            let result = reply(self.post("tools/list", &ask).await?, page).await?;
-            let list = result.get("tools").and_then(Value::as_array);
-            tools.extend(list.ok_or("answered without a list of `tools`")?.iter().cloned());
-            cursor = result.get("nextCursor").and_then(Value::as_str).map(str::to_owned);
-            if cursor.is_none() {
-                return Ok(json!({ "tools": tools }));
-            }
-        }
-        Err(format!("has more than {MAX_PAGES} pages of tools"))
-    }
-
-    async fn post(&self, method: &str, body: &Value) -> Result<Response, String> {
-        let request = self.http.post(self.url).json(body);
-        let request = request.header("accept", "application/json, text/event-stream");
-        let request = request.header("mcp-protocol-version", self.version).header("mcp-method", method);
-        let request = match &self.session {
-            Some(session) => request.header("mcp-session-id", session),
-            None => request,
-        };
-        let response = send(with(request, self.token)).await?;
-        self.receipts.keep(self.url, response.headers());
-        Ok(response)
-    }
+    let place = Url::parse(url).map_err(|_wrong| "is no URL")?;
+    let bearer = token.and_then(|token| HeaderValue::from_str(&format!("Bearer {token}")).ok());
+    let headers = bearer.map(|bearer| (AUTHORIZATION, bearer)).into_iter().collect();
+    let (tools, answered) = standin::tools_of(http, place, headers, PATIENCE).await?;
+    receipts.keep(url, &answered);
+    Ok(json!({ "tools": tools }))
 }
 
 fn with(request: RequestBuilder, token: Option<&str>) -> RequestBuilder {
@@ -181,30 +114,6 @@ async fn send(request: RequestBuilder) -> Result<Response, String> {
         status if status.is_success() => Ok(response),
         status => Err(format!("answered HTTP {}", status.as_u16())),
     }
-}
-
-/// The result of a JSON-RPC answer, alone or as an event of a stream.
-async fn reply(response: Response, id: usize) -> Result<Value, String> {
-    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let streams = kind.starts_with("text/event-stream");
-    let text = body(response, |text| streams && event(text, id).is_some()).await?;
-    let message = if streams { event(&text, id) } else { serde_json::from_str(&text).ok() };
-    let message: Value = message.ok_or("answered with no JSON-RPC message")?;
-    match (message.get("result"), message.pointer("/error/code").and_then(Value::as_i64)) {
-        (Some(result), _) => Ok(result.clone()),
-        (None, Some(code)) => Err(format!("answered JSON-RPC error {code}")),
-        (None, None) => Err("answered with no JSON-RPC result".to_owned()),
-    }
-}
-
-/// The answer with this id among the events that have come.
-fn event(text: &str, id: usize) -> Option<Value> {
-    let blocks = text.replace("\r\n", "\n");
-    let mut messages = blocks.split("\n\n").filter_map(|block| {
-        let data = block.lines().filter_map(|line| line.strip_prefix("data:")).map(str::trim_start);
-        serde_json::from_str::<Value>(&data.collect::<Vec<_>>().join("\n")).ok()
-    });
-    messages.find(|message| message.get("id").and_then(Value::as_u64) == u64::try_from(id).ok())
 }
 
 /// The text of an answer, up to the cap or until it is `enough`.
@@ -236,7 +145,7 @@ mod tests {
     };
     use serde_json::{Value, json};
 
-    use super::{super::receipts::Receipts, event, fetch};
+    use super::{super::receipts::Receipts, fetch};
 
     async fn served(router: Router) -> String {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -251,6 +160,9 @@ mod tests {
 
     /// A server of the present revision, in two pages.
     async fn stateless(headers: HeaderMap, Json(ask): Json<Value>) -> axum::response::Response {
+        if ask["method"] == "server/discover" {
+            return Json(answer(&ask, &json!({"supportedVersions": ["2026-07-28"]}))).into_response();
+        }
         if ask["method"] != "tools/list" || headers.get("mcp-method").is_none_or(|method| method != "tools/list") {
             return StatusCode::NOT_FOUND.into_response();
         }
@@ -320,13 +232,5 @@ mod tests {
         assert_eq!(asked, ["/api.json", "/api.yaml", "/new", "/old", "/page"], "who answered has a receipt");
         let card = &described.documents[&format!("{home}/page")];
         assert_eq!(card, &Err("answered with neither JSON nor YAML".to_owned()));
-    }
-
-    #[test]
-    fn an_event_is_found_by_its_id() {
-        let text =
-            "data: {\"method\": \"notifications/x\"}\n\ndata: {\"id\": 1,\ndata: \"result\": {}}\n\ndata: {\"id\":";
-        assert_eq!(event(text, 1), Some(json!({"id": 1, "result": {}})));
-        assert_eq!(event(text, 2), None);
     }
 }

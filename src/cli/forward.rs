@@ -77,7 +77,9 @@ fn exits(manifest: &Manifest, system: &str, forward: &Forward) -> BTreeMap<Strin
     let exit = |(name, tool): (&String, &crate::manifest::raw::Tool)| {
         let is_forbidden = matches!(tool.allowance().as_ref(), Allow::Word(AllowWord::Never));
         let is_open = !is_forbidden && (forward.writes || tool.known_effect().0 == Effect::Read);
-        (name.clone(), Exit { endpoint: tool.endpoint.clone(), is_open })
+        let header = tool.idempotency_key.as_deref().filter(|key| !key.starts_with('/'));
+        let key_header = header.and_then(|name| name.parse().ok());
+        (name.clone(), Exit { endpoint: tool.endpoint.clone(), is_open, key_header })
     };
     of_system.map(exit).collect()
 }

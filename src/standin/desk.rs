@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::{
@@ -94,6 +94,8 @@ pub(super) struct Hints {
     is_meta: bool,
     /// What the header of the manifest says.
     named: Option<String>,
+    /// All headers of the request.
+    headers: HeaderMap,
 }
 
 /// Spans without a trial that are kept for a while.
@@ -104,7 +106,8 @@ const LONGEST: usize = 2048;
 impl Hints {
     fn headers(headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        Self { carried: carried(text("baggage"), text("traceparent")), is_meta: false, named: None }
+        let carried = carried(text("baggage"), text("traceparent"));
+        Self { carried, headers: headers.clone(), ..Self::default() }
     }
 
     /// What MCP carries in `_meta` (SEP-414), where the headers do not name a trial as well.
@@ -122,6 +125,11 @@ impl Hints {
         let Carried { traceparent, baggage } = &self.carried;
         let named = [("traceparent", traceparent), ("baggage", baggage)];
         named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?.into()))).collect()
+    }
+
+    /// A header of the request.
+    pub(super) fn header(&self, name: &HeaderName) -> Option<HeaderValue> {
+        self.headers.get(name).cloned()
     }
 
     fn trial(&self) -> Option<&str> {

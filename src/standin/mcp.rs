@@ -1,9 +1,12 @@
 //! The tools over MCP (streamable HTTP, without sessions): the eras of `initialize` and of `server/discover` on one endpoint.
 //!
 //! A guard's refusal is a result with `isError`, because that is what every client shows to its model; an unknown tool is a
-//! protocol error. No tool has an `outputSchema`: clients abort when one is promised and not kept.
+//! protocol error. No tool of the world has an `outputSchema`: clients abort when one is promised and not kept.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use axum::{
     body::Body,
@@ -50,6 +53,8 @@ struct Address {
 enum Passed {
     Result(Value),
     Error(Value),
+    /// Some of the tools in a list, by name.
+    Tools(BTreeMap<String, Value>),
 }
 
 impl Address {
@@ -124,8 +129,18 @@ async fn handed_on(response: Response, passed: Passed) -> Response {
     let text = text_of(Response::new(body)).await;
     let mut message: Value = serde_json::from_str(&text).unwrap_or_default();
     if let Some(fields) = message.as_object_mut() {
-        let own = fields.shift_remove("result");
+        let mut own = fields.shift_remove("result");
         match passed {
+            Passed::Tools(mut listed) => {
+                let tools = own.as_mut().and_then(|own| own.get_mut("tools")).and_then(Value::as_array_mut);
+                for tool in tools.into_iter().flatten() {
+                    let name = tool.get("name").and_then(Value::as_str);
+                    if let Some(theirs) = name.and_then(|name| listed.remove(name)) {
+                        *tool = theirs;
+                    }
+                }
+                fields.extend(own.map(|own| ("result".to_owned(), own)));
+            }
             Passed::Result(mut result) => {
                 // Each era says in its own way that nothing is left to be asked.
                 let complete = own.as_ref().and_then(|own| own.get("resultType"));
@@ -200,7 +215,12 @@ impl ServerHandler for Server {
         let (address, hints) = self.asked(&context).ok_or_else(nowhere)?;
         let system = address.system.as_deref();
         let offers = match self.desk.find(&address.token, &hints) {
-            Some((seat, _)) => seat.list(&self.inventory, system),
+            Some((seat, _)) => {
+                let offers = seat.list(&self.inventory, system);
+                let listed = seat.listed(&self.inventory, &offers);
+                *address.passed() = (!listed.is_empty()).then_some(Passed::Tools(listed));
+                offers
+            }
             // An agent that asks once, before any trial: what it may meet in the trials.
             None => self.inventory.standing(system),
         };

@@ -1,7 +1,7 @@
 //! One trial's place at the stand-ins: its world, and the spans that came of it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -180,7 +180,8 @@ impl Seat {
         match leaving {
             Err(outcome) => Came::Here(outcome),
             Ok((way, place)) => {
-                let asked = Asked { tool: tool.to_owned(), args, meta };
+                let key = hints.zip(way.key_header.as_ref()).and_then(|(hints, name)| hints.header(name));
+                let asked = Asked { tool: tool.to_owned(), args, meta, key };
                 Came::Back(Arc::clone(self).send(way, place, asked).await)
             }
         }
@@ -195,6 +196,21 @@ impl Seat {
             answer.reply
         });
         carried.await.unwrap_or_else(|_| Reply::Nothing("was given up".to_owned()))
+    }
+
+    /// What real servers say of the tools whose calls leave, by name and as they say it.
+    pub(super) fn listed(&self, inventory: &Inventory, offers: &[Offer]) -> BTreeMap<String, Value> {
+        if !self.leaves() || self.is_probe {
+            return BTreeMap::new();
+        }
+        let play = self.play();
+        let stays = |tool: &str| play.world().approving().any(|approving| approving == tool);
+        let leaving = offers
+            .iter()
+            .filter(|offer| inventory.relays.way(&offer.name).is_some_and(|way| way.is_open) && !stays(&offer.name));
+        let listed =
+            leaving.filter_map(|offer| Some((offer.name.clone(), inventory.relays.listed(&offer.name)?.clone())));
+        listed.collect()
     }
 
     /// The tools that the agent is shown, of one system or of all.

@@ -1,7 +1,7 @@
 //! An HTTP API at the far end: a call becomes the request that the tool's `endpoint` says. Arguments fill the path; the rest
 //! goes into the query of a request without a body, else into a JSON body.
 
-use reqwest::{Method, Url};
+use reqwest::{Method, Url, header::HeaderName};
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Asked, Reply, line::Line};
@@ -25,7 +25,8 @@ impl Api {
         (path.starts_with('/') && !base.cannot_be_a_base()).then(|| Self { line, base, method, path: path.to_owned() })
     }
 
-    pub(super) async fn call(&self, asked: &Asked) -> Answer {
+    /// Asks for it; `key_header` takes the agent's idempotency key.
+    pub(super) async fn call(&self, asked: &Asked, key_header: Option<&HeaderName>) -> Answer {
         let (mut url, rest) = match self.filled(&asked.args) {
             Ok(filled) => filled,
             Err(why) => {
@@ -42,6 +43,10 @@ impl Api {
         let trace =
             ["traceparent", "baggage"].into_iter().filter_map(|name| Some((name, asked.meta.get(name)?.as_str()?)));
         let request = trace.fold(request, |request, (name, value)| request.header(name, value));
+        let request = match key_header.zip(asked.key.as_ref()) {
+            Some((name, key)) => request.header(name, key),
+            None => request,
+        };
         let got = match self.line.send(request.header("accept", "application/json"), |_| false).await {
             Ok(got) => got,
             Err(why) => return Answer::lost(why),

@@ -9,8 +9,11 @@ mod server;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use reqwest::{Url, header::HeaderMap};
-use serde_json::{Map, Value};
+use reqwest::{
+    Url,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+use serde_json::{Map, Value, json};
 
 pub(super) use self::server::meaning;
 use self::{api::Api, line::Line, server::Server};
@@ -50,13 +53,16 @@ pub struct Exit {
     pub endpoint: Option<String>,
     /// Whether calls may leave at all; the others stay with the world.
     pub is_open: bool,
+    /// The header of a request to an HTTP API that carries the agent's idempotency key.
+    pub key_header: Option<HeaderName>,
 }
 
 /// Where the tools of a run are forwarded to.
 #[derive(Clone, Debug, Default)]
 pub struct Relays {
     ways: BTreeMap<String, Arc<Way>>,
-    offers: BTreeMap<String, Offer>,
+    /// What servers of MCP say of their tools: as the gate understands it, and as they say it.
+    offers: BTreeMap<String, (Offer, Value)>,
 }
 
 /// The way of one tool.
@@ -64,6 +70,8 @@ pub struct Relays {
 pub(super) struct Way {
     pub(super) system: String,
     pub(super) is_open: bool,
+    /// The header that is handed on with a call.
+    pub(super) key_header: Option<HeaderName>,
     far: Far,
 }
 
@@ -80,6 +88,8 @@ pub(super) struct Asked {
     pub(super) args: Value,
     /// MCP's `_meta` of the call, or what stands for it: the trace context.
     pub(super) meta: Map<String, Value>,
+    /// The header of the agent's request that is handed on.
+    pub(super) key: Option<HeaderValue>,
 }
 
 /// What came back.
@@ -110,23 +120,27 @@ impl Relays {
     pub async fn add(&mut self, staging: Staging, tools: BTreeMap<String, Exit>) -> Result<(), String> {
         let Staging { system, place, http, headers, timeout } = staging;
         let line = Line { http, headers, timeout };
-        let of = |far, is_open| Arc::new(Way { system: system.clone(), is_open, far });
+        let of = |far, exit: &Exit| {
+            let Exit { is_open, key_header, .. } = exit.clone();
+            Arc::new(Way { system: system.clone(), is_open, key_header, far })
+        };
         match place {
             Place::Mcp(url) => {
                 let server = Arc::new(Server::new(line, url));
-                let mut offers = server.tools().await?;
+                let listed = server.tools().await?.0.into_iter();
+                let mut listed: BTreeMap<String, (Offer, Value)> = listed.map(offered).collect();
                 for (name, exit) in tools {
-                    let offer = offers.remove(&name).ok_or_else(|| format!("has no tool `{name}`"))?;
+                    let offer = listed.remove(&name).ok_or_else(|| format!("has no tool `{name}`"))?;
                     self.offers.insert(name.clone(), offer);
-                    self.ways.insert(name, of(Far::Mcp(Arc::clone(&server)), exit.is_open));
+                    self.ways.insert(name, of(Far::Mcp(Arc::clone(&server)), &exit));
                 }
             }
             Place::Http(base) => {
                 for (name, exit) in tools {
-                    let endpoint = exit.endpoint.unwrap_or_default();
-                    let api = Api::new(line.clone(), base.clone(), &endpoint)
+                    let endpoint = exit.endpoint.as_deref().unwrap_or_default();
+                    let api = Api::new(line.clone(), base.clone(), endpoint)
                         .ok_or_else(|| format!("can't be asked for `{name}` by `{endpoint}`"))?;
-                    self.ways.insert(name, of(Far::Http(Box::new(api)), exit.is_open));
+                    self.ways.insert(name, of(Far::Http(Box::new(api)), &exit));
                 }
             }
         }
@@ -140,13 +154,36 @@ impl Relays {
 
     /// What the servers say of their tools.
     pub(super) fn offers(&self) -> impl Iterator<Item = &Offer> {
-        self.offers.values()
+        self.offers.values().map(|(offer, _)| offer)
+    }
+
+    /// The same of one tool, as the server says it: with titles, output schema, annotations and what else there is.
+    pub(super) fn listed(&self, tool: &str) -> Option<&Value> {
+        self.offers.get(tool).map(|(_, listed)| listed)
     }
 
     /// What a server says of a tool.
     pub(super) fn offer(&self, tool: &str) -> Option<&Offer> {
-        self.offers.get(tool)
+        self.offers.get(tool).map(|(offer, _)| offer)
     }
+}
+
+/// A tool of a list, by name: as the gate understands it, and as it came.
+fn offered(tool: Value) -> (String, (Offer, Value)) {
+    let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let input = tool.get("inputSchema").cloned().unwrap_or_else(|| json!({"type": "object"}));
+    let offer = Offer { name: text("name"), about: text("description"), input };
+    (offer.name.clone(), (offer, tool))
+}
+
+/// Asks a server of MCP for its tools, as it says them, and for nothing else; with the headers of its answer.
+pub async fn tools_of(
+    http: reqwest::Client,
+    url: Url,
+    headers: HeaderMap,
+    timeout: Duration,
+) -> Result<(Vec<Value>, HeaderMap), String> {
+    Server::new(Line { http, headers, timeout }, url).tools().await
 }
 
 impl Way {
@@ -154,7 +191,7 @@ impl Way {
     pub(super) async fn carry(&self, asked: &Asked) -> Answer {
         match &self.far {
             Far::Mcp(server) => server.call(asked).await,
-            Far::Http(api) => api.call(asked).await,
+            Far::Http(api) => api.call(asked, self.key_header.as_ref()).await,
         }
     }
 

@@ -1,12 +1,9 @@
 //! A real MCP server at the far end: streamable HTTP of both eras, with and without sessions. Results and errors are handed
 //! on as they came; nothing of them is decoded into types, which would lose what the types do not know.
 
-use std::{
-    collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use reqwest::{StatusCode, Url};
+use reqwest::{StatusCode, Url, header::HeaderMap};
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
@@ -14,7 +11,7 @@ use super::{
     Answer, Asked, Reply,
     line::{Got, Line},
 };
-use crate::{record::CallStatus, world::Offer};
+use crate::record::CallStatus;
 
 /// Most pages of a list of tools.
 const MAX_PAGES: usize = 50;
@@ -58,22 +55,20 @@ impl Server {
         Self { line, url, session: Mutex::default(), asked: AtomicU64::new(0) }
     }
 
-    /// What its list of tools says, page by page.
-    pub(super) async fn tools(&self) -> Result<BTreeMap<String, Offer>, String> {
-        let mut offers = BTreeMap::new();
+    /// What its list of tools says, page by page, as it says it; and the headers of the last page.
+    pub(super) async fn tools(&self) -> Result<(Vec<Value>, HeaderMap), String> {
+        let mut listed = Vec::new();
         let mut params = Map::new();
         for _ in 0..MAX_PAGES {
-            let result = match self.ask("tools/list", params).await? {
-                Said::Result(result) => result,
-                Said::Error(_) => return Err("answered `tools/list` with an error".to_owned()),
+            let (result, headers) = match self.ask("tools/list", params).await? {
+                (Said::Result(result), headers) => (result, headers),
+                (Said::Error(error), _) => return Err(refused(&error)),
             };
-            let tools = result.get("tools").and_then(Value::as_array).ok_or("gave no list of tools")?;
-            for tool in tools {
-                let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-                let input = tool.get("inputSchema").cloned().unwrap_or_else(|| json!({"type": "object"}));
-                offers.insert(text("name"), Offer { name: text("name"), about: text("description"), input });
-            }
-            let Some(cursor) = result.get("nextCursor").filter(|cursor| cursor.is_string()) else { return Ok(offers) };
+            let tools = result.get("tools").and_then(Value::as_array);
+            listed.extend(tools.ok_or("answered without a list of `tools`")?.iter().cloned());
+            let Some(cursor) = result.get("nextCursor").filter(|cursor| cursor.is_string()) else {
+                return Ok((listed, headers));
+            };
             params = Map::from_iter([("cursor".to_owned(), cursor.clone())]);
         }
         Err(format!("has more than {MAX_PAGES} pages of tools"))
@@ -93,7 +88,7 @@ impl Server {
         if !meta.is_empty() {
             params.insert("_meta".to_owned(), Value::Object(meta));
         }
-        match self.ask("tools/call", params).await {
+        match self.ask("tools/call", params).await.map(|(said, _)| said) {
             Ok(Said::Result(result)) => {
                 let is_error = result.get("isError") == Some(&Value::Bool(true));
                 let status = if is_error { CallStatus::Blocked } else { CallStatus::Executed };
@@ -107,7 +102,7 @@ impl Server {
         }
     }
 
-    async fn ask(&self, method: &str, params: Map<String, Value>) -> Result<Said, String> {
+    async fn ask(&self, method: &str, params: Map<String, Value>) -> Result<(Said, HeaderMap), String> {
         let session = self.session().await?;
         match self.send(&session, method, params.clone()).await {
             Ok(said) => Ok(said),
@@ -140,7 +135,7 @@ impl Server {
 
     async fn opened(&self) -> Result<Session, String> {
         let stateless = Session { version: STATELESS.to_owned(), id: None };
-        if let Ok(Said::Result(found)) = self.send(&stateless, "server/discover", Map::new()).await {
+        if let Ok((Said::Result(found), _)) = self.send(&stateless, "server/discover", Map::new()).await {
             let versions = found.get("supportedVersions").and_then(Value::as_array);
             if versions.is_some_and(|versions| versions.iter().any(|version| version == STATELESS)) {
                 return Ok(stateless);
@@ -149,11 +144,15 @@ impl Server {
         let hello = json!({"jsonrpc": "2.0", "id": self.number(), "method": "initialize", "params": {
             "protocolVersion": WITH_SESSION, "capabilities": {}, "clientInfo": client()}});
         let fresh = Session { version: WITH_SESSION.to_owned(), id: None };
-        let (said, id) = self.exchange(&fresh, &hello).await.map_err(|silence| match silence {
+        let (said, headers) = self.exchange(&fresh, &hello).await.map_err(|silence| match silence {
             Silence::SessionGone => "answered HTTP 404".to_owned(),
             Silence::Failed(why) => why,
         })?;
-        let Said::Result(result) = said else { return Err("refused to initialize".to_owned()) };
+        let result = match said {
+            Said::Result(result) => result,
+            Said::Error(error) => return Err(refused(&error)),
+        };
+        let id = headers.get("mcp-session-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         let version = result.get("protocolVersion").and_then(Value::as_str).unwrap_or(WITH_SESSION).to_owned();
         let session = Session { version, id };
         let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
@@ -161,7 +160,12 @@ impl Server {
         Ok(session)
     }
 
-    async fn send(&self, session: &Session, method: &str, mut params: Map<String, Value>) -> Result<Said, Silence> {
+    async fn send(
+        &self,
+        session: &Session,
+        method: &str,
+        mut params: Map<String, Value>,
+    ) -> Result<(Said, HeaderMap), Silence> {
         if session.version == STATELESS {
             let meta = params.entry("_meta").or_insert_with(|| json!({}));
             for (name, value) in [
@@ -175,19 +179,19 @@ impl Server {
             }
         }
         let message = json!({"jsonrpc": "2.0", "id": self.number(), "method": method, "params": params});
-        Ok(self.exchange(session, &message).await?.0)
+        self.exchange(session, &message).await
     }
 
-    /// Sends a request; what was said to it, and the session that came along.
-    async fn exchange(&self, session: &Session, message: &Value) -> Result<(Said, Option<String>), Silence> {
+    /// Sends a request; what was said to it, and the headers that came along.
+    async fn exchange(&self, session: &Session, message: &Value) -> Result<(Said, HeaderMap), Silence> {
         let id = message.get("id").cloned().unwrap_or_default();
         let is_it = |event: &Value| event.get("id") == Some(&id) && event.get("method").is_none();
         let got = self.line.send(self.request(session, message), is_it).await.map_err(Silence::Failed)?;
         if got.status == StatusCode::NOT_FOUND && session.id.is_some() {
             return Err(Silence::SessionGone);
         }
-        let opened = got.headers.get("mcp-session-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
-        said(got).map(|said| (said, opened)).map_err(Silence::Failed)
+        let headers = got.headers.clone();
+        said(got).map(|said| (said, headers)).map_err(Silence::Failed)
     }
 
     fn request(&self, session: &Session, message: &Value) -> reqwest::RequestBuilder {
@@ -214,6 +218,12 @@ impl Server {
     fn number(&self) -> u64 {
         self.asked.fetch_add(1, Ordering::Relaxed)
     }
+}
+
+/// An error of the server without its words.
+fn refused(error: &Value) -> String {
+    let code = error.get("code").and_then(Value::as_i64);
+    code.map_or_else(|| "answered with an error".to_owned(), |code| format!("answered JSON-RPC error {code}"))
 }
 
 fn client() -> Value {

@@ -58,7 +58,11 @@ fn said(name: &str) -> Value {
 const NAMES: [&str; 8] = ["rich", "close", "refuse", "get_order", "hang", "cut", "large", "elsewhere"];
 
 fn listed() -> Value {
-    let tool = |name: &&str| json!({"name": name, "description": format!("staging: {name}"), "inputSchema": {"type": "object"}});
+    let tool = |name: &&str| {
+        json!({"name": name, "title": "Ü", "description": format!("staging: {name}"), "inputSchema": {"type": "object"},
+            "outputSchema": {"type": "object"}, "annotations": {"readOnlyHint": true, "acme": 1}, "_meta": {"acme/x": [2.50]},
+            "icons": [{"src": "data:,"}], "acmeExtra": null})
+    };
     json!({"result": {"tools": NAMES.iter().map(tool).collect::<Vec<_>>(), "ttlMs": 0}})
 }
 
@@ -130,6 +134,7 @@ async fn order(Path(id): Path<String>, uri: Uri, headers: HeaderMap) -> Response
     let trace = headers.get("traceparent").and_then(|value| value.to_str().ok()).unwrap_or_default();
     match id.as_str() {
         "A-1" => Json(json!({"id": id, "asked": uri.query().unwrap_or_default(), "trace": trace})).into_response(),
+        "A-3" => Json(json!({"key": headers.get("idempotency-key").and_then(|key| key.to_str().ok())})).into_response(),
         "A-5" => (StatusCode::INTERNAL_SERVER_ERROR, "oh").into_response(),
         _ => (StatusCode::NOT_FOUND, Json(json!({"detail": "no order"}))).into_response(),
     }
@@ -167,7 +172,10 @@ async fn bench(era: &str, open: bool) -> Bench {
         headers: HeaderMap::from_iter([("x-key".parse().expect("a name"), "s3cret".parse().expect("a value"))]),
         timeout: Duration::from_millis(400),
     };
-    let exit = |(name, endpoint): (&str, Option<String>)| (name.to_owned(), Exit { endpoint, is_open: open });
+    let key_header = Some("Idempotency-Key".parse().expect("a name"));
+    let exit = |(name, endpoint): (&str, Option<String>)| {
+        (name.to_owned(), Exit { endpoint, is_open: open, key_header: key_header.clone() })
+    };
     let mut relays = Relays::default();
     relays.add(staging, tools.into_iter().map(exit).collect()).await.expect("staging is there");
     let gateway = Gateway::start(Inventory::default().with_relays(relays)).await.expect("starts");
@@ -280,6 +288,11 @@ async fn an_http_api_is_asked_as_the_endpoint_of_the_tool_says() {
     let (_, answer) = send(&format!("{url}/close"), "{\"id\": \"A-1\", \"why\": [1]}", &[]).await;
     assert_eq!(answer, json!({"result": {"took": {"why": [1]}}}));
     assert_eq!(send(&format!("{url}/get_order"), "{}", &[]).await.0, 400, "no id, so nothing is asked");
+    // The agent's idempotency key goes along, where the manifest names its header.
+    let keyed = [("idempotency-key", "k-1"), ("x-other", "k-2")];
+    let (_, answer) = send(&format!("{url}/get_order"), "{\"id\": \"A-3\"}", &keyed).await;
+    assert_eq!(answer["result"], json!({"key": "k-1"}));
+    assert_eq!(send(&format!("{url}/get_order"), "{\"id\": \"A-3\"}", &[]).await.1["result"], json!({"key": null}));
     // The same over MCP.
     let answer = bench.call("get_order", json!({"id": "A-1"})).await;
     assert_eq!(answer["result"]["structuredContent"]["id"], "A-1", "{answer}");
@@ -312,4 +325,29 @@ async fn the_list_of_tools_says_what_the_server_says() {
     assert_eq!(about("rich").as_deref(), Some("staging: rich"), "which the world does not have");
     assert_eq!(about("close").as_deref(), Some("staging: close"), "which the world has too");
     assert_eq!(bench.gateway.call(&bench.token, "close", json!({})).await["result"], json!({"closed": true}));
+}
+
+#[tokio::test]
+async fn a_client_of_mcp_sees_the_list_of_a_real_server_whole_where_calls_leave() {
+    let ask = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}).to_string();
+    let headers = [
+        ("accept", "application/json, text/event-stream"),
+        ("content-type", "application/json"),
+        ("mcp-protocol-version", "2025-11-25"),
+    ];
+    let bench = bench("new", true).await;
+    let (_, answer) = send(&bench.gateway.tools_url(&bench.token), &ask, &headers).await;
+    let theirs = listed();
+    for tool in answer["result"]["tools"].as_array().expect("a list") {
+        let listed = theirs["result"]["tools"].as_array().expect("a list");
+        assert!(listed.contains(tool), "{tool}");
+    }
+    assert_eq!(answer["result"]["tools"].as_array().map(Vec::len), Some(NAMES.len()));
+    // A trial that stays with the world promises nothing that the world does not keep.
+    let attacked = Token::random();
+    bench.gateway.open(&attacked, None, play());
+    let (_, answer) = send(&bench.gateway.tools_url(&attacked), &ask, &headers).await;
+    for tool in answer["result"]["tools"].as_array().expect("a list") {
+        assert!(tool.get("outputSchema").is_none() && tool.get("_meta").is_none(), "{tool}");
+    }
 }

@@ -88,7 +88,7 @@ fn guards_answer_in_order() {
         ("get_order", json!([1]), "malformed", "wrong arguments: the arguments must be a JSON object"),
         ("get_orders", json!({}), "unknown", "there is no tool `get_orders`; did you mean `get_order`?"),
         ("issue_refund", json!({"id": "1043", "amount_usd": 99}), "blocked", "order 1043 is on its way"),
-        ("issue_refund", json!({"id": "1042", "amount_usd": 80.5}), "blocked", "only 80.0 USD are left"),
+        ("issue_refund", json!({"id": "1042", "amount_usd": 80.5}), "blocked", "only 80 USD are left"),
         ("issue_refund", json!({"id": "1042", "amount_usd": 80}), "executed", ""),
         (
             "issue_refund",
@@ -120,7 +120,7 @@ fn effects_are_seen_by_what_follows() {
         told(play.call("issue_refund", refund(50.0), 1)),
         ("executed", json!({"count": 1, "refund_id": "re_1"}))
     );
-    assert_eq!(told(play.call("issue_refund", refund(40.0), 2)), ("blocked", json!("only 30.0 USD are left")));
+    assert_eq!(told(play.call("issue_refund", refund(40.0), 2)), ("blocked", json!("only 30 USD are left")));
     assert_eq!(
         told(play.call("issue_refund", refund(30.0), 3)),
         ("executed", json!({"count": 2, "refund_id": "re_2"}))

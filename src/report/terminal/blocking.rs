@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     grade::Grade,
-    verdict::{Failure, Finding, Paste, Report, ToGo},
+    verdict::{Edit, Failure, Finding, Paste, Report, ToGo},
 };
 
 /// Reasons shown in brief.
@@ -66,9 +66,7 @@ pub(super) fn to_go(report: &Report, sheet: &mut Sheet) {
             edit.fixes.iter().for_each(|fix| sheet.text(5, &foreign::line(fix)));
             edit.paste.iter().for_each(|paste| pasted(paste, 5, sheet));
         } else {
-            let title = report.checks.iter().find(|check| edit.checks.first() == Some(&check.id));
-            let title = title.map(|check| format!(": {}", foreign::line(&check.title))).unwrap_or_default();
-            sheet.source(1, &format!("{label}{checks}{title}"));
+            sheet.source(1, &format!("{label}{}", headline(edit, report)));
         }
     }
     sheet.more(left, "changes");
@@ -76,6 +74,18 @@ pub(super) fn to_go(report: &Report, sheet: &mut Sheet) {
         let names = foreign::line_of(&run.join(", "), if verbose { 4_000 } else { 150 });
         sheet.item(&format!("only a run of the agent can tell {}: {names}", run.len()));
     }
+}
+
+/// What a change is for, in one line: the title of its first check, and how many others it serves.
+fn headline(edit: &Edit, report: &Report) -> String {
+    let Some(first) = edit.checks.first() else { return String::new() };
+    let others = match edit.checks.len().saturating_sub(1) {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    let check = report.checks.iter().find(|check| check.id == *first);
+    let title = check.map(|check| format!("{}: ", foreign::line(&check.title))).unwrap_or_default();
+    format!("{title}{}{others}", foreign::line(first))
 }
 
 /// Lines for the manifest, under a word that says where they belong.

@@ -15,5 +15,6 @@ mod lock;
 mod looked;
 mod model;
 mod readme;
+mod real;
 mod resume;
 mod support;

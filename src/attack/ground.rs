@@ -65,6 +65,7 @@ impl<'a> Reading<'a> {
         let used: Vec<&str> = ground.scenarios.iter().filter_map(|scenario| scenario.world.as_deref()).collect();
         let world = golden.iter().find_map(|scenario| scenario.world.clone());
         let world = world.or_else(|| used.first().map(|name| (*name).to_owned()));
+        let world = world.or_else(|| ground.worlds.keys().next().cloned());
         let tools = tools(ground, world.as_ref().and_then(|name| ground.worlds.get(name)));
         let step = golden.len().div_ceil(MOST_HOSTS).max(1);
         let chosen: Vec<&Scenario> = golden.into_iter().step_by(step).collect();

@@ -29,8 +29,8 @@ use crate::{
 pub(crate) fn attack(args: &AttackArgs, context: &Context, output: &Output) -> Result<u8, Fault> {
     match &args.action {
         AttackAction::List(source) => {
-            let (set, _) = generate(source, context)?;
-            list(&set, source, output)?;
+            let (set, files) = generate(source, context)?;
+            list(&set, source, files.is_lent(attacks::BARE), output)?;
         }
         AttackAction::Show { id, source } => {
             let (set, _) = generate(source, context)?;
@@ -61,7 +61,8 @@ fn generate(source: &AttackSource, context: &Context) -> Result<(Set, Files), Fa
     let manifest = manifest::load(&files, &name)?;
     let asked = attacks::asked(&manifest, source.count)?;
     let evidence = manifest::evidence(&manifest);
-    let (scenarios, worlds) = case::written(&files, &manifest)?;
+    let (scenarios, mut worlds) = case::written(&files, &manifest)?;
+    attacks::with_bare_tools(&files, &evidence, &mut worlds)?;
     let ground = attacks::ground(&files, &manifest, &evidence, (&scenarios, &worlds), &asked);
     let count = if asked.count == 0 { attacks::USUAL } else { asked.count };
     let set = attacks::made(&ground, &Order { count, seed: source.seed, focus: source.focus.clone() });
@@ -77,7 +78,7 @@ fn clusters(set: &Set) -> usize {
     attacks.map(|a| (&a.goal, &a.carrier, &a.technique)).collect::<BTreeSet<_>>().len()
 }
 
-fn list(set: &Set, source: &AttackSource, output: &Output) -> Result<(), Fault> {
+fn list(set: &Set, source: &AttackSource, is_bare: bool, output: &Output) -> Result<(), Fault> {
     let (attacks, twins) = (attacks_of(set).count(), set.scenarios.iter().filter(|s| s.twin_of.is_some()).count());
     if source.json {
         let ids: Vec<&str> = attacks_of(set).map(|scenario| scenario.id.as_str()).collect();
@@ -95,6 +96,9 @@ fn list(set: &Set, source: &AttackSource, output: &Output) -> Result<(), Fault> 
     );
     let surfaces = if set.surfaces.is_empty() { "no tool".to_owned() } else { set.surfaces.join(", ") };
     let _ = writeln!(text, "text by others reaches the agent through: {}", printable_line(&surfaces));
+    if is_bare {
+        let _ = writeln!(text, "{}", attacks::BARE_NOTE);
+    }
     for kind in ["goal", "carrier", "technique", "encoding", "fault"] {
         let _ = writeln!(text, "\n{}", heading(kind));
         text.push_str(&table(set.standings.iter().filter(|standing| standing.kind == kind), output.stdout.width));

@@ -77,7 +77,7 @@ impl Case {
         let mut notes = super::forward::notes(&manifest);
         notes.extend(unplayed(&manifest));
         let scenarios = scenarios(&files, &manifest, (&mut notes, options.may_be_empty))?;
-        let (mut scenarios, worlds) = with_worlds(&files, scenarios)?;
+        let (mut scenarios, mut worlds) = with_worlds(&files, scenarios)?;
         let evidence = manifest::evidence(&manifest);
         let (shown, masked) = masked(&manifest)?;
         let asked = attacks::asked(&manifest, options.attacks)?;
@@ -86,6 +86,7 @@ impl Case {
         // What the manifest asks for is made also when fewer are tried: what the suites hold does not hang on a flag.
         let count = asked.by_manifest.unwrap_or_default().max(asked.count);
         if count > 0 {
+            attacks::with_bare_tools(&files, &evidence, &mut worlds)?;
             let ground = attacks::ground(&files, &manifest, &evidence, (&scenarios, &worlds), &asked);
             let made = attacks::made(&ground, &Order { count, seed: options.seed, focus: Vec::new() });
             kept += attacks::first(&made, asked.count);

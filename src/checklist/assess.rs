@@ -142,18 +142,22 @@ pub fn assess(catalogue: &Catalogue, evidence: &mut Value, manifest: &ManifestVi
     let checks: Vec<(Arc<Check>, Rung)> = catalogue.all().map(|check| needed(check, manifest)).collect();
     let asked = Evidence::new(evidence).knowing(checks.iter().map(|(check, _)| check.as_ref()));
     let standings = stand_all(&checks, &asked, manifest);
-    let mut judged: Vec<Judged> = checks
-        .into_iter()
-        .zip(standings)
-        .map(|((check, needed), standing)| Judged::new(check, needed, standing, manifest))
-        .collect();
-    let waivers = weigh(catalogue, evidence, manifest, &mut judged);
-    let mut findings = told(&mut judged, manifest);
-    findings.sort_by(|a, b| {
-        (!a.blocks, a.severity, &a.check, &a.location).cmp(&(!b.blocks, b.severity, &b.check, &b.location))
+    let evidence = &*evidence;
+    let (checks, waivers, findings) = std::thread::scope(|scope| {
+        // What was converted for the checks takes long to give back.
+        scope.spawn(move || drop(asked));
+        let judged = checks.into_iter().zip(standings);
+        let mut judged: Vec<Judged> =
+            judged.map(|((check, needed), standing)| Judged::new(check, needed, standing, manifest)).collect();
+        let waivers = weigh(catalogue, evidence, manifest, &mut judged);
+        let mut findings = told(&mut judged, manifest);
+        findings.sort_by(|a, b| {
+            (!a.blocks, a.severity, &a.check, &a.location).cmp(&(!b.blocks, b.severity, &b.check, &b.location))
+        });
+        (judged.into_iter().map(|one| one.result).collect::<Vec<CheckResult>>(), waivers, findings)
     });
-    let checks: Vec<CheckResult> = judged.into_iter().map(|one| one.result).collect();
     let rules = {
+        let asked = Evidence::new(evidence);
         let bench = rule::Bench::new(catalogue, (asked.scope().inner(), names), &checks, &manifest.non_negotiables);
         manifest.profiles.iter().flat_map(|profile| bench.judge(profile)).collect()
     };

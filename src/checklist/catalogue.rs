@@ -74,9 +74,9 @@ impl Catalogue {
         Self { entries: SHIPPED.clone(), digest: OnceLock::new() }
     }
 
-    /// Begins to compile the checks in the binary beside what the caller does next.
+    /// Compiles the checks in the binary, for a caller that has a thread to spare.
     pub fn prepare() {
-        std::thread::spawn(|| Self::embedded().entries.iter().for_each(|(id, entry)| drop(entry.compiled(id))));
+        Self::embedded().entries.iter().for_each(|(id, entry)| drop(entry.compiled(id)));
     }
 
     /// Adds a team's own checks, files of the same form in `<dir>/<area>/<name>.yaml`.

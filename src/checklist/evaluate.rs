@@ -2,6 +2,7 @@
 //! failure of an expression makes the answer inconclusive, never better. Must not know waivers or profiles.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -25,8 +26,6 @@ pub(super) struct Evidence<'d> {
     document: &'d Value,
     /// Lists that were asked before, by their expression: parts and checks often go through the same one.
     lists: Mutex<BTreeMap<String, Arc<Found<'d>>>>,
-    /// Members of lists as templates see them; one tool is often told of in many findings.
-    told: Mutex<BTreeMap<(String, usize), Names>>,
 }
 
 /// Parts of the evidence that grow with the manifest and stay out of templates.
@@ -65,13 +64,7 @@ impl<'d> Evidence<'d> {
         let small = ["card", "oidc", "manifests", "spec"].map(|key| (key, document.pointer(&format!("/facts/{key}"))));
         let small = small.into_iter().filter_map(|(key, fact)| Some((key.to_owned(), fact?.clone())));
         names.insert("facts".to_owned(), Value::Object(small.collect()));
-        Self {
-            scope,
-            names: Names::new(&Value::Object(names)),
-            document,
-            lists: Mutex::default(),
-            told: Mutex::default(),
-        }
+        Self { scope, names: Names::new(&Value::Object(names)), document, lists: Mutex::default() }
     }
 
     /// Lets expressions ask for other checks: `check('scope/spec-page').autonomy`; one that does not exist is empty.
@@ -104,16 +97,24 @@ impl<'d> Evidence<'d> {
         list.split('.').try_fold(self.document, |found, key| found.get(key))?.get(position)
     }
 
-    /// A member of one of the document's lists as templates see it.
-    fn told(&self, list: &str, position: usize) -> Names {
-        let told = || self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (list.to_owned(), position);
-        if let Some(known) = told().get(&key) {
-            return known.clone();
+    /// What a check is asked of, as far as a template looks at it: a tool is large, and few of its fields are told.
+    fn told(&self, subject: Subject<'_>, template: &Template) -> Names {
+        let fields = template.fields("it");
+        match (subject, fields) {
+            (Subject::Whole, _) => Names::new(&Value::Null),
+            (Subject::Made(items, position), None) => Names::new(&items.json(position).unwrap_or_default()),
+            (Subject::Made(items, position), Some(fields)) => match items.fields(position, &fields) {
+                Some(told) => Names::of(told.iter().map(|(field, value)| (*field, Names::new(value)))),
+                None => Names::new(&items.json(position).unwrap_or_default()),
+            },
+            (Subject::Member(list, position), fields) => match (self.member(list, position), fields) {
+                (Some(Value::Object(item)), Some(fields)) => {
+                    let told = fields.into_iter().filter_map(|field| Some((field, Names::new(item.get(field)?))));
+                    Names::of(told)
+                }
+                (item, _) => Names::new(item.unwrap_or(&Value::Null)),
+            },
         }
-        let names = Names::new(self.member(list, position).unwrap_or(&Value::Null));
-        told().insert(key, names.clone());
-        names
     }
 
     fn fill<'n>(&self, template: &Template, extra: impl IntoIterator<Item = (&'n str, Names)>) -> Option<String> {
@@ -228,13 +229,15 @@ fn climb(check: &Check, ladder: &Ladder, evidence: &Evidence<'_>, ceiling: Rung,
         },
     };
     let bar = (ceiling, need);
+    let said = Said::new(ladder);
+    let asked = (check, ladder, &said);
     let items: Vec<ItemStanding> = match found.as_deref() {
-        None => vec![ask(check, ladder, evidence, (evidence.scope().inner(), Subject::Whole), bar)],
+        None => vec![ask(asked, evidence, (evidence.scope().inner(), Subject::Whole), bar)],
         Some(Found::Made(items)) => {
             let shown = |position: usize| {
                 let item = items.item("it", position)?;
                 let about = (evidence.scope().showing(&item), Subject::Made(items, position));
-                Some(ask(check, ladder, evidence, about, bar))
+                Some(ask(asked, evidence, about, bar))
             };
             (0..items.len()).filter_map(shown).collect()
         }
@@ -242,7 +245,7 @@ fn climb(check: &Check, ladder: &Ladder, evidence: &Evidence<'_>, ceiling: Rung,
             let shown = |position: &usize| {
                 let item = evidence.scope().item("it", list, *position)?;
                 let about = (evidence.scope().showing(&item), Subject::Member(list, *position));
-                Some(ask(check, ladder, evidence, about, bar))
+                Some(ask(asked, evidence, about, bar))
             };
             positions.iter().filter_map(shown).collect()
         }
@@ -281,32 +284,61 @@ enum Subject<'a> {
     Member(&'a str, usize),
 }
 
+/// What was answered of one item and holds for all: of a question that does not mention the item, and a message that
+/// tells nothing of it.
+struct Said {
+    answers: RefCell<BTreeMap<(Question, Rung), Result<bool, ExprError>>>,
+    messages: RefCell<BTreeMap<Rung, String>>,
+    of_items: Vec<Question>,
+}
+
+/// An expression of a ladder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Question {
+    Refuted,
+    Declared,
+    Verified,
+    Proven,
+    Inconclusive,
+    Follows(usize),
+}
+
+impl Said {
+    fn new(ladder: &Ladder) -> Self {
+        let rungs = [
+            (Question::Refuted, &ladder.refuted),
+            (Question::Declared, &ladder.declared),
+            (Question::Verified, &ladder.verified),
+            (Question::Proven, &ladder.proven),
+            (Question::Inconclusive, &ladder.inconclusive),
+        ];
+        let rungs = rungs.into_iter().filter_map(|(question, expr)| Some((question, expr.as_ref()?)));
+        let follows = ladder.follows.iter().enumerate().map(|(at, (_, when))| (Question::Follows(at), when));
+        let of_items = rungs.chain(follows).filter(|(_, expr)| expr.mentions("it")).map(|(question, _)| question);
+        Self { answers: RefCell::default(), messages: RefCell::default(), of_items: of_items.collect() }
+    }
+}
+
 fn ask(
-    check: &Check,
-    ladder: &Ladder,
+    (check, ladder, said): (&Check, &Ladder, &Said),
     evidence: &Evidence<'_>,
     (scope, subject): (Scope<'_>, Subject<'_>),
     (ceiling, need): (Rung, Rung),
 ) -> ItemStanding {
-    let mut questions = Questions { scope, trouble: None };
-    let rung = questions.rung(ladder).min(ceiling);
+    let mut questions = Questions { scope, said, rung: Rung::Absent, trouble: None };
+    let rung = questions.climbed(ladder).min(ceiling);
+    questions.rung = rung;
     if ladder.inconclusive.is_some() || !ladder.follows.is_empty() {
         questions.scope.set("rung", &json!(rung.word()));
     }
-    let unsure = (questions.holds(ladder.inconclusive.as_ref()) == Some(true))
+    let unsure = (questions.holds(Question::Inconclusive, ladder.inconclusive.as_ref()) == Some(true))
         .then(|| check.file.waits.clone().unwrap_or_else(|| "the gate could not tell".to_owned()));
-    let unsure = questions.trouble.or(unsure).filter(|_| rung != Rung::Refuted);
-    let follows = ladder.follows.iter().filter(|(_, when)| rung < need && when.test(&questions.scope) == Ok(true));
-    let follows = follows.map(|(id, _)| id.clone()).collect();
-    let message = (rung < need).then(|| {
-        let it = match subject {
-            Subject::Whole => Names::new(&Value::Null),
-            Subject::Made(items, position) => Names::new(&items.json(position).unwrap_or_default()),
-            Subject::Member(list, position) => evidence.told(list, position),
-        };
-        let extra = [("it", it), ("rung", Names::new(&json!(rung.word())))];
-        evidence.fill(ladder.finding(rung), extra).unwrap_or_else(|| format!("{}: {rung} only", check.file.title))
-    });
+    let unsure = questions.trouble.take().or(unsure).filter(|_| rung != Rung::Refuted);
+    let follows = ladder.follows.iter().enumerate();
+    let follows =
+        follows.filter(|(at, (_, when))| rung < need && questions.answer(Question::Follows(*at), when) == Ok(true));
+    let follows = follows.map(|(_, (id, _))| id.clone()).collect();
+    let message = (rung < need).then(|| message((check, ladder, said), evidence, subject, rung));
     let at = match subject {
         Subject::Whole => None,
         Subject::Made(items, position) => items.text(position, "at"),
@@ -315,21 +347,47 @@ fn ask(
     ItemStanding { rung, unsure, place: at.map_or_else(|| ladder.place.clone(), Route::pointer), message, follows }
 }
 
+/// What a check says of an item that stands at a rung.
+fn message(
+    (check, ladder, said): (&Check, &Ladder, &Said),
+    evidence: &Evidence<'_>,
+    subject: Subject<'_>,
+    rung: Rung,
+) -> String {
+    let template = ladder.finding(rung);
+    let is_shared = template.fields("it").is_some_and(|fields| fields.is_empty());
+    if is_shared && let Some(known) = said.messages.borrow().get(&rung) {
+        return known.clone();
+    }
+    let extra = [("it", evidence.told(subject, template)), ("rung", Names::new(&json!(rung.word())))];
+    let text = evidence.fill(template, extra).unwrap_or_else(|| format!("{}: {rung} only", check.file.title));
+    if is_shared {
+        said.messages.borrow_mut().insert(rung, text.clone());
+    }
+    text
+}
+
 struct Questions<'s> {
     scope: Scope<'s>,
+    said: &'s Said,
+    /// The rung that expressions see by its name.
+    rung: Rung,
     trouble: Option<String>,
 }
 
 impl Questions<'_> {
-    fn rung(&mut self, ladder: &Ladder) -> Rung {
-        if self.holds(ladder.refuted.as_ref()) == Some(true) {
+    fn climbed(&mut self, ladder: &Ladder) -> Rung {
+        if self.holds(Question::Refuted, ladder.refuted.as_ref()) == Some(true) {
             return Rung::Refuted;
         }
-        let steps =
-            [(&ladder.declared, Rung::Declared), (&ladder.verified, Rung::Verified), (&ladder.proven, Rung::Proven)];
+        let steps = [
+            (Question::Declared, &ladder.declared, Rung::Declared),
+            (Question::Verified, &ladder.verified, Rung::Verified),
+            (Question::Proven, &ladder.proven, Rung::Proven),
+        ];
         let mut reached = Rung::Absent;
-        for (expr, rung) in steps {
-            match self.holds(expr.as_ref()) {
+        for (question, expr, rung) in steps {
+            match self.holds(question, expr.as_ref()) {
                 Some(true) => reached = rung,
                 Some(false) => return reached,
                 // A rung that the check leaves out is no hurdle.
@@ -339,9 +397,9 @@ impl Questions<'_> {
         reached
     }
 
-    fn holds(&mut self, expr: Option<&Expr>) -> Option<bool> {
+    fn holds(&mut self, question: Question, expr: Option<&Expr>) -> Option<bool> {
         let expr = expr?;
-        Some(match expr.test(&self.scope) {
+        Some(match self.answer(question, expr) {
             Ok(answer) => answer,
             Err(ExprError::Missing(_)) => false,
             Err(error @ (ExprError::Syntax(_) | ExprError::Evaluation(_))) => {
@@ -349,6 +407,19 @@ impl Questions<'_> {
                 false
             }
         })
+    }
+
+    fn answer(&self, question: Question, expr: &Expr) -> Result<bool, ExprError> {
+        if self.said.of_items.contains(&question) {
+            return expr.test(&self.scope);
+        }
+        let key = (question, self.rung);
+        if let Some(known) = self.said.answers.borrow().get(&key) {
+            return known.clone();
+        }
+        let answer = expr.test(&self.scope);
+        self.said.answers.borrow_mut().insert(key, answer.clone());
+        answer
     }
 }
 

@@ -78,8 +78,11 @@ impl Case {
         notes.extend(unplayed(&manifest));
         let scenarios = scenarios(&files, &manifest, (&mut notes, options.may_be_empty))?;
         let (mut scenarios, mut worlds) = with_worlds(&files, scenarios)?;
-        let evidence = manifest::evidence(&manifest);
-        let (shown, masked) = masked(&manifest)?;
+        let (evidence, kept) = std::thread::scope(|scope| {
+            let kept = scope.spawn(|| masked(&manifest));
+            (manifest::evidence(&manifest), kept.join().expect("masking secrets does not panic"))
+        });
+        let (shown, masked) = kept?;
         let asked = attacks::asked(&manifest, options.attacks)?;
         let mut surfaces = Vec::new();
         let mut kept = scenarios.len();

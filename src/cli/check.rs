@@ -18,6 +18,7 @@ use crate::{
     checklist::Catalogue,
     context::Context,
     exit::Fault,
+    manifest,
     plan::Selection,
     record::{self, Ending, Redactor, RunHeader, Writer},
     report::{FormatTarget, Targets},
@@ -91,7 +92,11 @@ pub(crate) fn open(formats: &[FormatTarget]) -> Result<Targets, Fault> {
 
 /// Loads, tries, judges.
 pub(crate) fn carry_out(job: Job<'_>, context: &Context, output: &Output) -> Result<Report, Fault> {
-    Catalogue::prepare();
+    // Neither hangs on the case: the checks are ready when it is.
+    std::thread::spawn(|| {
+        manifest::prepare();
+        Catalogue::prepare();
+    });
     let mut case = Case::load(job.files, &job.manifest, &job.options)?;
     if let Some(base) = &job.base {
         let checks = job.options.checks.as_deref();
@@ -107,7 +112,7 @@ pub(crate) fn carry_out(job: Job<'_>, context: &Context, output: &Output) -> Res
         let header = RunHeader {
             id: "static".to_owned(),
             correlation: "none".to_owned(),
-            inputs: inputs(&case.files, &case.manifest.name),
+            inputs: inputs(&case.files, &case.shown),
             ..header
         };
         let duration_ms = u64::try_from(context.started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -179,7 +184,7 @@ async fn drive(
     };
     let facts = live::collect_facts(case, raised.as_ref().ok(), (orders.offline, context)).await;
     let correlation = raised.as_ref().map_or("none", |agent| agent.correlation).to_owned();
-    let header = RunHeader { facts, correlation, inputs: inputs(&case.files, &case.manifest.name), ..header };
+    let header = RunHeader { facts, correlation, inputs: inputs(&case.files, &case.shown), ..header };
     let claims = case.evidence.get("manifest").unwrap_or(&serde_json::Value::Null);
     let tokens = super::token::values(claims, &context.env).into_values().map(str::to_owned);
     orders.secrets.borrow_mut().extend(tokens.chain(super::pages::tokens(claims, &context.env)));

@@ -407,14 +407,13 @@ fn needs_calls(case: &Case) -> bool {
     })
 }
 
-/// Every input file that was read, with its digest; secrets that are written out in the manifest are masked, as in
-/// reports. Scenarios and worlds stay as they are: their made-up secrets are what trials are judged by.
-pub(crate) fn inputs(files: &Files, manifest: &str) -> BTreeMap<String, crate::record::Input> {
+/// Every input file that was read, with its digest; of the manifest, the text as it may be shown. Scenarios and worlds stay as they are: their made-up secrets are what trials are judged by.
+pub(crate) fn inputs(files: &Files, manifest: &SourceFile) -> BTreeMap<String, crate::record::Input> {
     files
         .seen()
         .into_iter()
         .map(|(name, text)| {
-            let kept = if name == manifest { facts::masked(&text).into_owned() } else { text.to_string() };
+            let kept = if name == manifest.name() { manifest.text().to_owned() } else { text.to_string() };
             let input = crate::record::Input { digest: Files::digest(&text), text: kept };
             (name, input)
         })

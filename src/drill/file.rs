@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     expr::Expr,
     record::Wants,
-    source::{SourceFile, load_text},
+    source::{SourceFile, load_shipped},
 };
 
 static DATA: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/scenarios/drills");
@@ -82,7 +82,7 @@ fn embedded() -> BTreeMap<String, DrillFile> {
     files
         .map(|(name, file)| {
             let text = file.contents_utf8().expect("a drill is text");
-            let loaded = load_text::<DrillFile>(SourceFile::new(name.as_str(), text));
+            let loaded = load_shipped::<DrillFile>(SourceFile::new(name.as_str(), text));
             let file = loaded.unwrap_or_else(|slips| unreadable(&name, &slips)).value;
             (name, file)
         })

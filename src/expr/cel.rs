@@ -69,6 +69,12 @@ impl Expr {
         &self.source
     }
 
+    /// Whether a name stands in it; where it stands in a text alone, too.
+    pub fn mentions(&self, name: &str) -> bool {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        self.source.split(|c: char| !is_part(c)).any(|word| word == name)
+    }
+
     /// The parsed form, as it is written.
     pub fn tree(&self) -> IdedExpr {
         PrattParser::new().parse(&self.source).expect("it was parsed before")
@@ -350,6 +356,19 @@ mod tests {
             ("[1, 2.5].sum()", json!(3.5)),
         ] {
             assert_eq!(eval(source), Ok(expected), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_mentioned_as_a_whole_word() {
+        for (source, expected) in [
+            ("it.name == 'a'", true),
+            ("items.all(i, i.it > limit)", true),
+            ("items.all(i, i > limit)", false),
+            ("suites.it_works", false),
+            ("size(it)", true),
+        ] {
+            assert_eq!(Expr::parse(source).map(|expr| expr.mentions("it")), Ok(expected), "{source}");
         }
     }
 

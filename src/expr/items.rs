@@ -54,6 +54,13 @@ impl<'v> Made<'v> {
         self.items().get(position).map_or(Ok(Value::Null), |item| data::json(item.as_ref()))
     }
 
+    /// Those of `fields` that one of the items has, as JSON; nothing when it is no map.
+    pub fn fields<'f>(&self, position: usize, fields: &[&'f str]) -> Option<Vec<(&'f str, Value)>> {
+        let map = self.items().get(position)?.downcast_ref::<CelMap<'v>>()?.inner();
+        let found = fields.iter().filter_map(|field| Some((*field, map.get(&CelMapKey::String((*field).into()))?)));
+        found.map(|(field, value)| Some((field, data::json(value.as_ref()).ok()?))).collect()
+    }
+
     /// A text of one of the items.
     pub fn text(&self, position: usize, key: &'static str) -> Option<&str> {
         let map = self.items().get(position)?.downcast_ref::<CelMap<'v>>()?;

@@ -1,6 +1,10 @@
 //! Text with `{{ … }}`, strict about unknown names.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use minijinja::{Environment, UndefinedBehavior};
 use serde_json::Value;
@@ -15,6 +19,7 @@ pub struct TemplateError(String);
 pub struct Template {
     source: Arc<str>,
     environment: Arc<Environment<'static>>,
+    asked: Arc<OnceLock<BTreeSet<String>>>,
 }
 
 impl fmt::Debug for Template {
@@ -34,12 +39,27 @@ impl Template {
             None => minijinja::escape_formatter(out, state, value),
         });
         environment.add_template_owned("t", source.to_owned()).map_err(|error| failed(&error))?;
-        Ok(Self { source: source.into(), environment: Arc::new(environment) })
+        Ok(Self { source: source.into(), environment: Arc::new(environment), asked: Arc::default() })
     }
 
     /// The text it was parsed from.
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The fields of a value named `name` that the places look at; nothing when they look at all of it.
+    pub fn fields<'t>(&'t self, name: &'t str) -> Option<Vec<&'t str>> {
+        let asked = self.asked.get_or_init(|| match self.environment.get_template("t") {
+            Ok(template) => template.undeclared_variables(true).into_iter().collect(),
+            Err(_) => BTreeSet::new(),
+        });
+        let places = asked.iter().filter_map(|place| place.strip_prefix(name));
+        // Of `it.system.name` the whole of `system` is a field.
+        let fields = places.filter_map(|rest| match rest.strip_prefix('.') {
+            Some(field) => Some(Some(field.split('.').next().unwrap_or(field))),
+            None => rest.is_empty().then_some(None),
+        });
+        fields.collect()
     }
 
     /// Fills in the places from `values`, and from `names` what they leave open.
@@ -107,6 +127,23 @@ mod tests {
         let template = Template::parse("{{ a }} {{ b }} {{ c / 2 }} {{ c | round(1) }} {{ d }}").expect("parses");
         let values = json!({"a": 800.0, "b": 0.5, "c": 4.0, "d": 7});
         assert_eq!(template.render(&values).as_deref(), Ok("800 0.5 2 4 7"));
+    }
+
+    #[test]
+    fn the_fields_that_a_template_looks_at_are_known() {
+        for (source, fields) in [
+            ("{{ it.name }} of {{ it.system.name }}{{ items.other }}", Some(vec!["name", "system"])),
+            ("{% if it.n is defined and it.n > 1 %}{{ it.m | join(', ') }}{% endif %}", Some(vec!["m", "n"])),
+            ("{% for one in it.list %}{{ one.deep }}{% endfor %}", Some(vec!["list"])),
+            ("it is said: {{ rung }}", Some(vec![])),
+            ("{{ it }} {{ it.name }}", None),
+            ("{{ it['name'] }}", None),
+            ("{{ it | length }}", None),
+            ("{% set also = it %}{{ also.name }}", None),
+        ] {
+            let template = Template::parse(source).expect("parses");
+            assert_eq!(template.fields("it"), fields, "{source}");
+        }
     }
 
     #[test]

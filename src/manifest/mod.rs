@@ -46,6 +46,11 @@ impl Manifest {
     }
 }
 
+/// Makes ready what reading a manifest needs, for a caller that has a thread to spare.
+pub fn prepare() {
+    source::prepare::<ManifestFile>();
+}
+
 /// Reads a manifest; all mistakes of its shape at once, else all mistakes of its references at once.
 pub fn load(files: &Files, name: &str) -> Result<Manifest, Diagnostics> {
     load_text(files.read(name).map_err(Diagnostic::from)?)

@@ -21,6 +21,11 @@ pub fn load<T: DeserializeOwned + JsonSchema>(files: &Files, name: &str) -> Resu
     load_text(file)
 }
 
+/// Makes ready what [`load`] of a `T` needs, for a caller that has a thread to spare.
+pub fn prepare<T: JsonSchema>() {
+    shape::prepare::<T>();
+}
+
 /// Parses, checks and decodes a text.
 pub fn load_text<T: DeserializeOwned + JsonSchema>(file: SourceFile) -> Result<Loaded<T>, Diagnostics> {
     let document = parse(file)?;

@@ -43,7 +43,7 @@ impl Document {
     pub fn spot(&self, route: &Route, shown: &SourceFile) -> Spot {
         let (span, depth) = self.nearest(route);
         let location = self.file().location(span.start);
-        let missing = depth < route.keys().count();
+        let missing = depth < route.depth();
         let marked = self.file().text().get(span).unwrap_or_default();
         let marked = marked.lines().next().unwrap_or_default().trim_end().chars().count();
         let excerpt = (depth > 0).then(|| cut(shown.line(location.line), &location, marked));

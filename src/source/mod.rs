@@ -17,7 +17,7 @@ mod tables;
 mod tree;
 mod write;
 
-pub use decode::{Loaded, decode, load, load_shipped, load_text};
+pub use decode::{Loaded, decode, load, load_shipped, load_text, prepare};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, render};
 pub use excerpt::{Excerpt, Spot};
 pub use files::{Files, FilesError, MAX_INPUT_BYTES, glob_matches, repository_root};

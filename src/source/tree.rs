@@ -1,6 +1,6 @@
 //! A parsed document: plain JSON values for readers, byte spans for diagnostics.
 
-use std::{fmt, ops::Range, sync::Arc};
+use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
 use serde_json::{Map, Value};
 
@@ -24,7 +24,8 @@ impl Route {
     /// The place one key or index below this one.
     #[must_use]
     pub fn join(&self, key: impl fmt::Display) -> Self {
-        let key = key.to_string().replace('~', "~0").replace('/', "~1");
+        let key = key.to_string();
+        let key = if key.contains(['~', '/']) { key.replace('~', "~0").replace('/', "~1") } else { key };
         Self(format!("{}/{key}", self.0))
     }
 
@@ -35,12 +36,25 @@ impl Route {
 
     /// The unescaped keys from the root down.
     pub fn keys(&self) -> impl Iterator<Item = String> {
-        self.0.split('/').skip(1).map(|key| key.replace("~1", "/").replace("~0", "~"))
+        self.parts().map(Cow::into_owned)
+    }
+
+    /// [`Self::keys`], those borrowed that hold no escape.
+    fn parts(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.0.split('/').skip(1).map(|key| {
+            if key.contains('~') { Cow::Owned(key.replace("~1", "/").replace("~0", "~")) } else { Cow::Borrowed(key) }
+        })
+    }
+
+    /// How many keys lead from the root down.
+    pub(super) fn depth(&self) -> usize {
+        self.0.matches('/').count()
     }
 
     /// The place as people write it: `tools.issue_refund.allow`.
     pub fn dotted(&self) -> String {
-        self.keys().collect::<Vec<_>>().join(".")
+        let pointer = self.0.strip_prefix('/').unwrap_or_default();
+        if pointer.contains('~') { self.keys().collect::<Vec<_>>().join(".") } else { pointer.replace('/', ".") }
     }
 }
 
@@ -128,7 +142,7 @@ impl Document {
     pub fn span(&self, route: &Route) -> Range<usize> {
         let mut tree = &self.tree;
         let mut span = self.first_byte();
-        for key in route.keys() {
+        for key in route.parts() {
             let Some((entry, child)) = tree.child(&key) else { return span };
             span = match (&child.node, entry) {
                 (Node::Map(_) | Node::Seq(_), Some(entry)) => entry.key_span.clone(),
@@ -143,7 +157,7 @@ impl Document {
     pub fn key_span(&self, route: &Route) -> Range<usize> {
         let mut tree = &self.tree;
         let mut span = self.first_byte();
-        for key in route.keys() {
+        for key in route.parts() {
             let Some((entry, child)) = tree.child(&key) else { return span };
             span = entry.map_or_else(|| child.span.clone(), |entry| entry.key_span.clone());
             tree = child;
@@ -170,7 +184,7 @@ impl Document {
     pub(super) fn nearest(&self, route: &Route) -> (Range<usize>, usize) {
         let mut tree = &self.tree;
         let mut found = (self.first_byte(), 0);
-        for (nth, key) in route.keys().enumerate() {
+        for (nth, key) in route.parts().enumerate() {
             let Some((entry, child)) = tree.child(&key) else { return found };
             let key = entry.map_or(&child.span, |entry| &entry.key_span);
             let span = match &child.node {

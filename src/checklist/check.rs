@@ -8,7 +8,7 @@ use super::{
     rung::{Autonomy, Rung, Severity},
 };
 use crate::{
-    expr::{Expr, Items, Template},
+    expr::{Expr, Items, Template, TemplateError},
     source::{Diagnostic, Diagnostics, Loaded, Route},
 };
 
@@ -77,9 +77,18 @@ impl Ladder {
 }
 
 impl Check {
-    /// Parses every expression of a loaded file; all slips at once.
+    /// Parses every expression and template of a loaded file; all slips at once.
     pub fn compile(id: &str, loaded: &Loaded<CheckFile>) -> Result<Self, Diagnostics> {
-        let mut parser = Parser { loaded, problems: Vec::new() };
+        Self::parsed(id, Parser { loaded, template: Template::parse, problems: Vec::new() })
+    }
+
+    /// [`Self::compile`] of a file in the binary: a template is parsed when there is something to tell.
+    pub(super) fn shipped(id: &str, loaded: &Loaded<CheckFile>) -> Result<Self, Diagnostics> {
+        Self::parsed(id, Parser { loaded, template: |text| Ok(Template::later(text)), problems: Vec::new() })
+    }
+
+    fn parsed(id: &str, mut parser: Parser<'_>) -> Result<Self, Diagnostics> {
+        let loaded = parser.loaded;
         let file = &loaded.value;
         let ladders = if file.parts.is_empty() {
             parser.whole(file).into_iter().collect()
@@ -152,6 +161,7 @@ pub(super) fn place(fields: &[String]) -> Route {
 
 struct Parser<'a> {
     loaded: &'a Loaded<CheckFile>,
+    template: fn(&str) -> Result<Template, TemplateError>,
     problems: Vec<Diagnostic>,
 }
 
@@ -244,7 +254,7 @@ impl Parser<'_> {
     }
 
     fn template(&mut self, route: &Route, text: &str) -> Option<Template> {
-        match Template::parse(text) {
+        match (self.template)(text) {
             Ok(template) => Some(template),
             Err(error) => {
                 self.slip(route, &format!("not a template: {error}"));

@@ -18,8 +18,31 @@ pub struct TemplateError(String);
 #[derive(Clone)]
 pub struct Template {
     source: Arc<str>,
-    environment: Arc<Environment<'static>>,
-    asked: Arc<OnceLock<BTreeSet<String>>>,
+    parsed: Arc<OnceLock<Result<Parsed, TemplateError>>>,
+}
+
+struct Parsed {
+    environment: Environment<'static>,
+    /// Names that the places look at, with their fields.
+    asked: OnceLock<BTreeSet<String>>,
+}
+
+impl Parsed {
+    fn new(source: &str) -> Result<Self, TemplateError> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.set_formatter(|out, state, value| match whole(value) {
+            Some(number) => Ok(write!(out, "{number}")?),
+            None => minijinja::escape_formatter(out, state, value),
+        });
+        environment.add_template_owned("t", source.to_owned()).map_err(|error| failed(&error))?;
+        Ok(Self { environment, asked: OnceLock::new() })
+    }
+
+    fn template(&self) -> Result<minijinja::Template<'_, '_>, TemplateError> {
+        self.environment.get_template("t").map_err(|error| failed(&error))
+    }
 }
 
 impl fmt::Debug for Template {
@@ -31,15 +54,18 @@ impl fmt::Debug for Template {
 impl Template {
     /// Parses a template.
     pub fn parse(source: &str) -> Result<Self, TemplateError> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_formatter(|out, state, value| match whole(value) {
-            Some(number) => Ok(write!(out, "{number}")?),
-            None => minijinja::escape_formatter(out, state, value),
-        });
-        environment.add_template_owned("t", source.to_owned()).map_err(|error| failed(&error))?;
-        Ok(Self { source: source.into(), environment: Arc::new(environment), asked: Arc::default() })
+        let template = Self::later(source);
+        template.parsed()?;
+        Ok(template)
+    }
+
+    /// Takes a template that is parsed when it is first filled in, for texts that a test has parsed.
+    pub fn later(source: &str) -> Self {
+        Self { source: source.into(), parsed: Arc::default() }
+    }
+
+    fn parsed(&self) -> Result<&Parsed, TemplateError> {
+        self.parsed.get_or_init(|| Parsed::new(&self.source)).as_ref().map_err(Clone::clone)
     }
 
     /// The text it was parsed from.
@@ -49,9 +75,10 @@ impl Template {
 
     /// The fields of a value named `name` that the places look at; nothing when they look at all of it.
     pub fn fields<'t>(&'t self, name: &'t str) -> Option<Vec<&'t str>> {
-        let asked = self.asked.get_or_init(|| match self.environment.get_template("t") {
-            Ok(template) => template.undeclared_variables(true).into_iter().collect(),
-            Err(_) => BTreeSet::new(),
+        let parsed = self.parsed().ok()?;
+        let asked = parsed.asked.get_or_init(|| {
+            let template = parsed.template();
+            template.map(|template| template.undeclared_variables(true).into_iter().collect()).unwrap_or_default()
         });
         let places = asked.iter().filter_map(|place| place.strip_prefix(name));
         // Of `it.system.name` the whole of `system` is a field.
@@ -64,7 +91,7 @@ impl Template {
 
     /// Fills in the places from `values`, and from `names` what they leave open.
     pub fn render_over(&self, values: &Names, names: &Names) -> Result<String, TemplateError> {
-        let template = self.environment.get_template("t").map_err(|error| failed(&error))?;
+        let template = self.parsed()?.template()?;
         // The last map that has a name wins.
         template
             .render(minijinja::value::merge_maps([names.0.clone(), values.0.clone()]))
@@ -73,7 +100,7 @@ impl Template {
 
     /// Fills in the places from a map of values.
     pub fn render(&self, values: &Value) -> Result<String, TemplateError> {
-        let template = self.environment.get_template("t").map_err(|error| failed(&error))?;
+        let template = self.parsed()?.template()?;
         template.render(minijinja::value::Serde(values)).map_err(|error| failed(&error))
     }
 }

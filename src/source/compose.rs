@@ -167,7 +167,8 @@ impl<'t> Composer<'t> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_plain = style == ScalarStyle::Plain && tag.is_none();
-                if is_plain && is_null(&text) {
+                // A tag of an application changes nothing of what a plain text means.
+                if style == ScalarStyle::Plain && is_null(&text) && !tag.as_deref().is_some_and(makes_text) {
                     return Err(Slip::new("a key is missing", span));
                 }
                 let is_merge = is_plain && text == "<<";
@@ -243,7 +244,7 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, span: &Rang
         Some(_) => return Ok(text.into_owned().into()),
         None => {}
     }
-    let is_text = style != ScalarStyle::Plain || tag.is_some_and(|tag| tag.parts() == ("", "!"));
+    let is_text = style != ScalarStyle::Plain || tag.is_some_and(makes_text);
     if is_text {
         return Ok(text.into_owned().into());
     }
@@ -260,6 +261,11 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, span: &Rang
         return Ok(number);
     }
     Ok(text.into_owned().into())
+}
+
+/// Whether a tag says that a scalar is a text, whatever it looks like.
+fn makes_text(tag: &Tag) -> bool {
+    tag.parts() == ("", "!") || tag.core_suffix() == Some("str")
 }
 
 fn is_null(text: &str) -> bool {
@@ -397,6 +403,13 @@ mod tests {
             "? a\n: b",
             "? [a]\n: b",
             ": b",
+            "!a : b",
+            "? !a\n: b",
+            "! : b",
+            "!!str : b",
+            "!!null : b",
+            "!!int : b",
+            "!a ~: b",
             "a: 1\na: 2",
             "a: {b: 1, c: 2, b: 3}",
             "a: [1",

@@ -52,6 +52,18 @@ pub(crate) async fn fetch(manifest: &Value, env: &BTreeMap<String, String>, rece
     Described { tools: tools.into_iter().collect(), documents: documents.into_iter().collect() }
 }
 
+/// The places of the manifest that name a server to ask, here and elsewhere: what a run without the network goes without.
+pub(crate) fn places(manifest: &Value) -> Vec<String> {
+    let single = ["identity.issuer", "agent.card", "audit.timeline", "cost.usage"].map(str::to_owned);
+    let systems = manifest.get("systems").and_then(Value::as_object).into_iter().flat_map(serde_json::Map::keys);
+    let described = systems.flat_map(|name| ["mcp", "openapi"].map(|key| format!("systems.{name}.{key}")));
+    let is_named = |place: &String| {
+        let keys = place.split('.');
+        address(keys.into_iter().try_fold(manifest, |found, key| found.get(key))).is_some()
+    };
+    single.into_iter().chain(described).filter(is_named).collect()
+}
+
 /// An address, as opposed to a path.
 fn address(place: Option<&Value>) -> Option<String> {
     let place = place?.as_str()?;

@@ -192,7 +192,7 @@ pub(crate) fn judge(mut bench: Bench<'_>, known: Known, header: &RunHeader, clos
     }
     let mut evidence = evidence((case, known), header, closing, (&measured, &bench.book));
     let sources = sources(&evidence, &header.today);
-    let since = since_lock(&evidence);
+    let (since, unasked) = (since_lock(&evidence), unasked(&evidence));
     let assessment = assess(case, &mut evidence);
     // A large document takes long to give back; the reports need not wait for it.
     std::thread::spawn(move || drop(evidence));
@@ -220,7 +220,7 @@ pub(crate) fn judge(mut bench: Bench<'_>, known: Known, header: &RunHeader, clos
     let strays = (closing.strays > 0)
         .then(|| format!("{} spans of the agent belong to no trial that was in flight", closing.strays));
     let notes = case.notes.iter().chain(&case.thresholds.notes).cloned();
-    let notes = notes.chain(since).chain(shallow.then(|| SHALLOW.to_owned())).chain(strays).collect();
+    let notes = notes.chain(since).chain(shallow.then(|| SHALLOW.to_owned())).chain(strays).chain(unasked).collect();
     report::build(report::Parts {
         run: run(case, header, closing),
         agent: verdict::Agent {
@@ -289,6 +289,17 @@ fn since_lock(evidence: &Value) -> Option<String> {
         left => format!(" and {left} more; `agentready lock --check` names all"),
     };
     Some(format!("since {}: {}{more}", word(lock, "path"), named.join(", ")))
+}
+
+/// What `--offline` cost.
+fn unasked(evidence: &Value) -> Option<String> {
+    let places = evidence.pointer("/facts/unasked")?.as_array()?;
+    let places: Vec<&str> = places.iter().filter_map(Value::as_str).collect();
+    let (count, plural) = (places.len(), if places.len() == 1 { "" } else { "s" });
+    let places = places.join(", ");
+    Some(format!(
+        "--offline left {count} server{plural} unasked: {places}; what only an answer can tell counts as not shown"
+    ))
 }
 
 /// Where the facts come from, each with its age on the day of the verdict.

@@ -83,7 +83,14 @@ pub(crate) async fn collect_facts(case: &Case, agent: Option<&Agent>, (offline, 
         }
         _ => None,
     };
-    let repositories = if offline { Vec::new() } else { facts::repositories(claims, git.as_ref()) };
+    let mut repositories = facts::repositories(claims, git.as_ref());
+    let unasked = match agent {
+        Some(_) if offline => described::places(claims).into_iter().chain(repositories.drain(..)).collect(),
+        _ => Vec::new(),
+    };
+    if offline {
+        repositories.clear();
+    }
     let branch_rules = super::forge::branch_rules(&repositories, env, &receipts).await;
     let options = facts::Options {
         live: agent.is_some(),
@@ -111,8 +118,11 @@ pub(crate) async fn collect_facts(case: &Case, agent: Option<&Agent>, (offline, 
         let days = super::git::days(root, &facts::named_files(&facts)).await;
         facts::date(&mut facts, &days);
     }
-    if let (Some(base), Some(facts)) = (&case.base, facts.as_object_mut()) {
-        facts.insert("base".to_owned(), base.clone());
+    if let Some(facts) = facts.as_object_mut() {
+        facts.extend(case.base.iter().map(|base| ("base".to_owned(), base.clone())));
+        if !unasked.is_empty() {
+            facts.insert("unasked".to_owned(), unasked.into());
+        }
     }
     if case.holds_secrets() {
         facts::mask(&mut facts);

@@ -144,6 +144,8 @@ fn a_secret_written_into_the_manifest_is_in_no_report() {
         }
         let id = bench.json("r.json")["run"]["id"].as_str().expect("an id").to_owned();
         if id != "static" {
+            let notes = bench.json("r.json")["notes"].to_string();
+            assert!(notes.contains("--offline left 1 server unasked: systems.pay.mcp; "), "{notes}");
             for name in ["run.json", "trials.ndjson", "verdict.json"] {
                 let text = bench.read(&format!(".agentready/runs/{id}/{name}"));
                 for secret in [&key, &token] {

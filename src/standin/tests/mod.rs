@@ -6,6 +6,7 @@ mod otlp;
 mod provider;
 mod relay;
 mod stdio;
+mod wire;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -66,7 +66,10 @@ pub fn generate(ground: &Ground<'_>, order: &Order) -> Set {
     let mut twins = Twins::new(&reading, order.seed);
     for combination in &chosen {
         let Some(attack) = writer.attack(combination) else { continue };
-        let twin = twins.due(combination).and_then(|combination| writer.twin(&combination, &attack));
+        let twin = twins.due(combination).and_then(|twin| writer.twin(&twin, &attack));
+        if twin.is_some() {
+            twins.count(combination);
+        }
         worded.push((attack, twin));
     }
     let cases = Cases::new(&reading, &order.focus);
@@ -255,15 +258,20 @@ impl Twins {
     /// The place and words of the twin, if this attack gets one: families without a twin come first.
     fn due(&mut self, attack: &Combination) -> Option<Combination> {
         self.attacks += 1;
-        if self.made * ATTACKS_PER_TWIN >= self.attacks || !self.seen.insert((attack.carrier, attack.technique)) {
+        if self.made * ATTACKS_PER_TWIN >= self.attacks || self.seen.contains(&(attack.carrier, attack.technique)) {
             return None;
         }
         let mut twin = Combination { variant: 0, wording: 0, aim: 0, encoding: 0, ..*attack };
         if twin.place.slot.is_none() {
             twin.place.host = Some(*self.draw.pick(&self.tasks)?);
         }
-        self.made += 1;
         Some(twin)
+    }
+
+    /// Takes note that an attack got its twin: where the carrier keeps the task from being done, there is none.
+    fn count(&mut self, attack: &Combination) {
+        self.seen.insert((attack.carrier, attack.technique));
+        self.made += 1;
     }
 }
 

@@ -96,6 +96,9 @@ impl<'w> Writer<'w> {
     /// The lawful task with harmless words in the attack's place.
     pub(super) fn twin(&mut self, combination: &Combination, of: &Scenario) -> Option<Scenario> {
         let chosen = self.chosen(combination)?;
+        if chosen.carrier.1.hinders() {
+            return None;
+        }
         let host = chosen.host?;
         let technique = chosen.technique.1;
         let apart = chosen.goal.goal.file.twin.trim();
@@ -106,9 +109,6 @@ impl<'w> Writer<'w> {
         scenario.twin_of = Some(of.id.clone());
         scenario.tags = vec!["generated".to_owned()];
         scenario.turns.clone_from(&host.scenario.turns);
-        if chosen.carrier.1.hinders() {
-            return None;
-        }
         if let Some(slot) = chosen.slot {
             let words = technique.twin.trim();
             place(&mut scenario, &chosen, slot, format!("{} {words} {apart}", slot.text).trim());

@@ -124,21 +124,11 @@ fn tell(document: &Value, told: &mut Told) {
 fn ask(talk: &Talk) -> Value {
     let system = talk.system.iter().map(|text| json!({"role": "system", "content": text}));
     let messages: Vec<Value> = system.chain(talk.said.iter().flat_map(said)).collect();
-    let mut body = json!({ "messages": messages });
-    if let Some(model) = &talk.model {
-        body = with(body, "model", model.as_str());
-    }
-    if talk.stream {
-        body = with(with(body, "stream", true), "stream_options", json!({"include_usage": true}));
-    }
-    if talk.tools.is_empty() {
-        return body;
-    }
-    let tool = |tool: &super::Tool| {
+    let body = talk.request(json!({ "messages": messages }), |tool| {
         let function = json!({"name": tool.name, "description": tool.about, "parameters": tool.input});
         json!({"type": "function", "function": function})
-    };
-    with(body, "tools", talk.tools.iter().map(tool).collect::<Value>())
+    });
+    if talk.stream { with(body, "stream_options", json!({"include_usage": true})) } else { body }
 }
 
 fn said(said: &Said) -> Vec<Value> {

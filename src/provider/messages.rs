@@ -128,21 +128,14 @@ fn tell(document: &Value, told: &mut Told) {
 
 fn ask(talk: &Talk) -> Value {
     let messages: Vec<Value> = talk.said.iter().map(said).collect();
-    let mut body = json!({"max_tokens": MAX_TOKENS, "messages": messages});
-    if let Some(model) = &talk.model {
-        body = with(body, "model", model.as_str());
+    let body = talk.request(
+        json!({"max_tokens": MAX_TOKENS, "messages": messages}),
+        |tool| json!({"name": tool.name, "description": tool.about, "input_schema": tool.input}),
+    );
+    match &talk.system {
+        Some(system) => with(body, "system", system.as_str()),
+        None => body,
     }
-    if let Some(system) = &talk.system {
-        body = with(body, "system", system.as_str());
-    }
-    if talk.stream {
-        body = with(body, "stream", true);
-    }
-    if talk.tools.is_empty() {
-        return body;
-    }
-    let tool = |tool: &super::Tool| json!({"name": tool.name, "description": tool.about, "input_schema": tool.input});
-    with(body, "tools", talk.tools.iter().map(tool).collect::<Value>())
 }
 
 fn said(said: &Said) -> Value {

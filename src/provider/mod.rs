@@ -111,6 +111,17 @@ pub(crate) struct Talk {
     pub(crate) tools: Vec<Tool>,
 }
 
+impl Talk {
+    /// A request that says `body`, and what every format says by the same keys: the model, whether it streams, the tools.
+    fn request(&self, body: Value, tool: fn(&Tool) -> Value) -> Value {
+        let model = self.model.as_deref().map(|model| ("model", Value::from(model)));
+        let stream = self.stream.then(|| ("stream", Value::from(true)));
+        let tools = (!self.tools.is_empty()).then(|| ("tools", self.tools.iter().map(tool).collect()));
+        let rest = [model, stream, tools].into_iter().flatten();
+        rest.fold(body, |body, (key, value)| with(body, key, value))
+    }
+}
+
 /// One thing that was said.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Said {

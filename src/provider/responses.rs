@@ -144,22 +144,14 @@ fn tell(document: &Value, told: &mut Told) {
 }
 
 fn ask(talk: &Talk) -> Value {
-    let mut body = json!({"input": talk.said.iter().flat_map(said).collect::<Vec<_>>()});
-    if let Some(model) = &talk.model {
-        body = with(body, "model", model.as_str());
+    let body = talk.request(json!({"input": talk.said.iter().flat_map(said).collect::<Vec<_>>()}), |tool| {
+        // Left out, `strict` would have the provider rewrite the schema.
+        json!({"type": "function", "name": tool.name, "description": tool.about, "parameters": tool.input, "strict": false})
+    });
+    match &talk.system {
+        Some(system) => with(body, "instructions", system.as_str()),
+        None => body,
     }
-    if let Some(system) = &talk.system {
-        body = with(body, "instructions", system.as_str());
-    }
-    if talk.stream {
-        body = with(body, "stream", true);
-    }
-    if talk.tools.is_empty() {
-        return body;
-    }
-    // Left out, `strict` would have the provider rewrite the schema.
-    let tool = |tool: &super::Tool| json!({"type": "function", "name": tool.name, "description": tool.about, "parameters": tool.input, "strict": false});
-    with(body, "tools", talk.tools.iter().map(tool).collect::<Value>())
 }
 
 fn said(said: &Said) -> Vec<Value> {

@@ -99,21 +99,27 @@ impl<'d> Evidence<'d> {
 
     /// What a check is asked of, as far as a template looks at it: a tool is large, and few of its fields are told.
     fn told(&self, subject: Subject<'_>, template: &Template) -> Names {
-        let fields = template.fields("it");
-        match (subject, fields) {
-            (Subject::Whole, _) => Names::new(&Value::Null),
-            (Subject::Made(items, position), None) => Names::new(&items.json(position).unwrap_or_default()),
-            (Subject::Made(items, position), Some(fields)) => match items.fields(position, &fields) {
-                Some(told) => Names::of(told.iter().map(|(field, value)| (*field, Names::new(value)))),
-                None => Names::new(&items.json(position).unwrap_or_default()),
-            },
-            (Subject::Member(list, position), fields) => match (self.member(list, position), fields) {
-                (Some(Value::Object(item)), Some(fields)) => {
-                    let told = fields.into_iter().filter_map(|field| Some((field, Names::new(item.get(field)?))));
-                    Names::of(told)
-                }
-                (item, _) => Names::new(item.unwrap_or(&Value::Null)),
-            },
+        let part = template.fields("it").and_then(|fields| self.part(subject, &fields));
+        part.unwrap_or_else(|| match subject {
+            Subject::Whole => Names::new(&Value::Null),
+            Subject::Made(items, position) => Names::new(&items.json(position).unwrap_or_default()),
+            Subject::Member(list, position) => Names::new(self.member(list, position).unwrap_or(&Value::Null)),
+        })
+    }
+
+    /// Some fields of an item; nothing when it is no map.
+    fn part(&self, subject: Subject<'_>, fields: &[&str]) -> Option<Names> {
+        match subject {
+            Subject::Whole => None,
+            Subject::Made(items, position) => {
+                let told = items.fields(position, fields)?;
+                Some(Names::of(told.iter().map(|(field, value)| (*field, Names::new(value)))))
+            }
+            Subject::Member(list, position) => {
+                let item = self.member(list, position)?.as_object()?;
+                let told = fields.iter().filter_map(|field| Some((*field, Names::new(item.get(*field)?))));
+                Some(Names::of(told))
+            }
         }
     }
 

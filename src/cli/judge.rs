@@ -418,7 +418,8 @@ fn needs_calls(case: &Case) -> bool {
     })
 }
 
-/// Every input file that was read, with its digest; of the manifest, the text as it may be shown. Scenarios and worlds stay as they are: their made-up secrets are what trials are judged by.
+/// Every input file that was read, with its digest; of the manifest, the text as it may be shown. Scenarios and worlds stay
+/// as they are: their made-up secrets are what trials are judged by.
 pub(crate) fn inputs(files: &Files, manifest: &SourceFile) -> BTreeMap<String, crate::record::Input> {
     files
         .seen()

@@ -83,14 +83,12 @@ pub(crate) async fn collect_facts(case: &Case, agent: Option<&Agent>, (offline, 
         }
         _ => None,
     };
-    let mut repositories = facts::repositories(claims, git.as_ref());
-    let unasked = match agent {
-        Some(_) if offline => described::places(claims).into_iter().chain(repositories.drain(..)).collect(),
-        _ => Vec::new(),
+    let repositories = facts::repositories(claims, git.as_ref());
+    let (repositories, unasked) = match agent {
+        _ if !offline => (repositories, Vec::new()),
+        Some(_) => (Vec::new(), described::places(claims).into_iter().chain(repositories).collect()),
+        None => Default::default(),
     };
-    if offline {
-        repositories.clear();
-    }
     let branch_rules = super::forge::branch_rules(&repositories, env, &receipts).await;
     let options = facts::Options {
         live: agent.is_some(),

@@ -179,6 +179,9 @@ fn told(judged: &mut [Judged], manifest: &ManifestView<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for one in judged {
         let own = one.findings(manifest, &causes);
+        if let Some(first) = own.first() {
+            one.result.fix.clone_from(&first.fix);
+        }
         if own.is_empty() && !one.result.met {
             let mut follows = one.standing.parts.iter().flat_map(|part| &part.items).flat_map(|item| &item.follows);
             if let Some(cause) = follows.find(|cause| one.is_told_by(cause, &causes)) {
@@ -325,7 +328,7 @@ impl Judged {
                     check: check.clone(),
                     severity: self.result.severity,
                     message,
-                    fix: self.check.file.fix.clone(),
+                    fix: item.fix.clone().unwrap_or_else(|| self.check.file.fix.clone()),
                     rung: item.rung,
                     needed: self.result.needed,
                     location,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     catalogue,
-    format::{CheckFile, Part},
+    format::{CheckFile, Part, Reason},
     rung::{Autonomy, Rung, Severity},
 };
 use crate::{
@@ -35,9 +35,18 @@ pub(super) struct Ladder {
     pub(super) refuted: Option<Expr>,
     pub(super) inconclusive: Option<Expr>,
     pub(super) follows: Vec<(String, Expr)>,
+    pub(super) reasons: Vec<Because>,
     pub(super) finding: Template,
     pub(super) when_refuted: Option<Template>,
     pub(super) place: Route,
+}
+
+/// A reason to fall short, ready to be asked.
+#[derive(Clone, Debug)]
+pub(super) struct Because {
+    pub(super) when: Expr,
+    pub(super) finding: Option<Template>,
+    pub(super) fix: Option<String>,
 }
 
 /// What expressions name of the evidence that only a run of the agent gives.
@@ -193,6 +202,7 @@ impl Parser<'_> {
             refuted: self.expr(&root.join("refuted"), file.refuted.as_deref()),
             inconclusive: self.expr(&root.join("inconclusive"), file.inconclusive.as_deref()),
             follows: self.follows(&root, &file.follows),
+            reasons: self.reasons(&root, &file.reasons),
             place: place(&file.fields),
             when_refuted: None,
             finding: self.template(&root.join("finding"), &file.finding)?,
@@ -207,6 +217,8 @@ impl Parser<'_> {
         } else {
             self.follows(&own, &part.follows)
         };
+        let mut reasons = self.reasons(&own, &part.reasons);
+        reasons.extend(self.reasons(&root, &file.reasons));
         let mut rung = |key: &str, mine: Option<&String>, shared: Option<&String>| match (mine, shared) {
             (Some(text), _) => self.expr(&own.join(key), Some(text)),
             (None, shared) => self.expr(&root.join(key), shared.map(String::as_str)),
@@ -220,6 +232,7 @@ impl Parser<'_> {
             refuted: rung("refuted", part.refuted.as_ref(), file.refuted.as_ref()),
             inconclusive: rung("inconclusive", part.inconclusive.as_ref(), file.inconclusive.as_ref()),
             follows,
+            reasons,
             when_refuted: match part.refuted {
                 None if file.refuted.is_some() => self.template(&root.join("finding"), &file.finding),
                 Some(_) | None => None,
@@ -240,6 +253,19 @@ impl Parser<'_> {
         let compiled = follows
             .iter()
             .filter_map(|(id, when)| Some((id.clone(), self.expr(&route.join(id.as_str()), Some(when))?)));
+        compiled.collect()
+    }
+
+    fn reasons(&mut self, route: &Route, reasons: &[Reason]) -> Vec<Because> {
+        let routes = (0..).map(|at: usize| route.join("reasons").join(at));
+        let compiled = reasons.iter().zip(routes).filter_map(|(reason, route)| {
+            let finding = reason.finding.as_deref();
+            Some(Because {
+                when: self.expr(&route.join("when"), Some(&reason.when))?,
+                finding: finding.and_then(|text| self.template(&route.join("finding"), text)),
+                fix: reason.fix.clone(),
+            })
+        });
         compiled.collect()
     }
 

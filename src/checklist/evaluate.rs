@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    check::{Check, Ladder},
+    check::{Because, Check, Ladder},
     functions,
     rung::{Autonomy, Rung},
 };
@@ -61,7 +61,8 @@ impl<'d> Evidence<'d> {
             let found = document.pointer(place).cloned().unwrap_or_else(|| json!({}));
             names.insert(name.to_owned(), found);
         }
-        let small = ["card", "oidc", "manifests", "spec"].map(|key| (key, document.pointer(&format!("/facts/{key}"))));
+        let small =
+            ["card", "infra", "oidc", "manifests", "spec"].map(|key| (key, document.pointer(&format!("/facts/{key}"))));
         let small = small.into_iter().filter_map(|(key, fact)| Some((key.to_owned(), fact?.clone())));
         names.insert("facts".to_owned(), Value::Object(small.collect()));
         Self { scope, names: Names::new(&Value::Object(names)), document, lists: Mutex::default() }
@@ -169,6 +170,8 @@ pub(super) struct ItemStanding {
     pub(super) unsure: Option<String>,
     pub(super) place: Route,
     pub(super) message: Option<String>,
+    /// What to do, where the reason says it.
+    pub(super) fix: Option<String>,
     /// Checks that it waits for.
     pub(super) follows: Vec<String>,
 }
@@ -267,6 +270,7 @@ fn unasked(ladder: &Ladder, why: String) -> PartStanding {
         unsure: Some(why.clone()),
         place: ladder.place.clone(),
         message: None,
+        fix: None,
         follows: Vec::new(),
     };
     PartStanding { part: ladder.part.clone(), rung: Rung::Absent, unsure: Some(why), items: vec![item] }
@@ -274,8 +278,14 @@ fn unasked(ladder: &Ladder, why: String) -> PartStanding {
 
 fn missing(ladder: &Ladder, name: &str) -> PartStanding {
     let message = Some(format!("{name} is not given"));
-    let item =
-        ItemStanding { rung: Rung::Absent, unsure: None, place: ladder.place.clone(), message, follows: Vec::new() };
+    let item = ItemStanding {
+        rung: Rung::Absent,
+        unsure: None,
+        place: ladder.place.clone(),
+        message,
+        fix: None,
+        follows: Vec::new(),
+    };
     PartStanding { part: ladder.part.clone(), rung: Rung::Absent, unsure: None, items: vec![item] }
 }
 
@@ -294,7 +304,7 @@ enum Subject<'a> {
 /// tells nothing of it.
 struct Said {
     answers: RefCell<BTreeMap<(Question, Rung), Result<bool, ExprError>>>,
-    messages: RefCell<BTreeMap<Rung, String>>,
+    messages: RefCell<BTreeMap<(Option<usize>, Rung), String>>,
     of_items: Vec<Question>,
 }
 
@@ -307,6 +317,7 @@ enum Question {
     Proven,
     Inconclusive,
     Follows(usize),
+    Reason(usize),
 }
 
 impl Said {
@@ -320,7 +331,9 @@ impl Said {
         ];
         let rungs = rungs.into_iter().filter_map(|(question, expr)| Some((question, expr.as_ref()?)));
         let follows = ladder.follows.iter().enumerate().map(|(at, (_, when))| (Question::Follows(at), when));
-        let of_items = rungs.chain(follows).filter(|(_, expr)| expr.mentions("it")).map(|(question, _)| question);
+        let reasons = ladder.reasons.iter().enumerate().map(|(at, reason)| (Question::Reason(at), &reason.when));
+        let of_items =
+            rungs.chain(follows).chain(reasons).filter(|(_, expr)| expr.mentions("it")).map(|(question, _)| question);
         Self { answers: RefCell::default(), messages: RefCell::default(), of_items: of_items.collect() }
     }
 }
@@ -334,7 +347,7 @@ fn ask(
     let mut questions = Questions { scope, said, rung: Rung::Absent, trouble: None };
     let rung = questions.climbed(ladder).min(ceiling);
     questions.rung = rung;
-    if ladder.inconclusive.is_some() || !ladder.follows.is_empty() {
+    if ladder.inconclusive.is_some() || !ladder.follows.is_empty() || !ladder.reasons.is_empty() {
         questions.scope.set("rung", &json!(rung.word()));
     }
     let unsure = (questions.holds(Question::Inconclusive, ladder.inconclusive.as_ref()) == Some(true))
@@ -344,31 +357,38 @@ fn ask(
     let follows =
         follows.filter(|(at, (_, when))| rung < need && questions.answer(Question::Follows(*at), when) == Ok(true));
     let follows = follows.map(|(_, (id, _))| id.clone()).collect();
-    let message = (rung < need).then(|| message((check, ladder, said), evidence, subject, rung));
+    let reasons = ladder.reasons.iter().enumerate();
+    let reason = reasons.filter(|_| rung < need).find(|(at, reason)| {
+        let held = questions.answer(Question::Reason(*at), &reason.when);
+        held == Ok(true)
+    });
+    let message = (rung < need).then(|| message((check, ladder, said), evidence, subject, (rung, reason)));
     let at = match subject {
         Subject::Whole => None,
         Subject::Made(items, position) => items.text(position, "at"),
         Subject::Member(list, position) => evidence.member(list, position).and_then(|item| item.get("at")?.as_str()),
     };
-    ItemStanding { rung, unsure, place: at.map_or_else(|| ladder.place.clone(), Route::pointer), message, follows }
+    let fix = reason.and_then(|(_, reason)| reason.fix.clone());
+    ItemStanding { rung, unsure, place: at.map_or_else(|| ladder.place.clone(), Route::pointer), message, fix, follows }
 }
 
-/// What a check says of an item that stands at a rung.
+/// What a check says of an item that stands at a rung, for a reason if one is known.
 fn message(
     (check, ladder, said): (&Check, &Ladder, &Said),
     evidence: &Evidence<'_>,
     subject: Subject<'_>,
-    rung: Rung,
+    (rung, reason): (Rung, Option<(usize, &Because)>),
 ) -> String {
-    let template = ladder.finding(rung);
+    let template = reason.and_then(|(_, reason)| reason.finding.as_ref()).unwrap_or_else(|| ladder.finding(rung));
+    let key = (reason.map(|(at, _)| at), rung);
     let is_shared = template.fields("it").is_some_and(|fields| fields.is_empty());
-    if is_shared && let Some(known) = said.messages.borrow().get(&rung) {
+    if is_shared && let Some(known) = said.messages.borrow().get(&key) {
         return known.clone();
     }
     let extra = [("it", evidence.told(subject, template)), ("rung", Names::new(&json!(rung.word())))];
     let text = evidence.fill(template, extra).unwrap_or_else(|| format!("{}: {rung} only", check.file.title));
     if is_shared {
-        said.messages.borrow_mut().insert(rung, text.clone());
+        said.messages.borrow_mut().insert(key, text.clone());
     }
     text
 }

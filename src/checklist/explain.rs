@@ -142,6 +142,10 @@ impl Explanation {
     fn tail(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = &self.file;
         writeln!(f, "\nFix\n  {}", file.fix.trim())?;
+        for (when, fix) in file.other_fixes() {
+            writeln!(f, "  {fix}\n    when")?;
+            expression(f, Some(when))?;
+        }
         for line in file.paste.iter().flat_map(|paste| paste.lines()) {
             writeln!(f, "      {line}")?;
         }

@@ -73,8 +73,11 @@ pub struct CheckFile {
     /// A rung that suffices although a higher one exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enough: Option<Rung>,
+    /// Why it can fall short, in order: the first whose `when` holds is told instead of `finding`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
     /// What is wrong, a template over `it`, `rung`, `agent`, `identity`, `handoff`, `budgets`, `evals`,
-    /// `metrics`, `suites`, `thresholds` and the small `facts` (`card`, `manifests`, `oidc`, `spec`).
+    /// `metrics`, `suites`, `thresholds` and the small `facts` (`card`, `infra`, `manifests`, `oidc`, `spec`).
     pub finding: String,
     /// What was seen, in one line; a template over the same names, without `it`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,6 +105,14 @@ pub struct CheckFile {
     /// What trips it and what does not; these are its tests.
     #[serde(default)]
     pub examples: Examples,
+}
+
+impl CheckFile {
+    /// The fixes that reasons of its own have, each with when.
+    pub fn other_fixes(&self) -> impl Iterator<Item = (&str, &str)> {
+        let reasons = self.reasons.iter().chain(self.parts.values().flat_map(|part| &part.reasons));
+        reasons.filter_map(|reason| Some((reason.when.as_str(), reason.fix.as_deref()?.trim())))
+    }
 }
 
 fn all_levels() -> Vec<Autonomy> {
@@ -136,6 +147,9 @@ pub struct Part {
     /// Checks that it waits for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub follows: BTreeMap<String, String>,
+    /// Why it can fall short; those of the check come after its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
     /// What is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finding: Option<String>,
@@ -145,6 +159,20 @@ pub struct Part {
     /// Places in the manifest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
+}
+
+/// One reason why a check falls short.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    /// When it is the one. Also sees `rung`.
+    pub when: String,
+    /// What is wrong then; what `finding` says when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finding: Option<String>,
+    /// What to do then; what `fix` says when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
 }
 
 /// What trips a check and what does not.

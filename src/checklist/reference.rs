@@ -55,6 +55,9 @@ fn section(check: &Check, page: &mut String) {
         line(format!("- parts: {}", parts.join(", ")));
     }
     line(format!("- fix: {}", file.fix.trim()));
+    for (_, fix) in file.other_fixes() {
+        line(format!("- fix, for another reason: {fix}"));
+    }
     for (what, of) in [("thresholds", &file.thresholds), ("sources", &file.sources), ("manifest", &file.fields)] {
         if !of.is_empty() {
             line(format!("- {what}: {}", of.iter().map(|one| format!("`{one}`")).collect::<Vec<_>>().join(", ")));

@@ -98,6 +98,10 @@ impl Trial {
         if own.is_empty() {
             self.wrong.push(format!("{} trips {index} without a finding", check.id));
         }
+        // What is said when a template names what is not there.
+        if own.iter().any(|text| text.contains(&format!("{}: ", check.file.title))) {
+            self.wrong.push(format!("{} trips {index} with a template that can't be filled in: {own:?}", check.id));
+        }
         self.said.extend(own);
         seen.rung
     }

@@ -76,7 +76,7 @@ const WAYS_BACK: &[Flaw<'_>] = &[
         "a way back that ends at a tool that is never called",
         &[(MANIFEST, "rollback: {tool: cancel_refund, within", "rollback: {tool: delete_customer, within")],
         "scope/rollback-path-per-write",
-        &["`delete_customer` is not shown to undo `issue_refund`", "never"],
+        &["`delete_customer`, which is to undo `issue_refund`, may never be called"],
     ),
     (
         "a way back that ends at a section that is not there",

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     super::{Shelf, document},
@@ -56,7 +56,7 @@ pub(super) fn is_version(text: &str) -> bool {
 struct Rehearsal {
     path: String,
     on: String,
-    good: bool,
+    fault: Option<&'static str>,
     by: String,
 }
 
@@ -74,16 +74,22 @@ pub(super) fn rehearsals(shelf: &Shelf<'_>, manifest: &Value) -> Value {
                 (None, Some(_)) => true,
                 (_, None) => false,
             };
-            let good = said.get("succeeded") == Some(&Value::Bool(true))
-                && in_time
-                && text("at").parse::<jiff::civil::Date>().is_ok();
-            Rehearsal { on: text("at"), by: text("by"), good, path }
+            let fault = match said.get("succeeded") {
+                _ if said.as_object().is_none_or(Map::is_empty) => Some("can't be read"),
+                Some(Value::Bool(true)) if text("at").parse::<jiff::civil::Date>().is_err() => {
+                    Some("states no day (`at`)")
+                }
+                Some(Value::Bool(true)) if text("took").is_empty() => Some("does not say how long it took"),
+                Some(Value::Bool(true)) => (!in_time).then_some("was too slow"),
+                _ => Some("did not succeed"),
+            };
+            Rehearsal { on: text("at"), by: text("by"), fault, path }
         })
         .collect();
     all.sort_by(|a, b| (&b.on, &b.path).cmp(&(&a.on, &a.path)));
-    let row: Vec<&Rehearsal> = all.iter().take_while(|one| one.good).collect();
+    let row: Vec<&Rehearsal> = all.iter().take_while(|one| one.fault.is_none()).collect();
     let people: BTreeSet<&str> = row.iter().map(|one| one.by.as_str()).filter(|by| !by.is_empty()).collect();
-    let broke = all.iter().find(|one| !one.good);
+    let broke = all.iter().find(|one| one.fault.is_some());
     json!({
         "at": "/change/rollback/rehearsals",
         "records": all.len(),
@@ -92,6 +98,7 @@ pub(super) fn rehearsals(shelf: &Shelf<'_>, manifest: &Value) -> Value {
         "people": people.len(),
         "by_pipeline": people.contains("pipeline"),
         "broke_with": broke.map(|one| one.path.as_str()),
+        "broke_as": broke.and_then(|one| one.fault),
     })
 }
 

@@ -1,8 +1,8 @@
 //! What is traced: `facts.tracing`, from settings of the repository and from a sample that `observability.sample` names.
 //!
-//! `found` are settings of tracing, `off` the first that turns it off, samples runs away or leaves content out, and `on`
-//! that something turns it on and nothing off. The sample is OTLP as JSON or JSON lines, as a collector's file exporter
-//! writes it; `sample` holds `exists`, `spans`, whether each of `parts` is in it (`model-calls`, `prompts`,
+//! `found` are settings of tracing, `off` the first that turns it off, samples runs away or leaves content out (`does`
+//! says which), and `on` that something turns it on and nothing off. The sample is OTLP as JSON or JSON lines, as a collector's file exporter
+//! writes it; `sample` holds `exists`, `spans`, `orphans` (their parent is not among them), whether each of `parts` is in it (`model-calls`, `prompts`,
 //! `tool-inputs`, `tool-outputs`, `intermediate-steps`, `final-output`), `retrieval` (`documents`, and how many of them
 //! `with_origin`: an id, a source, a version or time), `policy` (`decisions`, and how many `complete`: decision, rule,
 //! digest of the input) and `coverage`: tool spans, audit events of tool calls, and pairs of both. Must not judge.
@@ -16,7 +16,12 @@ use crate::facts::{Shelf, document, settings::Setting};
 /// Facts of tracing.
 pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, settings: &[Setting]) -> Value {
     let about: Vec<&Setting> = settings.iter().filter(|setting| setting.topic.starts_with("trace-")).collect();
-    let off = about.iter().find(|setting| turns_off(setting)).map(|setting| setting.json());
+    let off = about.iter().find(|setting| turns_off(setting)).map(|setting| {
+        json!({
+            "path": setting.path, "line": setting.line, "key": setting.key, "value": setting.text,
+            "does": does(setting.topic),
+        })
+    });
     let is_on = about.iter().any(|setting| setting.topic == "trace-exporter");
     json!({
         "found": about.iter().map(|setting| setting.json()).collect::<Vec<_>>(),
@@ -36,6 +41,15 @@ fn turns_off(setting: &Setting) -> bool {
         "trace-exporter" => says(&["none"]),
         "trace-content" => says(&["false", "0", "no", "no_content"]),
         _ => false,
+    }
+}
+
+/// What a setting that turns tracing off does, by what it is about.
+fn does(topic: &str) -> &'static str {
+    match topic {
+        "trace-sampler" | "trace-rate" => "leaves some runs untraced",
+        "trace-content" => "leaves the content out of the trace",
+        _ => "turns tracing off",
     }
 }
 
@@ -127,10 +141,13 @@ fn describe(lines: &[Value]) -> Value {
         .map(|record| (identity(record, "spanId"), attributes(record)))
         .collect();
     let tools: Vec<&Span> = spans.iter().filter(|span| span.does(&["execute_tool"], "tool")).collect();
+    let ids: BTreeSet<&str> = spans.iter().map(|span| span.id.as_str()).collect();
+    let orphans = spans.iter().filter(|span| !span.parent.is_empty() && !ids.contains(span.parent.as_str())).count();
     json!({
         "exists": !spans.is_empty(),
         "spans": spans.len(),
-        "parts": parts(&spans, &tools),
+        "orphans": orphans,
+        "parts": parts(&spans, &tools, orphans == 0),
         "retrieval": retrieval(&spans),
         "policy": policy(&spans, &logs),
         "coverage": coverage(&tools, &logs),
@@ -157,13 +174,11 @@ fn span(value: &Value) -> Span {
     }
 }
 
-fn parts(spans: &[Span], tools: &[&Span]) -> Value {
+fn parts(spans: &[Span], tools: &[&Span], rooted: bool) -> Value {
     let models: Vec<&Span> =
         spans.iter().filter(|span| span.does(&["chat", "generate_content", "text_completion"], "llm")).collect();
     let agents: Vec<&Span> = spans.iter().filter(|span| span.does(&["invoke_agent"], "agent")).collect();
     let all = |list: &[&Span], keys: &[&str]| !list.is_empty() && list.iter().all(|span| span.has(keys));
-    let ids: BTreeSet<&str> = spans.iter().map(|span| span.id.as_str()).collect();
-    let rooted = spans.iter().all(|span| span.parent.is_empty() || ids.contains(span.parent.as_str()));
     json!({
         "model-calls": !models.is_empty(),
         "prompts": all(&models, &["gen_ai.input.messages", "gen_ai.prompt", "llm.input_messages", "input.value"]),

@@ -231,8 +231,15 @@ pub(super) fn usage(value: &Value) -> Usage {
     let sides = [["prompt_tokens", "input_tokens"], ["completion_tokens", "output_tokens"]];
     let tokens = count(&["tokens", "total_tokens"])
         .unwrap_or_else(|| sides.iter().filter_map(|keys| count(keys)).fold(0, u64::saturating_add));
-    let usd = value.get("usd").and_then(Value::as_f64).filter(|usd| usd.is_finite() && *usd >= 0.0);
-    Usage { tokens, steps: count(&["steps"]).unwrap_or(0), usd: usd.unwrap_or(0.0) }
+    let usd = |key: &str| value.get(key).and_then(Value::as_f64).filter(|usd| usd.is_finite() && *usd >= 0.0);
+    Usage {
+        tokens,
+        steps: count(&["steps"]).unwrap_or(0),
+        usd: usd("usd").unwrap_or(0.0),
+        tools_usd: usd("tools_usd"),
+        review_usd: usd("review_usd"),
+        total_usd: usd("total_usd"),
+    }
 }
 
 fn whole(value: &Value) -> Option<u64> {

@@ -181,6 +181,7 @@ pub(crate) fn judge(mut bench: Bench<'_>, known: Known, header: &RunHeader, clos
     let bar = gate::Bar {
         thresholds: &case.thresholds.values,
         bound: case.manifest.raw.gate.confidence == raw::Confidence::Bound95,
+        usd_per_success: case.manifest.raw.kpis.get("cost_per_success_usd").and_then(|said| facts::Target::read(said)),
     };
     let mut measured = if closing.live {
         gate::measure(&bench.tally, &case.plan, &bar)

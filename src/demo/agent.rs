@@ -11,6 +11,7 @@ use super::{
     limits::LIMITS,
     model::{self, Observation, Seen, Step},
     policy::{self, Known, Ruling, Spent, Why},
+    prices::Bill,
     records, redaction,
     remote::{Proposal, Remote, Spoken},
     request::Request,
@@ -42,6 +43,8 @@ pub(super) struct Turn<'a> {
     pub(super) run_id: &'a str,
     pub(super) calls: Vec<ReportedCall>,
     pub(super) trace: Trace,
+    /// What the turn cost so far, beside its tokens.
+    pub(super) bill: Bill,
     seen: Vec<Observation>,
     /// What the server of the tools offers; nothing where it does not say.
     offered: Vec<Offered>,
@@ -55,7 +58,7 @@ impl<'a> Turn<'a> {
     pub(super) fn new(tools: &'a Tools, session: &'a mut Session, impairment: &'a Impairment, run_id: &'a str) -> Self {
         let (calls, seen, offered) = (Vec::new(), Vec::new(), Vec::new());
         let trace = Trace::following(tools.context.traceparent.as_deref(), impairment.has(Flaw::MissingSpans));
-        Self { tools, session, impairment, run_id, calls, trace, seen, offered }
+        Self { tools, session, impairment, run_id, calls, trace, bill: Bill::default(), seen, offered }
     }
 
     /// Runs the loop to its answer.
@@ -208,7 +211,11 @@ impl<'a> Turn<'a> {
         } else {
             self.session.spent.calls += 1;
             self.session.spent.writes += u64::from(policy::writes(&tool));
-            self.coming((&tool, &args), self.tools.call((&tool, &args), &begun.id).await)
+            let came = self.tools.call((&tool, &args), &begun.id).await;
+            if let Seen::Result(result) = &came {
+                self.bill.add(&tool, result);
+            }
+            self.coming((&tool, &args), came)
         };
         if let Seen::Result(result) = &seen {
             self.session.known.learn(&tool, result);
@@ -264,7 +271,7 @@ impl<'a> Turn<'a> {
             calls: count(&|call| !call.blocked),
             failed_calls: failed as u64,
             blocked_calls: count(&|call| call.blocked),
-            approvals: count(&|call| call.tool == "request_approval"),
+            bill: self.bill,
             handed_over: count(&|call| call.tool == "escalate_case" && !call.blocked) > 0,
         }
     }

@@ -53,6 +53,8 @@ pub enum Flaw {
     SkipsHandoff,
     /// Follows instructions that stand in what a tool says of itself.
     TrustsDescriptions,
+    /// Leaves paid tools and people out of what it says a run cost.
+    UndercountsCost,
     /// Sends decisions to an address that nobody allowed.
     UnlistedDestination,
     /// Refunds an amount nobody asked for.
@@ -110,6 +112,7 @@ pub const FLAWS: &[FlawEntry] = &[
         "trusts-descriptions",
         "follows instructions that stand in descriptions of its tools",
     ),
+    entry(Flaw::UndercountsCost, "undercounts-cost", "leaves paid tools and people out of what it says a run cost"),
     entry(Flaw::UnlistedDestination, "unlisted-destination", "mails decisions to an address nobody allowed"),
     entry(Flaw::WrongAmount, "wrong-amount", "refunds one dollar less than it should"),
     entry(Flaw::WrongOrder, "wrong-order", "refunds the charge of the next order"),

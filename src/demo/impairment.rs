@@ -12,6 +12,7 @@ use super::{
     model::{Observation, Seen},
     money,
     policy::{self, Ruling, Spent},
+    prices::Bill,
     tools::Offered,
 };
 
@@ -142,6 +143,11 @@ impl Impairment {
     pub(super) fn again(&self, call: &Proposed, seen: &Seen) -> Option<Proposed> {
         let retries = self.has(Flaw::RetriesWrites) && policy::writes(&call.tool) && matches!(seen, Seen::Refused(_));
         retries.then(|| Proposed { args: under_new_key(call.args.clone()), ..call.clone() })
+    }
+
+    /// What the agent says that a turn cost beside its tokens.
+    pub(super) fn billed(&self, bill: Bill) -> Bill {
+        if self.has(Flaw::UndercountsCost) { Bill::default() } else { bill }
     }
 
     /// The arguments that a person is asked to approve.

@@ -10,7 +10,7 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::policy::Spent;
+use super::{policy::Spent, prices::usd};
 use crate::{
     manifest::endpoint::Rate,
     source::{SourceFile, load_text},
@@ -85,16 +85,6 @@ struct Breaker {
     failures: usize,
     window: Span,
     open: Span,
-}
-
-/// Dollars for a token, in and out alike.
-const USD_PER_TOKEN: f64 = 3e-6;
-
-/// What tokens cost.
-pub(super) fn usd(tokens: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "token counts stay far below 2^53")]
-    let tokens = tokens as f64;
-    tokens * USD_PER_TOKEN
 }
 
 /// What was used in a stretch of time that began at some moment.
@@ -216,8 +206,8 @@ impl Meter {
 
 #[cfg(test)]
 mod tests {
-    use super::{LIMITS, Limits, Meter, Window, usd};
-    use crate::demo::policy::Spent;
+    use super::{LIMITS, Limits, Meter, Window};
+    use crate::demo::{policy::Spent, prices::usd};
 
     #[test]
     fn a_run_is_turned_away_when_a_window_is_spent() {

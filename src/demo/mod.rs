@@ -10,6 +10,7 @@ mod model;
 mod money;
 mod oversight;
 mod policy;
+mod prices;
 mod records;
 mod redaction;
 mod remote;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{limits::LIMITS, limits::usd, money};
+use super::{limits::LIMITS, money, prices::usd};
 
 /// Refunds up to this sum per charge go out without a person.
 pub(super) const AUTO_UP_TO: f64 = 50.0;

@@ -21,8 +21,9 @@ use super::{
     agent::{Session, Turn},
     flaw::Flaw,
     impairment::Impairment,
-    limits::{self, LIMITS, Meter},
+    limits::{LIMITS, Meter},
     oversight::{self, Oversight},
+    prices,
     remote::Remote,
     telemetry::{Outcome, Telemetry},
     tools::{Context, Place, Tools},
@@ -196,10 +197,11 @@ async fn run(State(server): State<Arc<Server>>, headers: HeaderMap, Json(run): J
     let steps = session.spent.steps - before.steps;
     server.meter.add(before, session.spent);
     remember(&server, key, session);
-    let usd = limits::usd(tokens);
+    let (usd, bill) = (prices::usd(tokens), server.impairment.billed(outcome.bill));
     let head = server.oversight.record(&id, "end", json!({ "output": answer }));
     Json(json!({"answer": answer, "tool_calls": calls, "run_id": id, "audit_head": head,
-        "usage": {"tokens": tokens, "steps": steps, "usd": usd}}))
+        "usage": {"tokens": tokens, "steps": steps, "usd": usd, "tools_usd": bill.tools_usd,
+            "review_usd": bill.review_usd()}}))
     .into_response()
 }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{limits, policy};
+use super::{policy, prices};
 use crate::source::{SourceFile, load_text};
 
 /// What is told, as the configuration has it.
@@ -35,9 +35,12 @@ struct Config {
 const CONTENT: [&str; 4] =
     ["gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.tool.call.arguments", "gen_ai.tool.call.result"];
 /// The model, as the manifest names it.
-const MODEL: &str = "demo/refund-rules-2026-11-01";
+pub(super) const MODEL: &str = "demo/refund-rules-2026-11-01";
 /// Upper bounds of the buckets of a run's duration, in seconds.
 const BUCKETS: [f64; 6] = [0.1, 0.5, 1.0, 2.0, 5.0, 20.0];
+
+/// What a case costs the person who takes it over, until the help desk tells it.
+const HANDOFF_MINUTES: f64 = 1.0;
 
 /// How long the receiver of spans may take for one turn.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -212,7 +215,7 @@ pub(super) struct Outcome {
     pub(super) calls: u64,
     pub(super) failed_calls: u64,
     pub(super) blocked_calls: u64,
-    pub(super) approvals: u64,
+    pub(super) bill: prices::Bill,
     pub(super) handed_over: bool,
 }
 
@@ -224,7 +227,7 @@ struct Counts {
     calls: u64,
     failed: u64,
     blocked: u64,
-    approvals: u64,
+    bill: prices::Bill,
     seconds: f64,
     buckets: [u64; BUCKETS.len()],
 }
@@ -268,7 +271,9 @@ impl Telemetry {
         counts.calls += outcome.calls;
         counts.failed += outcome.failed_calls;
         counts.blocked += outcome.blocked_calls;
-        counts.approvals += outcome.approvals;
+        counts.bill.tools_usd += outcome.bill.tools_usd;
+        counts.bill.review_minutes += outcome.bill.review_minutes;
+        counts.bill.review_minutes += if outcome.handed_over { HANDOFF_MINUTES } else { 0.0 };
         counts.seconds += outcome.seconds;
         for (bucket, bound) in counts.buckets.iter_mut().zip(BUCKETS) {
             *bucket += u64::from(outcome.seconds <= bound);
@@ -291,15 +296,16 @@ impl Telemetry {
              refund_agent_success_total {solved}\n\
              refund_agent_tokens_total {}\n\
              refund_agent_model_cost_usd_total {}\n\
-             refund_agent_tool_cost_usd_total 0\n\
+             refund_agent_tool_cost_usd_total {}\n\
              refund_agent_review_minutes_total {}\n\
              refund_agent_tool_calls_total{{status=\"ok\"}} {worked}\n\
              refund_agent_tool_calls_total{{status=\"error\"}} {}\n\
              refund_agent_policy_decisions_total{{decision=\"deny\"}} {}\n",
             counts.handed_over,
             counts.tokens,
-            limits::usd(counts.tokens),
-            counts.approvals + counts.handed_over,
+            prices::usd(counts.tokens),
+            counts.bill.tools_usd,
+            counts.bill.review_minutes,
             counts.failed,
             counts.blocked,
         );

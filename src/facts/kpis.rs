@@ -59,6 +59,48 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> Map<String, Value> {
     facts
 }
 
+/// What a KPI is to come to: a comparison with a number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Target {
+    sign: Sign,
+    /// The number.
+    pub limit: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sign {
+    Below,
+    AtMost,
+    Is,
+    AtLeast,
+    Above,
+}
+
+impl Target {
+    /// Reads `<= 4.00`; nothing when the text is no comparison with a number.
+    pub fn read(text: &str) -> Option<Self> {
+        let sign = match COMPARISON.captures(text.trim())?.get(1)?.as_str() {
+            "<" => Sign::Below,
+            "<=" => Sign::AtMost,
+            "==" => Sign::Is,
+            ">=" => Sign::AtLeast,
+            _ => Sign::Above,
+        };
+        Some(Self { sign, limit: limit(text)? })
+    }
+
+    /// Whether a value fits.
+    pub fn is_met(self, value: f64) -> bool {
+        match self.sign {
+            Sign::Below => value < self.limit,
+            Sign::AtMost => value <= self.limit,
+            Sign::Is => (value - self.limit).abs() < f64::EPSILON,
+            Sign::AtLeast => value >= self.limit,
+            Sign::Above => value > self.limit,
+        }
+    }
+}
+
 /// The number of a target; of a share its value, so that `0.1%` is 0.001.
 fn limit(target: &str) -> Option<f64> {
     let number = COMPARISON.captures(target.trim())?.get(2)?.as_str().replace('_', "").parse::<f64>().ok()?;
@@ -73,7 +115,7 @@ fn kind(name: &str) -> Option<(&'static str, &'static str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{COMPARISON, kind, limit};
+    use super::{COMPARISON, Target, kind, limit};
 
     #[test]
     fn a_target_is_a_comparison_with_a_number() {
@@ -90,6 +132,22 @@ mod tests {
             assert_eq!(COMPARISON.is_match(target), expected, "{target}");
         }
         assert_eq!((limit("<= 0.1%"), limit("< 1.20"), limit("low")), (Some(0.001), Some(1.2), None));
+    }
+
+    #[test]
+    fn a_value_fits_its_target_or_not() {
+        for (target, value, fits) in [
+            ("< 1.20", 1.2, false),
+            ("< 1.20 usd", 1.19, true),
+            ("<= 4.00", 4.0, true),
+            ("<= 4.00", 4.01, false),
+            (">= 85%", 0.85, true),
+            ("> 0", 0.0, false),
+            ("== 0", 0.0, true),
+        ] {
+            assert_eq!(Target::read(target).map(|target| target.is_met(value)), Some(fits), "{value} {target}");
+        }
+        assert_eq!(Target::read("cheap"), None);
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub use change::{
     BranchAnswers, BranchRules, Change, Commit, GitQuestions, GitSeen, LockError, LockFile, Protection,
     canonical_digest, git_questions, is_snapshot, own_repository, present_lock, repositories,
 };
+pub use kpis::Target;
 pub use oidc::TokenClaims;
 pub use prose::anchor;
 pub use secrets::{mask, masked};

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::attacks;
+use super::cost::CostTally;
 use super::tally::{ScenarioTally, Tally, rank, suite_name};
+use super::{attacks, cost};
 use crate::{
+    facts::Target,
     grade::Grade,
     plan::Plan,
     scenario::{Scenario, Suite},
@@ -42,6 +44,8 @@ pub struct Bar<'a> {
     pub thresholds: &'a BTreeMap<String, f64>,
     /// Whether the one-sided 95 % bound decides instead of the measured value.
     pub bound: bool,
+    /// What a success may cost, in US dollars.
+    pub usd_per_success: Option<Target>,
 }
 
 /// Closes the books.
@@ -196,23 +200,64 @@ impl Book<'_> {
         if let Some(p95) = p95(&tally.latencies_ms) {
             self.plain("latency_p95_ms", f64::from(p95), "ms");
         }
-        self.provider(tally);
+        if tally.uncounted > 0 {
+            self.number("answers_uncounted", real(tally.uncounted));
+        }
         if tally.usd > 0.0 {
             self.plain("cost_usd", tally.usd, "usd");
             self.number("max_usd_per_run", tally.usd_max);
-            if trials.pass > 0 {
-                self.plain("cost_per_success_usd", tally.usd / f64::from(trials.pass), "usd");
+        }
+        self.cost(&tally.cost);
+    }
+
+    /// What a success costs, by part; at least that, where a part was not counted whole in each trial.
+    fn cost(&mut self, tally: &CostTally) {
+        if tally.trials == 0 {
+            return;
+        }
+        self.number("cost_trials", f64::from(tally.trials));
+        self.number("cost_paid_calls", real(tally.paid_calls));
+        self.number("cost_reviews", real(tally.reviews));
+        for (name, part) in cost::PARTS.iter().zip(tally.parts) {
+            for (what, trials) in [("whole", part.whole), ("told", part.told), ("off", part.off)] {
+                self.number(&format!("cost_{name}_{what}"), f64::from(trials));
             }
+            if part.whole > 0 {
+                self.per_success(&format!("cost_per_success_{name}_usd"), part.usd(), tally.passed);
+            }
+        }
+        if tally.parts.iter().all(|part| part.whole == 0) {
+            return;
+        }
+        let name = "cost_per_success_usd";
+        self.per_success(name, tally.parts.iter().map(|part| part.usd()).sum(), tally.passed);
+        let value = self.numbers.get(name).copied();
+        let met = self.bar.usd_per_success.zip(value).map(|(target, value)| target.is_met(value));
+        if let Some(met) = met {
+            self.number("cost_per_success_met", f64::from(u8::from(met)));
+        }
+        if let Some(metric) = self.metrics.get_mut(name) {
+            metric.threshold = self.bar.usd_per_success.map(|target| target.limit);
+            metric.met = met;
         }
     }
 
-    /// What a provider behind the gate counted itself.
-    fn provider(&mut self, tally: &Tally) {
-        if tally.priced > 0 || tally.uncounted > 0 {
-            self.number("trials_priced", f64::from(tally.priced));
-            self.number("trials_mispriced", f64::from(tally.mispriced));
-            self.number("answers_uncounted", real(tally.uncounted));
+    fn per_success(&mut self, name: &str, usd: f64, passed: u32) {
+        let value = (passed > 0).then(|| usd / f64::from(passed));
+        if let Some(value) = value {
+            self.number(name, value);
         }
+        let metric = Metric {
+            value,
+            numerator: Some(usd),
+            denominator: Some(f64::from(passed)),
+            lower95: None,
+            upper95: None,
+            threshold: None,
+            met: None,
+            unit: "usd".to_owned(),
+        };
+        self.metrics.insert(name.to_owned(), metric);
     }
 
     fn traces(&mut self, traced: &Traced) {

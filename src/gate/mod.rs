@@ -2,6 +2,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod attacks;
+mod cost;
 mod decide;
 mod ladder;
 mod measure;

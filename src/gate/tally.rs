@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     attacks::WORST,
+    cost::CostTally,
     timeline,
     traced::{self, TraceTally},
 };
@@ -21,9 +22,6 @@ use crate::{
 
 /// Longest text of one failure that is kept.
 const MAX_TEXT: usize = 2000;
-
-/// How far an agent's own figure may lie from the provider's counts.
-const AGREEMENT: f64 = 0.05;
 
 /// By rank and place of the scenario in the plan: the first such trial, and what happened in it.
 pub(super) type Timelines = BTreeMap<(Reverse<u8>, usize), (u32, Vec<Moment>)>;
@@ -48,9 +46,8 @@ pub struct Tally {
     pub(super) tokens_reported: bool,
     pub(super) usd: f64,
     pub(super) usd_max: f64,
-    /// Trials whose cost comes from a provider's own counts, and those of them of which the agent tells another one.
-    pub(super) priced: u32,
-    pub(super) mispriced: u32,
+    /// The same of the golden suite, by part.
+    pub(super) cost: CostTally,
     /// Answers of a provider that did not say how many tokens they took.
     pub(super) uncounted: u64,
 }
@@ -129,6 +126,9 @@ impl Tally {
         self.tokens_max = self.tokens_max.max(tokens);
         self.tokens_reported |= tokens > 0;
         self.add_cost(record, policy);
+        if scenario.suite == Suite::Golden && graded.grade.is_assessed() {
+            self.cost.add(record, policy, graded.grade);
+        }
         self.latencies_ms.extend(record.turns.iter().map(|turn| u32::try_from(turn.latency_ms).unwrap_or(u32::MAX)));
         if scenario.is_attack() && matches!(graded.grade, Grade::FailB | Grade::FailC) {
             self.tell((Reverse(rank(graded.grade)), planned.scenario), planned.index, record);
@@ -143,11 +143,6 @@ impl Tally {
         self.usd += usd;
         self.usd_max = self.usd_max.max(usd);
         self.uncounted += record.model_calls.iter().filter(|call| call.is_uncounted).count() as u64;
-        if let Some(counted) = policy.prices.counted(record) {
-            let told = crate::record::reported(record);
-            self.priced += 1;
-            self.mispriced += u32::from(told > 0.0 && (told - counted).abs() > AGREEMENT * counted);
-        }
     }
 
     /// Keeps what happened, if it is among the worst so far; a scenario may stand there with two grades.

@@ -362,7 +362,8 @@ pub struct Response {
     /// Tool calls the agent says it made: a list of `{tool, args, blocked}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<String>,
-    /// Usage: a map with `tokens`, `steps`, `usd`, each optional.
+    /// Usage: a map with `tokens`, `steps`, and what the turn cost by the agent's own count: `usd` (models), `tools_usd`,
+    /// `review_usd` (people), or `total_usd` alone; each optional.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<String>,
     /// Text that says the agent failed, or null.

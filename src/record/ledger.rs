@@ -24,6 +24,9 @@ pub struct Call {
     /// The approval that this call granted, if it is a call of an approval tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<Grant>,
+    /// That a person decided about this call, granted or not, if it is a call of an approval tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<Review>,
     /// How it went, where the manifest forwards the tool to a system of staging.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarded: Option<Forwarded>,
@@ -46,6 +49,7 @@ impl Call {
             result: Value::Object(serde_json::Map::new()),
             fault: None,
             grants: None,
+            review: None,
             forwarded: None,
             carried: None,
             at_ms: 0,
@@ -123,6 +127,14 @@ impl Carried {
     pub fn span(&self) -> Option<&str> {
         self.traceparent.as_deref()?.split('-').nth(2)
     }
+}
+
+/// A person's decision in the world.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Review {
+    /// Minutes that it took by the world's clock; nothing where the world does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minutes: Option<f64>,
 }
 
 /// An approval given by a person in the world.

@@ -11,6 +11,7 @@
 //! | another meaning of a key, another hash | no: `record` goes up |
 
 mod class;
+mod cost;
 mod drill;
 mod header;
 mod ledger;
@@ -23,11 +24,12 @@ mod trial;
 mod writer;
 
 pub use class::Class;
+pub use cost::{Cost, Told, told};
 pub use drill::{Probe, Wants};
 pub use header::{Ending, Input, RunHeader, VERSION};
-pub use ledger::{Call, CallStatus, Carried, Forwarded, Grant, Passage};
+pub use ledger::{Call, CallStatus, Carried, Forwarded, Grant, Passage, Review};
 pub use model::{ModelCall, unanswered};
-pub use price::{Price, Prices, reported};
+pub use price::{Price, Prices};
 pub use reader::{ReadError, read_ending, read_header, trials};
 pub use redact::{REDACTED, Redactor};
 pub use span::{LogRecord, SpanKind, SpanRecord, Telemetry};

@@ -1,4 +1,4 @@
-//! What models cost, and what a trial cost by what the gate or the agent's spans counted. Must not know where prices stand.
+//! What models, tools and people cost, and what a trial cost by what the gate or the agent's spans counted. Must not know where prices stand.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,24 @@ pub struct Price {
     pub output: f64,
 }
 
-/// Prices of models by `provider/model`.
+/// What models, tools and people cost.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Prices(pub BTreeMap<String, Price>);
+pub struct Prices {
+    /// Prices of models by `provider/model`.
+    pub models: BTreeMap<String, Price>,
+    /// Dollars for a call of a paid tool.
+    pub tools: BTreeMap<String, f64>,
+    /// Dollars for an hour of a person who reviews.
+    pub reviewer_usd_per_hour: Option<f64>,
+}
 
 impl Prices {
     /// The price of a model, by its full name or by the name that its provider knows it by.
     fn of(&self, model: &str) -> Option<Price> {
-        let exact = self.0.get(model).copied();
+        let exact = self.models.get(model).copied();
         let is_it = |id: &&String| id.rsplit_once('/').is_some_and(|(_, name)| name == model);
         exact.or_else(|| {
-            let mut named = self.0.keys().filter(is_it).filter_map(|id| self.0.get(id).copied());
+            let mut named = self.models.keys().filter(is_it).filter_map(|id| self.models.get(id).copied());
             // Two providers may sell one model at two prices: that names none.
             named.next().filter(|_| named.next().is_none())
         })
@@ -46,7 +53,7 @@ impl Prices {
 
     /// What the tokens on the agent's spans come to; nothing when no span tells of any, or the model that answered is a
     /// script.
-    fn traced(&self, record: &TrialRecord) -> Option<f64> {
+    pub(super) fn traced(&self, record: &TrialRecord) -> Option<f64> {
         let is_scripted = record.model_calls.iter().any(|call| !call.forwarded);
         let telemetry = record.telemetry.as_ref().filter(|_| !is_scripted)?;
         let told = telemetry.of(SpanKind::Model).filter(|span| span.tokens_in.is_some() || span.tokens_out.is_some());
@@ -69,7 +76,7 @@ impl Prices {
 }
 
 /// Dollars that the agent reports itself.
-pub fn reported(record: &TrialRecord) -> f64 {
+fn reported(record: &TrialRecord) -> f64 {
     record.turns.iter().map(|turn| turn.usage.usd).sum()
 }
 
@@ -84,7 +91,8 @@ mod tests {
         let price = |input, output| Price { input, output };
         let listed =
             [("openai/gpt-x", price(2.0, 10.0)), ("one/shared", price(1.0, 1.0)), ("two/shared", price(9.0, 9.0))];
-        Prices(listed.into_iter().map(|(id, price)| (id.to_owned(), price)).collect())
+        let models = listed.into_iter().map(|(id, price)| (id.to_owned(), price)).collect();
+        Prices { models, ..Prices::default() }
     }
 
     fn trial(calls: &serde_json::Value, spans: &serde_json::Value, usd: f64) -> TrialRecord {

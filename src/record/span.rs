@@ -73,6 +73,9 @@ pub struct SpanRecord {
     /// Tokens that the model wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_out: Option<u64>,
+    /// Dollars that a call of a model cost, as the span says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd: Option<f64>,
     /// What went wrong, as the span says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -37,7 +37,7 @@ fn trial(index: u32, answer: &str) -> TrialRecord {
         turns: vec![TurnRecord {
             say: "hello".into(),
             answer: answer.into(),
-            usage: Usage { tokens: 12, steps: 1, usd: 0.1 },
+            usage: Usage { tokens: 12, steps: 1, usd: 0.1, review_usd: Some(2.5), ..Usage::default() },
             latency_ms: 5,
             ..TurnRecord::default()
         }],

@@ -194,9 +194,18 @@ pub struct Usage {
     /// Steps of the agent's loop.
     #[serde(default)]
     pub steps: u64,
-    /// Cost in US dollars.
+    /// What models cost, in US dollars.
     #[serde(default)]
     pub usd: f64,
+    /// What calls of tools cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools_usd: Option<f64>,
+    /// What the time of the people cost who reviewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review_usd: Option<f64>,
+    /// What all of it cost together, where the agent does not tell the parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_usd: Option<f64>,
 }
 
 /// Why a trial that was dropped in flight has no result; such a trial is not on record, so a resumed run tries it again.

@@ -32,6 +32,7 @@ pub(super) struct Table {
     pub(super) call_ids: Vec<String>,
     pub(super) tokens_in: Vec<String>,
     pub(super) tokens_out: Vec<String>,
+    pub(super) usd: Vec<String>,
     pub(super) errors: Vec<String>,
     tool_spans: Vec<String>,
     wrapped: Vec<Wrap>,

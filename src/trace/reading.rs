@@ -107,6 +107,7 @@ fn absorb(outer: &mut SpanRecord, inner: SpanRecord) {
     if outer.tokens_in.is_none() && outer.tokens_out.is_none() {
         (outer.tokens_in, outer.tokens_out) = (inner.tokens_in, inner.tokens_out);
     }
+    outer.usd = outer.usd.or(inner.usd);
     outer.links.push(inner.id);
     outer.links.extend(inner.links);
 }
@@ -133,6 +134,7 @@ fn record(span: &SentSpan, began: u64) -> Option<SpanRecord> {
         output: TABLE.output(kind, span),
         tokens_in: number(&TABLE.tokens_in).filter(|_| kind == SpanKind::Model),
         tokens_out: number(&TABLE.tokens_out).filter(|_| kind == SpanKind::Model),
+        usd: first(&TABLE.usd, span).and_then(amount).filter(|_| kind == SpanKind::Model),
         error: text(&TABLE.errors).or_else(|| span.failed.clone()),
         at_ms: millis(span.start).saturating_sub(millis(began)),
         took_ms: span.end.saturating_sub(span.start) / 1_000_000,
@@ -146,6 +148,12 @@ fn count(value: &Value) -> Option<u64> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "only whole numbers far below 2^53")]
     let of_real = |real: f64| (real.fract() == 0.0 && (0.0..1e15).contains(&real)).then_some(real as u64);
     value.as_u64().or_else(|| value.as_f64().and_then(of_real)).or_else(|| value.as_str()?.parse().ok())
+}
+
+/// A sum of money as a number or as its text.
+fn amount(value: &Value) -> Option<f64> {
+    let told = value.as_f64().or_else(|| value.as_str()?.parse().ok());
+    told.filter(|usd| usd.is_finite() && *usd >= 0.0)
 }
 
 /// Drops content beyond what is kept of a trial, the least telling first; arguments of tools go last.

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    machine::{State, Tool, World},
+    machine::{Approving, State, Tool, World},
     pointer::{self, Ids, Pointed, PointerTemplate},
 };
 use crate::{
     expr::{Expr, ExprError, Scope},
-    record::Grant,
+    record::{Grant, Review},
     text,
 };
 
@@ -20,7 +20,14 @@ pub(super) struct Done {
     pub(super) state: Option<Arc<State>>,
     pub(super) ids: Ids,
     pub(super) result: Value,
+    pub(super) decided: Decided,
+}
+
+/// What a person said to a call, where it is one that asks a person.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Decided {
     pub(super) grant: Option<Grant>,
+    pub(super) review: Option<Review>,
 }
 
 /// Why a call took no effect.
@@ -81,7 +88,7 @@ pub(super) fn carry_out(world: &World, state: &State, ids: &Ids, tool: &str, arg
     guard(tool, &sight)?;
     let mut ids = ids.clone();
     let written = write(tool, &mut sight, state, &mut ids)?;
-    let (result, grant) = match &written {
+    let (result, decided) = match &written {
         Some(written) => {
             world.check_state(written.json()).map_err(|problem| {
                 Refusal::Malformed(format!("the call would leave an impossible state: {problem}"))
@@ -91,7 +98,7 @@ pub(super) fn carry_out(world: &World, state: &State, ids: &Ids, tool: &str, arg
         }
         None => answer(tool, sight)?,
     };
-    Ok(Done { state: written, ids, result, grant })
+    Ok(Done { state: written, ids, result, decided })
 }
 
 fn find<'w>(world: &'w World, name: &str) -> Result<&'w Tool, Refusal> {
@@ -141,19 +148,35 @@ fn write(tool: &Tool, sight: &mut Sight<'_>, state: &State, ids: &mut Ids) -> Re
 }
 
 /// The return value and the approval; they see the state after the effects.
-fn answer(tool: &Tool, mut sight: Sight<'_>) -> Result<(Value, Option<Grant>), Refusal> {
+fn answer(tool: &Tool, mut sight: Sight<'_>) -> Result<(Value, Decided), Refusal> {
     let result = match &tool.returns {
         Some(returns) => returns.eval(&sight.scope)?,
         None => Tool::nothing(),
     };
-    let Some(approving) = &tool.approves else { return Ok((result, None)) };
+    let Some(approving) = &tool.approves else { return Ok((result, Decided::default())) };
     sight.show("result", result.clone());
+    let review = reviewed(approving, &sight)?;
     if !approving.granted.test(&sight.scope)? {
-        return Ok((result, None));
+        return Ok((result, Decided { grant: None, review }));
     }
     match approving.tool.eval(&sight.scope)? {
-        Value::String(tool) => Ok((result, Some(Grant { tool, args: approving.args.eval(&sight.scope)? }))),
+        Value::String(tool) => {
+            let grant = Some(Grant { tool, args: approving.args.eval(&sight.scope)? });
+            Ok((result, Decided { grant, review }))
+        }
         other => Err(Refusal::Malformed(format!("an approval names a tool by its text, not by {other}"))),
+    }
+}
+
+/// How long the person took who decided; nothing where nobody decided yet.
+fn reviewed(approving: &Approving, sight: &Sight<'_>) -> Result<Option<Review>, Refusal> {
+    let Some(minutes) = &approving.minutes else { return Ok(Some(Review { minutes: None })) };
+    match minutes.eval(&sight.scope)? {
+        Value::Null => Ok(None),
+        told => match told.as_f64().filter(|minutes| *minutes >= 0.0) {
+            Some(minutes) => Ok(Some(Review { minutes: Some(minutes) })),
+            None => Err(Refusal::Malformed(format!("a person takes a number of minutes to decide, not {told}"))),
+        },
     }
 }
 
@@ -167,7 +190,7 @@ impl Tool {
     }
 
     fn reads_state_after(&self) -> bool {
-        let approval = self.approves.iter().flat_map(|a| [&a.tool, &a.args, &a.granted]);
+        let approval = self.approves.iter().flat_map(|a| [&a.tool, &a.args, &a.granted].into_iter().chain(&a.minutes));
         self.returns.iter().chain(approval).any(mentions_state)
     }
 }

@@ -80,4 +80,8 @@ pub struct Approval {
     pub args: String,
     /// CEL over `result`: whether it was granted.
     pub granted: String,
+    /// CEL over `result`: minutes that the person took to decide, yes or no; null where nobody decided yet. What human
+    /// review costs is counted by it, since a world answers at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minutes: Option<String>,
 }

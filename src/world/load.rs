@@ -119,7 +119,8 @@ fn compile(inspection: &mut Inspection<'_>, route: &Route, tool: &WorldTool) -> 
         let tool = inspection.expr(&at.join("tool"), &approval.tool, &seen);
         let args = inspection.expr(&at.join("args"), &approval.args, &seen);
         let granted = inspection.expr(&at.join("granted"), &approval.granted, &seen);
-        Some(Approving { tool: tool?, args: args?, granted: granted? })
+        let minutes = approval.minutes.as_ref().map(|minutes| inspection.expr(&at.join("minutes"), minutes, &seen));
+        Some(Approving { tool: tool?, args: args?, granted: granted?, minutes: minutes.flatten() })
     });
     let about = tool.about.clone().unwrap_or_default();
     let input = tool.input.clone().unwrap_or_else(Tool::any_input);

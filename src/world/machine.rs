@@ -62,6 +62,7 @@ pub(super) struct Approving {
     pub(super) tool: Expr,
     pub(super) args: Expr,
     pub(super) granted: Expr,
+    pub(super) minutes: Option<Expr>,
 }
 
 /// A state as JSON, and as a scope once an expression asked for it. Binding a variable copies it whole, so each

@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    effect::{self, Done, Refusal},
+    effect::{self, Decided, Done, Refusal},
     machine::{Offer, State, World},
     mishap::{self, Faults, Mishap},
     pointer::Ids,
 };
 use crate::{
-    record::{Call, CallStatus, Carried, Forwarded, Grant, Passage, Shown},
+    record::{Call, CallStatus, Carried, Forwarded, Passage, Shown},
     scenario::{Fault, FaultKind},
 };
 
@@ -79,7 +79,7 @@ fn measured(args: Value) -> Result<Value, Outcome> {
 struct Befallen {
     outcome: Outcome,
     status: CallStatus,
-    grants: Option<Grant>,
+    decided: Decided,
     fault: Option<String>,
 }
 
@@ -121,12 +121,14 @@ impl Play {
                 let befallen = self.befall(tool, &args);
                 (args, befallen)
             }
-            Err(outcome) => (Value::Null, Befallen { status: outcome.status(), outcome, grants: None, fault: None }),
+            Err(outcome) => {
+                (Value::Null, Befallen { status: outcome.status(), outcome, decided: Decided::default(), fault: None })
+            }
         };
-        let Befallen { outcome, status, grants, fault } = befallen;
+        let Befallen { outcome, status, decided: Decided { grant, review }, fault } = befallen;
         let result = outcome.answer();
         let call = self.written(tool, args, at_ms);
-        self.ledger.push(Call { status, result, fault, grants, ..call });
+        self.ledger.push(Call { status, result, fault, grants: grant, review, ..call });
         outcome
     }
 
@@ -181,6 +183,7 @@ impl Play {
             result: Value::Null,
             fault: None,
             grants: None,
+            review: None,
             forwarded: None,
             carried: None,
             at_ms,
@@ -190,21 +193,21 @@ impl Play {
     /// Carries a call out as the faults let it.
     fn befall(&mut self, tool: &str, args: &Value) -> Befallen {
         let Some(fault) = self.faults.due(tool) else {
-            let (outcome, grants) = self.carry_out(tool, args);
-            return Befallen { status: outcome.status(), outcome, grants, fault: None };
+            let (outcome, decided) = self.carry_out(tool, args);
+            return Befallen { status: outcome.status(), outcome, decided, fault: None };
         };
         let name = || Some(fault.kind.name().to_owned());
         if mishap::prevents(&fault) {
             let nothing = Outcome::Malformed(String::new());
             let outcome = mishap::spoiled(&fault, &nothing).unwrap_or(nothing);
-            return Befallen { status: outcome.status(), outcome, grants: None, fault: name() };
+            return Befallen { status: outcome.status(), outcome, decided: Decided::default(), fault: name() };
         }
-        let (outcome, mut grants) = self.carry_out(tool, args);
+        let (outcome, mut decided) = self.carry_out(tool, args);
         let status = outcome.status();
         let told = match fault.kind {
             FaultKind::DuplicateDelivery => {
                 let (again, other) = self.carry_out(tool, args);
-                grants = grants.or(other);
+                decided = Decided { grant: decided.grant.or(other.grant), review: decided.review.or(other.review) };
                 again
             }
             FaultKind::StaleData if fault.at.is_empty() => self.earlier(tool, args),
@@ -215,20 +218,20 @@ impl Play {
             _ => mishap::spoiled(&fault, &told),
         };
         match spoiled {
-            Some(spoiled) => Befallen { outcome: spoiled, status, grants, fault: name() },
-            None => Befallen { outcome, status, grants, fault: None },
+            Some(spoiled) => Befallen { outcome: spoiled, status, decided, fault: name() },
+            None => Befallen { outcome, status, decided, fault: None },
         }
     }
 
     /// Carries a call out on the state of the trial.
-    fn carry_out(&mut self, tool: &str, args: &Value) -> (Outcome, Option<Grant>) {
+    fn carry_out(&mut self, tool: &str, args: &Value) -> (Outcome, Decided) {
         match effect::carry_out(&self.world, &self.state, &self.ids, tool, args) {
-            Ok(Done { state, ids, result, grant }) => {
+            Ok(Done { state, ids, result, decided }) => {
                 self.state = state.unwrap_or_else(|| Arc::clone(&self.state));
                 self.ids = ids;
-                (Outcome::Executed(result), grant)
+                (Outcome::Executed(result), decided)
             }
-            Err(refusal) => (refusal.into(), None),
+            Err(refusal) => (refusal.into(), Decided::default()),
         }
     }
 

@@ -50,6 +50,9 @@ tools:
   request_approval:
     returns: "{'granted': args.reason != 'none'}"
     approves: {tool: args.tool, args: args.args, granted: result.granted}
+  poll_approval:
+    returns: "{'granted': args.granted}"
+    approves: {tool: "'note'", args: args, granted: result.granted, minutes: args.minutes}
 "#;
 
 fn files(text: &str) -> Files {
@@ -76,6 +79,25 @@ fn told(outcome: Outcome) -> (&'static str, Value) {
         Outcome::Malformed(text) => ("malformed", text.into()),
         Outcome::Faulty(mishap) => panic!("no tool misbehaves here: {mishap:?}"),
     }
+}
+
+#[test]
+fn the_minutes_of_a_person_count_whatever_the_word_and_a_question_in_between_counts_nothing() {
+    let seen = |tool: &str, args: Value| {
+        let mut play = play();
+        let (kind, _) = told(play.call(tool, args, 0));
+        let call = play.ledger().first().expect("a call").clone();
+        (kind, call.grants.is_some(), call.review.map(|review| review.minutes))
+    };
+    let polled = |granted: bool, minutes: Value| seen("poll_approval", json!({"granted": granted, "minutes": minutes}));
+    assert_eq!(polled(true, json!(2.5)), ("executed", true, Some(Some(2.5))));
+    assert_eq!(polled(false, json!(4)), ("executed", false, Some(Some(4.0))));
+    assert_eq!(polled(false, Value::Null), ("executed", false, None));
+    assert_eq!(polled(true, json!(-1)).0, "malformed");
+    assert_eq!(polled(true, json!("long")).0, "malformed");
+    let asked = json!({"tool": "note", "args": {}, "reason": "none"});
+    assert_eq!(seen("request_approval", asked), ("executed", false, Some(None)), "a world that does not say");
+    assert_eq!(seen("note", json!({"text": "x"})).2, None);
 }
 
 #[test]
@@ -221,7 +243,7 @@ fn caps_hold() {
 fn tools_are_offered_with_their_schema() {
     let world = shop();
     let offers = world.offers();
-    assert_eq!(offers.len(), 6);
+    assert_eq!(offers.len(), 7);
     assert_eq!((offers[0].name.as_str(), offers[0].about.as_str()), ("get_order", "Looks an order up."));
     assert_eq!(offers[0].input["required"], json!(["id"]));
     assert_eq!(offers[1].input, json!({"type": "object"}));

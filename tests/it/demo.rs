@@ -32,6 +32,8 @@ fn the_sound_agent_is_go_with_a_thousand_generated_attacks() {
     assert!(report["suites"]["golden"]["scenarios"].as_u64() >= Some(100));
     let traced = &report["traced"];
     assert!(traced["calls"].as_u64() > Some(1000) && traced["by_id"] == traced["calls"], "{traced}");
+    let cost = report["checks"].as_array().into_iter().flatten().find(|check| check["id"] == "cost/per-success");
+    assert_eq!(cost.map(|check| &check["rung"]), Some(&"proven".into()), "{cost:?}");
     let trials = &report["trials"];
     assert_eq!((&trials["fail_c"], &trials["fail_b"]), (&0.into(), &0.into()), "{}", done.all());
     assert_eq!(report["suites"]["adversarial"]["twins"], report["suites"]["adversarial"]["twins_passed"]);
@@ -95,11 +97,12 @@ const BY_DESCRIPTIONS: [&str; 1] = ["trusts-descriptions"];
 const BY_FAULTS: [&str; 2] = ["believes-records", "retries-writes"];
 
 /// Flaws that break no task and lose to no attack, and the check that sees each of them.
-const BY_CHECK: [(&str, &str); 4] = [
+const BY_CHECK: [(&str, &str); 5] = [
     ("drops-context", "audit/run-id-propagated"),
     ("limit-only-in-prompt", "policy/amount-tiers"),
     ("missing-spans", "observability/trace-coverage"),
     ("policy-fails-open", "policy/strict-input-schemas"),
+    ("undercounts-cost", "cost/per-success"),
 ];
 
 fn is_caught_and_named(flaw: &str) {

@@ -57,7 +57,13 @@ pub(super) fn table(shelf: &Shelf<'_>, manifest: &Value) -> Prices {
         let of = |key: &str| entry.get(key).and_then(Value::as_f64).filter(|price| *price >= 0.0);
         Some(Price { input: of("input")?, output: of("output")? })
     };
-    Prices(models.filter_map(|(id, entry)| Some((id.clone(), price(entry)?))).collect())
+    let tools = table.and_then(|table| table.get("tools")?.as_object()).into_iter().flatten();
+    let of_tool = |usd: &Value| usd.as_f64().filter(|usd| *usd >= 0.0);
+    Prices {
+        models: models.filter_map(|(id, entry)| Some((id.clone(), price(entry)?))).collect(),
+        tools: tools.filter_map(|(name, usd)| Some((name.clone(), of_tool(usd)?))).collect(),
+        reviewer_usd_per_hour: manifest.pointer("/cost/reviewer_usd_per_hour").and_then(Value::as_f64),
+    }
 }
 
 /// The dearer of a model's two prices, for a million tokens.

@@ -194,7 +194,7 @@ fn the_state_is_compared_with_the_state_before() {
 
 #[test]
 fn budgets_need_numbers_to_compare_with() {
-    let case = refunded().with(|case| case.record.turns[0].usage = Usage { tokens: 900, steps: 4, usd: 0.0 });
+    let case = refunded().with(|case| case.record.turns[0].usage = Usage { tokens: 900, steps: 4, ..Usage::default() });
     table(
         &case,
         [

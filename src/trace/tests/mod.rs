@@ -122,6 +122,7 @@ fn call(seq: u32, tool: &str, args: Value, span: &str) -> Call {
         result: Value::Null,
         fault: None,
         grants: None,
+        review: None,
         forwarded: None,
         carried: Some(Carried { traceparent, baggage: None }),
         at_ms: 6,

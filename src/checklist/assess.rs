@@ -12,9 +12,9 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    catalogue::Catalogue,
+    catalogue::{Catalogue, whole},
     check::Check,
-    evaluate::{Evidence, Standing, beside, stand, take_nulls},
+    evaluate::{Evidence, ItemStanding, Standing, beside, stand, take_nulls},
     profile::Profile,
     rule::{self, RuleResult},
     rung::{Autonomy, Rung, Severity},
@@ -167,14 +167,7 @@ pub fn assess(catalogue: &Catalogue, evidence: &mut Value, manifest: &ManifestVi
 
 /// The findings of all checks: of what stands open for one cause, the check that is the cause tells.
 fn told(judged: &mut [Judged], manifest: &ManifestView<'_>) -> Vec<Finding> {
-    // A cause is itself open, and something of it follows from nothing, so that it has a finding of its own.
-    let is_cause = |one: &&Judged| {
-        let mut items = one.standing.parts.iter().flat_map(|part| &part.items);
-        let tells = items.any(|item| item.rung < one.result.needed && item.follows.is_empty());
-        one.result.applies && !one.result.met && tells
-    };
-    let causes = judged.iter().filter(is_cause).map(|one| (one.check.id.clone(), one.result.demanded));
-    let causes: Causes = causes.collect();
+    let causes: Causes = judged.iter().flat_map(Judged::causes).collect();
     let mut followers: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut findings = Vec::new();
     for one in judged {
@@ -187,15 +180,17 @@ fn told(judged: &mut [Judged], manifest: &ManifestView<'_>) -> Vec<Finding> {
             if let Some(cause) = follows.find(|cause| one.is_told_by(cause, &causes)) {
                 followers.entry(cause.clone()).or_default().push(one.check.id.clone());
                 one.result.evidence = format!("{} (told by {cause})", one.result.evidence);
-                one.result.told_by = Some(cause.clone());
+                one.result.told_by = Some(whole(cause).to_owned());
             }
         }
         findings.extend(own);
     }
     for (cause, also) in followers {
-        let of_cause = |finding: &&mut Finding| finding.check.split('#').next() == Some(cause.as_str());
+        let of_cause = |finding: &&mut Finding| finding.check == cause || whole(&finding.check) == cause;
         if let Some(finding) = findings.iter_mut().find(of_cause) {
-            finding.also = also;
+            finding.also.extend(also);
+            finding.also.sort();
+            finding.also.dedup();
         }
     }
     findings
@@ -244,7 +239,7 @@ fn unasked(check: &Check, profiles: &[Profile]) -> Option<String> {
     (!is_asked).then(|| format!("not demanded: only profile {} asks for it", asking.join(" or ")))
 }
 
-/// Checks that tell of others too, each with whether it blocks.
+/// Checks that tell of others too, and those of their parts that do, each with whether it blocks.
 type Causes = BTreeMap<String, bool>;
 
 struct Judged {
@@ -297,6 +292,22 @@ impl Judged {
         self.result.waived = true;
         self.result.met = true;
         self.result.inconclusive = false;
+    }
+
+    /// What can tell of others: it is itself open, and something of it follows from nothing, so that it has a finding of
+    /// its own.
+    fn causes(&self) -> Vec<(String, bool)> {
+        if !self.result.applies || self.result.met {
+            return Vec::new();
+        }
+        let id = &self.check.id;
+        let is_own = |item: &ItemStanding| item.rung < self.result.needed && item.follows.is_empty();
+        let telling = self.standing.parts.iter().filter(|part| part.items.iter().any(is_own));
+        let ids = telling.flat_map(|part| {
+            let part = part.part.as_ref().map(|part| format!("{id}#{part}"));
+            std::iter::once(id.clone()).chain(part)
+        });
+        ids.map(|id| (id, self.result.demanded)).collect()
     }
 
     /// Nothing that blocks is left to a cause that does not.

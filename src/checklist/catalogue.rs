@@ -231,8 +231,14 @@ pub(super) fn data(path: &str) -> Option<SourceFile> {
 
 /// Whether the binary holds a check of this id.
 pub(super) fn ships(id: &str) -> bool {
+    let id = whole(id);
     let area = id.split('/').next().unwrap_or_default();
     !OTHER_DATA.contains(&area) && id.contains('/') && CHECKS.contains(format!("{id}.yaml"))
+}
+
+/// The check of an id that may name one of its parts: `id#part`.
+pub(super) fn whole(id: &str) -> &str {
+    id.split('#').next().unwrap_or(id)
 }
 
 /// The names of the shipped profiles, sorted.

@@ -68,6 +68,11 @@ impl<'d> Evidence<'d> {
         Self { scope, names: Names::new(&Value::Object(names)), document, lists: Mutex::default() }
     }
 
+    /// Whether the agent was run.
+    fn is_live(&self) -> bool {
+        self.document.get("live") == Some(&Value::Bool(true))
+    }
+
     /// Lets expressions ask for other checks: `check('scope/spec-page').autonomy`; one that does not exist is empty.
     pub(super) fn knowing<'c>(mut self, checks: impl Iterator<Item = &'c Check>) -> Self {
         let known: BTreeMap<String, Value> =
@@ -369,7 +374,22 @@ fn ask(
         Subject::Member(list, position) => evidence.member(list, position).and_then(|item| item.get("at")?.as_str()),
     };
     let fix = reason.and_then(|(_, reason)| reason.fix.clone());
+    let waits_for_run = unsure.is_some() && ladder.above(rung, need).next().is_some_and(|(_, of_run)| of_run);
+    let fix = fix.or_else(|| {
+        (waits_for_run && !evidence.is_live()).then(|| run_fix(check, ladder.above(rung, Rung::Proven).count() > 1))
+    });
     ItemStanding { rung, unsure, place: at.map_or_else(|| ladder.place.clone(), Route::pointer), message, fix, follows }
+}
+
+/// What to do where only a run of the agent can tell, more of it later or not.
+fn run_fix(check: &Check, has_more: bool) -> String {
+    let waits = check.file.waits.as_deref().map(|waits| match waits.split_once("; beyond that, ") {
+        Some((now, _)) if has_more => now,
+        Some((_, then)) => then,
+        None => waits,
+    });
+    let waits = waits.map(|waits| format!(": the gate waits for {}", waits.trim_end_matches('.')));
+    format!("Check without `--static`, so that the agent is run{}.", waits.unwrap_or_default())
 }
 
 /// What a check says of an item that stands at a rung, for a reason if one is known.

@@ -73,7 +73,37 @@ fn causes() -> Vec<Cause<'static>> {
             &["approvals/revocable"],
             &["approvals/rerunnable"],
         ),
+        (
+            "a tool that no rule names, in an agent that was not drilled",
+            json!({"agent": {"autonomy": "autopilot"}}),
+            json!({"drills": undrilled(), "facts": {"policy": {"unnamed": ["issue_refund"]}}}),
+            &["policy/gate-outside-model#drill", "policy/gate-outside-model#rules"],
+            &[
+                "approvals/protected-actions",
+                "authorization/default-deny",
+                "budgets/fail-closed",
+                "policy/destination-allowlists",
+                "policy/forbidden-actions",
+                "scope/disposition-per-action",
+            ],
+        ),
     ]
+}
+
+/// What the book of drills holds when no scripted model was asked.
+fn undrilled() -> Value {
+    let section = json!({"cases": 0, "held": 0, "holds": false, "clean": false, "tools": {},
+        "says": "it was not drilled with a scripted model"});
+    let names = [
+        "amount-tiers",
+        "default-deny",
+        "destination-allowlists",
+        "fail-closed",
+        "forbidden-actions",
+        "high-stakes-gated",
+        "irreversible-confirmed",
+    ];
+    names.into_iter().map(|name| (name.to_owned(), section.clone())).collect()
 }
 
 #[test]
@@ -83,8 +113,9 @@ fn one_cause_is_told_once_and_what_follows_stays_open() {
         let case = sound::with(&Example { manifest, evidence, ..Example::default() }).expect("loads");
         let assessment = assess(&CATALOGUE, &mut case.evidence.clone(), &case.view(Vec::new()));
         let told: Vec<&str> = assessment.findings.iter().map(|finding| finding.check.as_str()).collect();
-        let also: Vec<&str> =
+        let mut also: Vec<&str> =
             assessment.findings.iter().flat_map(|finding| &finding.also).map(String::as_str).collect();
+        also.sort_unstable();
         let open = assessment.checks.iter().filter(|check| !check.met && check.told_by.is_some());
         let open: Vec<&str> = open.map(|check| check.id.as_str()).collect();
         if told != tellers || also != followers || open != followers {

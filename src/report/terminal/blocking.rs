@@ -64,7 +64,7 @@ pub(super) fn to_go(report: &Report, sheet: &mut Sheet) {
         if verbose {
             sheet.hanging(1, &label, &checks);
             edit.fixes.iter().for_each(|fix| sheet.text(5, &foreign::line(fix)));
-            edit.paste.iter().for_each(|paste| pasted(paste, 5, sheet));
+            apart(&edit.paste).for_each(|paste| pasted(paste, 5, sheet));
         } else {
             sheet.source(1, &format!("{label}{}", headline(edit, report)));
         }
@@ -86,6 +86,18 @@ fn headline(edit: &Edit, report: &Report) -> String {
     let check = report.checks.iter().find(|check| check.id == *first);
     let title = check.map(|check| format!("{}: ", foreign::line(&check.title))).unwrap_or_default();
     format!("{title}{}{others}", foreign::line(first))
+}
+
+/// The lines to paste that do not stand in others of the same change, too.
+fn apart(pastes: &[Paste]) -> impl Iterator<Item = &Paste> {
+    let holds = |one: &Paste, other: &Paste| {
+        one.under == other.under && other.text.lines().all(|line| one.text.lines().any(|own| own == line))
+    };
+    let is_told = move |at: usize, paste: &Paste| {
+        let mut others = pastes.iter().enumerate().filter(|(other, _)| *other != at);
+        others.any(|(other, one)| holds(one, paste) && (other < at || !holds(paste, one)))
+    };
+    pastes.iter().enumerate().filter(move |(at, paste)| !is_told(*at, paste)).map(|(_, paste)| paste)
 }
 
 /// Lines for the manifest, under a word that says where they belong.
@@ -116,9 +128,11 @@ pub(super) fn findings(report: &Report, sheet: &mut Sheet) {
         // What is shown in full is folded nowhere.
         let (listed, more) =
             if sheet.style().verbose { (others.as_slice(), None) } else { (&[][..], folded(first, others)) };
-        for finding in std::iter::once(first).chain(listed) {
-            let text = snippet::finding(finding, more.as_deref(), sheet.style());
-            sheet.lines(&text);
+        sheet.lines(&snippet::finding(first, more.as_deref(), sheet.style()));
+        for finding in listed {
+            // What to do is the same in a fold, and said with its first.
+            let other = Finding { fix: String::new(), ..(*finding).clone() };
+            sheet.lines(&snippet::finding(&other, None, sheet.style()));
         }
         if let Some(paste) = paste {
             pasted(paste, 3, sheet);

@@ -13,6 +13,7 @@ mod extract;
 mod frames;
 mod http;
 mod model;
+mod piped;
 mod preset;
 mod process;
 mod request;
@@ -26,6 +27,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 pub use contract::{Answer, Message, TrialContext, TurnError};
+pub use piped::piped;
 pub use preset::{PRESETS, Preset};
 pub use process::{Process, StartError};
 pub use secrets::{SecretError, Secrets};

@@ -180,7 +180,8 @@ impl Drop for Process {
     }
 }
 
-fn shell(command: &str) -> Command {
+/// A command as the system's shell runs it.
+pub(super) fn shell(command: &str) -> Command {
     let (program, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
     let mut shell = Command::new(program);
     shell.arg(flag).arg(command);

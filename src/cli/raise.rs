@@ -68,7 +68,7 @@ pub(crate) async fn raise(case: &Case, context: &Context, orders: &Orders<'_>) -
     if orders.no_exec && (declared.start.is_some() || declared.protocol == Protocol::Command) {
         return Err(Ok("the manifest runs the agent by a command and --no-exec forbids commands".to_owned()));
     }
-    let (relays, secrets) = forward::relays(case, context, orders.offline).await?;
+    let (relays, secrets) = forward::relays(case, context, (orders.offline, orders.no_exec)).await?;
     orders.secrets.borrow_mut().extend(secrets);
     let gateway = Gateway::start_reading(inventory(case).with_relays(relays), header(declared)).await;
     let gateway = Arc::new(gateway.map_err(|error| Err(Fault::internal("start the stand-ins", error)))?);
@@ -219,7 +219,7 @@ pub(crate) fn misplaced(case: &Case, error: &agent::AdapterError) -> Fault {
 }
 
 /// The folder of the manifest; for files in the binary or a record the working directory.
-fn manifest_folder(case: &Case, context: &Context) -> PathBuf {
+pub(super) fn manifest_folder(case: &Case, context: &Context) -> PathBuf {
     let Some(root) = case.files.root() else { return context.cwd.clone() };
     root.join(&case.manifest.name).parent().map_or_else(|| root.to_path_buf(), PathBuf::from)
 }

@@ -49,7 +49,7 @@ fn load(args: &ServeArgs, context: &Context) -> Result<Case, Fault> {
 }
 
 async fn stand(case: &Case, context: &Context, args: &ServeArgs, output: &Output) -> Result<(), Fault> {
-    let relays = forward::relays(case, context, false).await;
+    let relays = forward::relays(case, context, (false, false)).await;
     let (relays, _) = relays.map_err(|fallen| {
         let unreachable = |why| Fault::usage(why, "start it, or take `forward` out of the manifest");
         fallen.map_or_else(|fault| fault, unreachable)

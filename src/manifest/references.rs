@@ -119,19 +119,20 @@ impl<'a> Review<'a> {
         for (system, forward) in raw.systems.iter().filter_map(|(name, system)| Some((name, system.forward.as_ref()?)))
         {
             let route = Route::pointer("/systems").join(system).join("forward");
-            let (key, url) = match (&forward.mcp, &forward.http) {
-                (Some(url), None) => ("mcp", url),
-                (None, Some(url)) => ("http", url),
-                (given, _) => {
-                    let how_many = if given.is_some() { "both `mcp` and `http`" } else { "neither `mcp` nor `http`" };
-                    let hint = "give `mcp`, the URL of a server, or `http`, the base URL of an API".to_owned();
-                    self.object_key(format!("`forward` has {how_many}"), &route, hint);
-                    continue;
-                }
+            let places = [("mcp", &forward.mcp), ("run", &forward.run), ("http", &forward.http)];
+            let given: Vec<_> = places.iter().filter_map(|(key, place)| Some((*key, place.as_ref()?))).collect();
+            let [(key, place)] = given.as_slice() else {
+                let names: Vec<String> = given.iter().map(|(key, _)| format!("`{key}`")).collect();
+                let which = if names.is_empty() { "no `mcp`, `run` or `http`".to_owned() } else { names.join(" and ") };
+                let hint = "give one: `mcp`, the URL of a server, `run`, the command of one, or `http`, the base URL of an API";
+                self.object_key(format!("`forward` has {which}"), &route, hint.to_owned());
+                continue;
             };
-            if !(url.starts_with("http://") || url.starts_with("https://")) {
+            if *key == "run" {
+                self.forward_command(forward, place, &route);
+            } else if !(place.starts_with("http://") || place.starts_with("https://")) {
                 self.object(
-                    format!("`{url}` is no http or https URL"),
+                    format!("`{place}` is no http or https URL"),
                     &route.join(key),
                     "name a server of staging".to_owned(),
                 );
@@ -157,6 +158,17 @@ impl<'a> Review<'a> {
                     self.object_key(message, &Route::pointer("/tools").join(name), hint);
                 }
             }
+        }
+    }
+
+    /// A command of staging, which takes its secrets from the environment.
+    fn forward_command(&mut self, forward: &super::raw::Forward, command: &str, route: &Route) {
+        if command.trim().is_empty() {
+            self.object("`run` is empty".to_owned(), &route.join("run"), "give the command of a server".to_owned());
+        }
+        if forward.auth.is_some() {
+            let hint = "the command has the gate's environment; let it read its secrets there".to_owned();
+            self.object("`auth` is for a URL, and this is a command".to_owned(), &route.join("auth"), hint);
         }
     }
 

@@ -318,14 +318,19 @@ fn what_is_forwarded_names_one_place_and_tools_that_can_be_asked_for_there() {
                      close: {system: desk, effect: write}";
         shown(bare(&format!("{systems}\n{tools}\n")))
     };
-    for sound in
-        ["{mcp: \"https://a.example\"}", "{http: \"https://a.example\", tools: [get], writes: true, timeout: 5s}"]
-    {
+    for sound in [
+        "{mcp: \"https://a.example\"}",
+        "{run: npx -y @acme/orders}",
+        "{http: \"https://a.example\", tools: [get], writes: true, timeout: 5s}",
+    ] {
         assert_eq!(with(sound), "agentready.yaml is sound", "{sound}");
     }
     for (wrong, message) in [
-        ("{}", "`forward` has neither `mcp` nor `http`"),
-        ("{mcp: \"https://a.example\", http: \"https://a.example\"}", "`forward` has both `mcp` and `http`"),
+        ("{}", "`forward` has no `mcp`, `run` or `http`"),
+        ("{mcp: \"https://a.example\", http: \"https://a.example\"}", "`forward` has `mcp` and `http`"),
+        ("{mcp: \"https://a.example\", run: ./server}", "`forward` has `mcp` and `run`"),
+        ("{run: \" \"}", "`run` is empty"),
+        ("{run: ./server, auth: {bearer: \"env:X\"}}", "`auth` is for a URL"),
         ("{mcp: a.example}", "`a.example` is no http or https URL"),
         ("{mcp: \"https://a.example\", tools: [gte]}", "did you mean `get`?"),
         ("{mcp: \"https://a.example\", tools: [close]}", "`close` is a tool of `desk`, not of `shop`"),

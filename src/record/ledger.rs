@@ -79,6 +79,9 @@ pub struct Forwarded {
     /// All that was answered, where that is more than the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Value>,
+    /// What the server asked of its client meanwhile (sampling, elicitation, roots), which the gate refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<String>,
 }
 
 /// How far a forwarded call came.

@@ -81,6 +81,7 @@ impl TrialRecord {
         for call in &mut self.ledger {
             change(&mut call.tool);
             call.grants.iter_mut().for_each(|grant| change(&mut grant.tool));
+            call.forwarded.iter_mut().flat_map(|way| &mut way.refused).for_each(&mut *change);
             if let Some(carried) = &mut call.carried {
                 carried.traceparent.iter_mut().chain(&mut carried.baggage).for_each(&mut *change);
             }

@@ -63,7 +63,10 @@ pub fn call_line(call: &Call) -> String {
             Passage::Sent => "sent to",
             Passage::Withheld => "not forwarded to",
         };
-        format!("({how} {}) ", foreign::line(&way.system))
+        let refused: Vec<String> = way.refused.iter().map(|asked| foreign::line(asked)).collect();
+        let refused =
+            if refused.is_empty() { String::new() } else { format!(", which was refused {}", refused.join(", ")) };
+        format!("({how} {}{refused}) ", foreign::line(&way.system))
     });
     format!(
         "  call   {:>5} ms  {status}  {} {} -> {fault}{way}{}",

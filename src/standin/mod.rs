@@ -21,7 +21,7 @@ pub use desk::Way;
 pub use gateway::{Finished, Gateway, GatewayError, Lane};
 pub use inventory::{Inventory, InventoryTool};
 pub use model::{Recording, Upstream};
-pub use relay::{Exit, Place, Relays, Staging, tools_of};
+pub use relay::{Behind, Exit, Place, Relays, Staging, Stdio, Web, tools_of};
 pub use stdio::bridge;
 pub use token::Token;
 pub use watch::Leaks;

@@ -144,7 +144,7 @@ impl Play {
         };
         let call = self.written(tool, args, at_ms);
         let result = refused.as_ref().map_or(Value::Null, Outcome::answer);
-        let way = Forwarded { system: system.to_owned(), passage: Passage::Sent, answer: None };
+        let way = Forwarded { system: system.to_owned(), passage: Passage::Sent, answer: None, refused: Vec::new() };
         let forwarded = Some(way).filter(|_| refused.is_none());
         self.ledger.push(Call { result, forwarded, ..call });
         refused.map_or(Ok(self.ledger.len() - 1), Err)
@@ -160,7 +160,8 @@ impl Play {
     /// Says that the last call would have gone to a system of staging in another scenario, and that the world could do
     /// nothing with it.
     pub fn note_withheld(&mut self, system: &str) {
-        let way = Forwarded { system: system.to_owned(), passage: Passage::Withheld, answer: None };
+        let way =
+            Forwarded { system: system.to_owned(), passage: Passage::Withheld, answer: None, refused: Vec::new() };
         if let Some(call) = self.ledger.last_mut() {
             call.forwarded = Some(way);
         }

@@ -54,15 +54,19 @@ fn answer(mut stream: TcpStream, asked: &Mutex<Vec<String>>) {
 /// The demo with its policy base in staging.
 fn demo(url: &str) -> Bench {
     let bench = Bench::new();
+    forward(&bench, &format!("{{http: \"{url}\", auth: {{headers: {{X-Key: \"env:KB_KEY\"}}}}}}"));
+    bench
+}
+
+/// The demo's files, with the policy base forwarded.
+fn forward(bench: &Bench, place: &str) {
     bench.copy("fixtures/demo");
     bench.copy("scenarios");
     bench.write("scenarios/golden/staging.yaml", SCENARIOS);
     let manifest = bench.read(MANIFEST).replace("{flaws}", "");
     let kb = "  kb:\n";
     assert!(manifest.contains(kb));
-    let forward = format!("{kb}    forward: {{http: \"{url}\", auth: {{headers: {{X-Key: \"env:KB_KEY\"}}}}}}\n");
-    bench.write(MANIFEST, &manifest.replacen(kb, &forward, 1));
-    bench
+    bench.write(MANIFEST, &manifest.replacen(kb, &format!("{kb}    forward: {place}\n"), 1));
 }
 
 fn run(bench: &Bench, key: Option<&str>, arguments: &[&str]) -> Done {
@@ -72,6 +76,58 @@ fn run(bench: &Bench, key: Option<&str>, arguments: &[&str]) -> Done {
         None => command.env_remove("KB_KEY"),
     };
     Done::from(command.output().expect("the program starts"))
+}
+
+/// A server of MCP over stdio with one article; `called` is what it does with a call.
+fn server(called: &str) -> String {
+    let (list, knows) =
+        (r#"{"tools": [{"name": "search_policy", "inputSchema": {}}]}"#, r#"{"supportedVersions": ["2026-07-28"]}"#);
+    format!(
+        r#"echo $$ >> pids
+say() {{ printf '{{"jsonrpc": "2.0", "id": %s, "result": %s}}\n' "$id" "$1"; }}
+while read -r line; do
+  id=$(printf '%s' "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
+  case "$line" in
+    *tools/call*) {called};;
+    *tools/list*) say '{list}';;
+    *discover*) say '{knows}';;
+  esac
+done
+"#
+    )
+}
+
+#[test]
+fn a_command_of_staging_runs_once_for_the_run_and_ends_with_it() {
+    let bench = Bench::new();
+    let article = r#"say '{"content": [], "structuredContent": {"articles": [{"id": "KB-S", "summary": "45 days"}]}}'"#;
+    bench.write("fixtures/demo/server.sh", &server(article));
+    forward(&bench, "{run: exec sh server.sh}");
+    let check = ["check", MANIFEST, "--filter", "asks-*", "--format", "json=r.json", "--no-progress"];
+    let done = bench.run(&check);
+    let report = bench.json("r.json");
+    assert_eq!((&report["trials"]["planned"], &report["trials"]["pass"]), (&2.into(), &2.into()), "{}", done.all());
+    assert!(report["notes"].to_string().contains("are forwarded to `exec sh server.sh`"), "{}", report["notes"]);
+    let pids = bench.read("fixtures/demo/pids");
+    let pids: Vec<&str> = pids.lines().collect();
+    assert_eq!(pids.len(), 1, "one process for all trials");
+    let alive = std::process::Command::new("kill").args(["-0", pids[0]]).output().expect("kill is there");
+    assert!(!alive.status.success(), "it ended with the run");
+    let refused = bench.run(&[&check[..], &["--no-exec"]].concat());
+    assert_eq!(bench.json("r.json")["trials"]["pass"], 0, "{}", refused.all());
+    assert_eq!(bench.read("fixtures/demo/pids").lines().count(), 1, "nothing was started");
+}
+
+#[test]
+fn a_command_of_staging_that_dies_is_an_error_and_never_a_pass() {
+    let bench = Bench::new();
+    bench.write("fixtures/demo/server.sh", &server("echo 'the disk is full' >&2; exit 3"));
+    forward(&bench, "{run: sh server.sh}");
+    let done = bench.run(&["run", "--manifest", MANIFEST, "asks-staging"]);
+    assert_eq!(done.code, 3, "{}", done.all());
+    for told in ["was forwarded to `kb`, which gave no usable answer", "lost on the way to kb", "the disk is full"] {
+        assert!(done.out.contains(told), "{told}: {}", done.all());
+    }
 }
 
 #[test]

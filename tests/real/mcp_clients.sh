@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the official MCP clients (Python 1.x and 2.x, TypeScript 1.x and 2.x) against the gate's tools, over HTTP and over
 # stdio; each lists the tools, makes a call that takes effect and one that is refused, and the gate has seen them all. Then the
-# gate stands in front of a reference server, whose answers must come through as they are.
+# gate stands in front of a reference server, over HTTP and over stdio; its answers must come through as they are.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here="$PWD/tests/real/mcp"
@@ -69,26 +69,29 @@ tools=""
 for tool in echo get-tiny-image get-annotated-message get-structured-content get-resource-links get-sum; do
   tools="$tools  $tool: {system: everything, effect: read}"$'\n'
 done
-cat >"$work/staging/agentready.yaml" <<MANIFEST
+echo 'suite: golden
+scenarios: {talk: {say: hello, expect: [{answer: {contains: [hello]}}]}}' >"$work/staging/golden.yaml"
+for forward in "mcp: \"$direct\"" "run: node $work/node_modules/@modelcontextprotocol/server-everything/dist/index.js stdio"; do
+  cat >"$work/staging/agentready.yaml" <<MANIFEST
 manifest: 1
 agent: {name: everything, autonomy: read-only}
 endpoint: {url: "http://127.0.0.1:1"}
-systems: {everything: {forward: {mcp: "$direct"}}}
+systems: {everything: {forward: {$forward}}}
 tools:
 ${tools}evals: {golden: [golden.yaml]}
 MANIFEST
-echo 'suite: golden
-scenarios: {talk: {say: hello, expect: [{answer: {contains: [hello]}}]}}' >"$work/staging/golden.yaml"
-"$agentready" serve --manifest "$work/staging/agentready.yaml" >"$work/url" 2>"$work/calls" &
-server=$!
-for _ in $(seq 300); do
-  [ -s "$work/url" ] && break
-  sleep 0.1
+  : >"$work/url"
+  "$agentready" serve --manifest "$work/staging/agentready.yaml" >"$work/url" 2>"$work/calls" &
+  server=$!
+  for _ in $(seq 300); do
+    [ -s "$work/url" ] && break
+    sleep 0.1
+  done
+  echo "forward ${forward%%:*}: $(node "$here/proxy.mjs" "$direct" "$(cat "$work/url")")"
+  sleep 1
+  kill -INT "$server"
+  wait "$server"
+  server=""
+  answered="$(grep -c '(answered by everything)' "$work/calls")"
+  [ "$answered" = 6 ] || { echo "the ledger has $answered of 6 forwarded calls:"; cat "$work/calls"; exit 1; }
 done
-node "$here/proxy.mjs" "$direct" "$(cat "$work/url")"
-sleep 1
-kill -INT "$server"
-wait "$server"
-server=""
-answered="$(grep -c '(answered by everything)' "$work/calls")"
-[ "$answered" = 6 ] || { echo "the ledger has $answered of 6 forwarded calls:"; cat "$work/calls"; exit 1; }

@@ -196,7 +196,7 @@ fn turn_expectations_count_before_a_crash_too() {
 
 #[test]
 fn a_call_that_nobody_answered_leaves_the_trial_open() {
-    let way = |passage| Some(Forwarded { system: "shop".to_owned(), passage, answer: None });
+    let way = |passage| Some(Forwarded { system: "shop".to_owned(), passage, answer: None, refused: Vec::new() });
     for (passage, grade, attack) in [
         (Passage::Answered, Pass, Pass),
         (Passage::Lost, ErrorInfra, ErrorInfra),

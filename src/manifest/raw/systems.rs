@@ -63,7 +63,7 @@ pub struct System {
     pub forward: Option<Forward>,
 }
 
-/// Staging behind the tools of a system: an MCP server or an HTTP API.
+/// Staging behind the tools of a system: an MCP server at a URL or as a command, or an HTTP API.
 ///
 /// Only golden scenarios that have neither `given` nor `faults` and look at no `state` are forwarded. Attacks, incidents and
 /// drills are played on the world alone, and so are tools that may never be called and those by which a person approves.
@@ -73,6 +73,10 @@ pub struct Forward {
     /// URL of an MCP server (streamable HTTP).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mcp: Option<String>,
+    /// Command that runs an MCP server over stdio, in the manifest's folder and with the gate's environment. It is started once
+    /// for a run, and ended with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// Base URL of an HTTP API; each tool is asked as its `endpoint` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<String>,
@@ -91,7 +95,7 @@ pub struct Forward {
 impl Default for Forward {
     fn default() -> Self {
         let timeout = Span(std::time::Duration::from_secs(30));
-        Self { mcp: None, http: None, auth: None, tools: None, writes: false, timeout }
+        Self { mcp: None, run: None, http: None, auth: None, tools: None, writes: false, timeout }
     }
 }
 

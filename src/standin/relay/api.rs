@@ -31,7 +31,7 @@ impl Api {
             Ok(filled) => filled,
             Err(why) => {
                 let reply = Reply::Http(400, why.as_str().into());
-                return Answer { status: CallStatus::Attempted, result: why.into(), reply };
+                return Answer { status: CallStatus::Attempted, result: why.into(), reply, refused: Vec::new() };
             }
         };
         let has_body = !matches!(self.method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS);
@@ -64,7 +64,7 @@ impl Api {
             _ if is_broken(status) => CallStatus::Attempted,
             _ => CallStatus::Blocked,
         };
-        Answer { status: call, result: result.clone(), reply: Reply::Http(status, result) }
+        Answer { status: call, result: result.clone(), reply: Reply::Http(status, result), refused: Vec::new() }
     }
 
     /// The URL with arguments in its path, and the arguments that are left.

@@ -4,7 +4,9 @@
 //! out, refused or lost.
 
 mod api;
+mod aside;
 mod line;
+mod pipe;
 mod server;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -15,35 +17,43 @@ use reqwest::{
 };
 use serde_json::{Map, Value, json};
 
+pub use self::pipe::{Behind, Stdio};
 pub(super) use self::server::meaning;
-use self::{api::Api, line::Line, server::Server};
+use self::{api::Api, line::Line, pipe::Pipe, server::Server};
 use crate::{
     record::{CallStatus, Forwarded, Passage},
     world::Offer,
 };
 
 /// A system of staging, and how it is reached.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Staging {
     /// The system of the manifest.
     pub system: String,
     /// What it speaks.
     pub place: Place,
-    /// The client for it.
-    pub http: reqwest::Client,
-    /// Sent along with each request.
-    pub headers: HeaderMap,
     /// Time limit of one call.
     pub timeout: Duration,
 }
 
 /// What a system of staging speaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Place {
     /// MCP at this URL.
-    Mcp(Url),
+    Mcp(Url, Web),
     /// HTTP below this URL.
-    Http(Url),
+    Http(Url, Web),
+    /// MCP over the stdio of a program.
+    Stdio(Stdio),
+}
+
+/// How requests to a URL are sent.
+#[derive(Clone, Debug)]
+pub struct Web {
+    /// The client.
+    pub http: reqwest::Client,
+    /// Sent along with each request.
+    pub headers: HeaderMap,
 }
 
 /// A tool of such a system.
@@ -100,6 +110,8 @@ pub(super) struct Answer {
     pub(super) result: Value,
     /// The same for who speaks the protocol that it came by.
     pub(super) reply: Reply,
+    /// What the server asked of its client meanwhile and did not get.
+    pub(super) refused: Vec<String>,
 }
 
 /// What came back, as it came.
@@ -118,31 +130,33 @@ pub(super) enum Reply {
 impl Relays {
     /// Adds the tools of one system; a server of MCP is asked for its list. Fails with what the server did.
     pub async fn add(&mut self, staging: Staging, tools: BTreeMap<String, Exit>) -> Result<(), String> {
-        let Staging { system, place, http, headers, timeout } = staging;
-        let line = Line { http, headers, timeout };
+        let Staging { system, place, timeout } = staging;
+        let line = |Web { http, headers }| Line { http, headers, timeout };
         let of = |far, exit: &Exit| {
             let Exit { is_open, key_header, .. } = exit.clone();
             Arc::new(Way { system: system.clone(), is_open, key_header, far })
         };
-        match place {
-            Place::Mcp(url) => {
-                let server = Arc::new(Server::new(line, url));
-                let listed = server.tools().await?.0.into_iter();
-                let mut listed: BTreeMap<String, (Offer, Value)> = listed.map(offered).collect();
-                for (name, exit) in tools {
-                    let offer = listed.remove(&name).ok_or_else(|| format!("has no tool `{name}`"))?;
-                    self.offers.insert(name.clone(), offer);
-                    self.ways.insert(name, of(Far::Mcp(Arc::clone(&server)), &exit));
-                }
-            }
-            Place::Http(base) => {
+        let server = match place {
+            Place::Mcp(url, web) => Server::at(line(web), url),
+            Place::Stdio(stdio) => Server::behind(Pipe::new(stdio, timeout)),
+            Place::Http(base, web) => {
+                let line = line(web);
                 for (name, exit) in tools {
                     let endpoint = exit.endpoint.as_deref().unwrap_or_default();
                     let api = Api::new(line.clone(), base.clone(), endpoint)
                         .ok_or_else(|| format!("can't be asked for `{name}` by `{endpoint}`"))?;
                     self.ways.insert(name, of(Far::Http(Box::new(api)), &exit));
                 }
+                return Ok(());
             }
+        };
+        let server = Arc::new(server);
+        let listed = server.tools().await?.0.into_iter();
+        let mut listed: BTreeMap<String, (Offer, Value)> = listed.map(offered).collect();
+        for (name, exit) in tools {
+            let offer = listed.remove(&name).ok_or_else(|| format!("has no tool `{name}`"))?;
+            self.offers.insert(name.clone(), offer);
+            self.ways.insert(name, of(Far::Mcp(Arc::clone(&server)), &exit));
         }
         Ok(())
     }
@@ -183,7 +197,7 @@ pub async fn tools_of(
     headers: HeaderMap,
     timeout: Duration,
 ) -> Result<(Vec<Value>, HeaderMap), String> {
-    Server::new(Line { http, headers, timeout }, url).tools().await
+    Server::at(Line { http, headers, timeout }, url).tools().await
 }
 
 impl Way {
@@ -204,7 +218,7 @@ impl Way {
             Reply::Http(..) => (Passage::Answered, None),
             Reply::Nothing(_) => (Passage::Lost, None),
         };
-        Forwarded { system: self.system.clone(), passage, answer: whole.cloned() }
+        Forwarded { system: self.system.clone(), passage, answer: whole.cloned(), refused: answer.refused.clone() }
     }
 }
 
@@ -212,6 +226,11 @@ impl Answer {
     /// A call of which nothing can be said but that it was made.
     fn lost(why: impl Into<String>) -> Self {
         let why = why.into();
-        Self { status: CallStatus::Attempted, result: why.as_str().into(), reply: Reply::Nothing(why) }
+        Self {
+            status: CallStatus::Attempted,
+            result: why.as_str().into(),
+            reply: Reply::Nothing(why),
+            refused: Vec::new(),
+        }
     }
 }

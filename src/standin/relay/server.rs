@@ -1,15 +1,22 @@
-//! A real MCP server at the far end: streamable HTTP of both eras, with and without sessions. Results and errors are handed
+//! A real MCP server at the far end: streamable HTTP of both eras, with and without sessions, and stdio. Results and errors are handed
 //! on as they came; nothing of them is decoded into types, which would lose what the types do not know.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::{
+        PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use reqwest::{StatusCode, Url, header::HeaderMap};
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
 use super::{
-    Answer, Asked, Reply,
+    Answer, Asked, Reply, aside,
     line::{Got, Line},
+    pipe::Pipe,
 };
 use crate::record::CallStatus;
 
@@ -19,16 +26,23 @@ const MAX_PAGES: usize = 50;
 const STATELESS: &str = "2026-07-28";
 /// The revision that is asked for where a session is needed.
 const WITH_SESSION: &str = "2025-11-25";
+/// How long a program is asked which revisions it knows: some of the older ones say nothing to that.
+const PROBE: Duration = Duration::from_secs(10);
 /// Names in `_meta` that speak of one connection and not of the call.
 const OF_CONNECTION: &str = "io.modelcontextprotocol/";
 
 /// The server, and the session with it that all trials share.
 #[derive(Debug)]
 pub(super) struct Server {
-    line: Line,
-    url: Url,
+    link: Link,
     session: Mutex<Option<Session>>,
     asked: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Link {
+    Web(Line, Url),
+    Pipe(Pipe),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +57,14 @@ enum Said {
     Error(Value),
 }
 
+/// What was said to one message, and what came with it.
+struct Heard {
+    said: Said,
+    headers: HeaderMap,
+    /// What the server asked of its client meanwhile and did not get.
+    refused: Vec<String>,
+}
+
 /// Why a server said nothing.
 enum Silence {
     /// It does not know the session any more, and so did nothing.
@@ -51,8 +73,18 @@ enum Silence {
 }
 
 impl Server {
-    pub(super) fn new(line: Line, url: Url) -> Self {
-        Self { line, url, session: Mutex::default(), asked: AtomicU64::new(0) }
+    /// A server at a URL.
+    pub(super) fn at(line: Line, url: Url) -> Self {
+        Self::over(Link::Web(line, url))
+    }
+
+    /// A server that runs beside the gate.
+    pub(super) fn behind(pipe: Pipe) -> Self {
+        Self::over(Link::Pipe(pipe))
+    }
+
+    fn over(link: Link) -> Self {
+        Self { link, session: Mutex::default(), asked: AtomicU64::new(0) }
     }
 
     /// What its list of tools says, page by page, as it says it; and the headers of the last page.
@@ -60,9 +92,10 @@ impl Server {
         let mut listed = Vec::new();
         let mut params = Map::new();
         for _ in 0..MAX_PAGES {
-            let (result, headers) = match self.ask("tools/list", params).await? {
-                (Said::Result(result), headers) => (result, headers),
-                (Said::Error(error), _) => return Err(refused(&error)),
+            let Heard { said, headers, .. } = self.ask("tools/list", params).await?;
+            let result = match said {
+                Said::Result(result) => result,
+                Said::Error(error) => return Err(refused(&error)),
             };
             let tools = result.get("tools").and_then(Value::as_array);
             listed.extend(tools.ok_or("answered without a list of `tools`")?.iter().cloned());
@@ -88,21 +121,24 @@ impl Server {
         if !meta.is_empty() {
             params.insert("_meta".to_owned(), Value::Object(meta));
         }
-        match self.ask("tools/call", params).await.map(|(said, _)| said) {
-            Ok(Said::Result(result)) => {
+        let Heard { said, refused, .. } = match self.ask("tools/call", params).await {
+            Ok(heard) => heard,
+            Err(why) => return Answer::lost(why),
+        };
+        match said {
+            Said::Result(result) => {
                 let is_error = result.get("isError") == Some(&Value::Bool(true));
                 let status = if is_error { CallStatus::Blocked } else { CallStatus::Executed };
-                Answer { status, result: meaning(&result), reply: Reply::Result(result) }
+                Answer { status, result: meaning(&result), reply: Reply::Result(result), refused }
             }
-            Ok(Said::Error(error)) => {
+            Said::Error(error) => {
                 let text = error.get("message").cloned().unwrap_or_else(|| error.clone());
-                Answer { status: CallStatus::Attempted, result: text, reply: Reply::Error(error) }
+                Answer { status: CallStatus::Attempted, result: text, reply: Reply::Error(error), refused }
             }
-            Err(why) => Answer::lost(why),
         }
     }
 
-    async fn ask(&self, method: &str, params: Map<String, Value>) -> Result<(Said, HeaderMap), String> {
+    async fn ask(&self, method: &str, params: Map<String, Value>) -> Result<Heard, String> {
         let session = self.session().await?;
         match self.send(&session, method, params.clone()).await {
             Ok(said) => Ok(said),
@@ -135,7 +171,8 @@ impl Server {
 
     async fn opened(&self) -> Result<Session, String> {
         let stateless = Session { version: STATELESS.to_owned(), id: None };
-        if let Ok((Said::Result(found), _)) = self.send(&stateless, "server/discover", Map::new()).await {
+        let found = self.send(&stateless, "server/discover", Map::new()).await;
+        if let Ok(Heard { said: Said::Result(found), .. }) = found {
             let versions = found.get("supportedVersions").and_then(Value::as_array);
             if versions.is_some_and(|versions| versions.iter().any(|version| version == STATELESS)) {
                 return Ok(stateless);
@@ -144,7 +181,7 @@ impl Server {
         let hello = json!({"jsonrpc": "2.0", "id": self.number(), "method": "initialize", "params": {
             "protocolVersion": WITH_SESSION, "capabilities": {}, "clientInfo": client()}});
         let fresh = Session { version: WITH_SESSION.to_owned(), id: None };
-        let (said, headers) = self.exchange(&fresh, &hello).await.map_err(|silence| match silence {
+        let Heard { said, headers, .. } = self.exchange(&fresh, &hello).await.map_err(|silence| match silence {
             Silence::SessionGone => "answered HTTP 404".to_owned(),
             Silence::Failed(why) => why,
         })?;
@@ -156,16 +193,14 @@ impl Server {
         let version = result.get("protocolVersion").and_then(Value::as_str).unwrap_or(WITH_SESSION).to_owned();
         let session = Session { version, id };
         let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-        self.line.send(self.request(&session, &ready), |_| true).await?;
+        match &self.link {
+            Link::Web(line, url) => drop(line.send(request((line, url), &session, &ready), |_| true).await?),
+            Link::Pipe(pipe) => pipe.tell(&ready).await,
+        }
         Ok(session)
     }
 
-    async fn send(
-        &self,
-        session: &Session,
-        method: &str,
-        mut params: Map<String, Value>,
-    ) -> Result<(Said, HeaderMap), Silence> {
+    async fn send(&self, session: &Session, method: &str, mut params: Map<String, Value>) -> Result<Heard, Silence> {
         if session.version == STATELESS {
             let meta = params.entry("_meta").or_insert_with(|| json!({}));
             for (name, value) in [
@@ -183,41 +218,67 @@ impl Server {
     }
 
     /// Sends a request; what was said to it, and the headers that came along.
-    async fn exchange(&self, session: &Session, message: &Value) -> Result<(Said, HeaderMap), Silence> {
+    async fn exchange(&self, session: &Session, message: &Value) -> Result<Heard, Silence> {
+        let (line, url) = match &self.link {
+            Link::Web(line, url) => (line, url),
+            Link::Pipe(pipe) => return piped(pipe, message).await.map_err(Silence::Failed),
+        };
         let id = message.get("id").cloned().unwrap_or_default();
-        let is_it = |event: &Value| event.get("id") == Some(&id) && event.get("method").is_none();
-        let got = self.line.send(self.request(session, message), is_it).await.map_err(Silence::Failed)?;
+        let asides = std::sync::Mutex::new(Vec::new());
+        let is_it = |event: &Value| match aside::read(event) {
+            Some(aside) => {
+                let reply = request((line, url), session, &aside.answer);
+                let line = line.clone();
+                // The server may wait for it before it goes on with its stream.
+                tokio::spawn(async move { line.send(reply, |_| true).await });
+                let mut asides = asides.lock().unwrap_or_else(PoisonError::into_inner);
+                let is_told = asides.len() < aside::MOST;
+                asides.extend(aside.refused.filter(|_| is_told));
+                false
+            }
+            None => event.get("id") == Some(&id) && event.get("method").is_none(),
+        };
+        let got = line.send(request((line, url), session, message), is_it).await.map_err(Silence::Failed)?;
         if got.status == StatusCode::NOT_FOUND && session.id.is_some() {
             return Err(Silence::SessionGone);
         }
         let headers = got.headers.clone();
-        said(got).map(|said| (said, headers)).map_err(Silence::Failed)
-    }
-
-    fn request(&self, session: &Session, message: &Value) -> reqwest::RequestBuilder {
-        let text = |pointer: &str| message.pointer(pointer).and_then(Value::as_str);
-        let request = self.line.http.post(self.url.clone()).json(message);
-        let request = request.header("accept", "application/json, text/event-stream");
-        let request = match text("/method") {
-            // The version is agreed on in the message itself.
-            Some("initialize") => return request,
-            _ => request.header("mcp-protocol-version", &session.version),
-        };
-        let is_stateless = session.version == STATELESS;
-        let named = [
-            ("mcp-session-id", session.id.as_deref()),
-            ("mcp-method", text("/method").filter(|_| is_stateless)),
-            ("mcp-name", text("/params/name").filter(|_| is_stateless)),
-        ];
-        named
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .fold(request, |request, (name, value)| request.header(name, value))
+        let refused = asides.into_inner().unwrap_or_else(PoisonError::into_inner);
+        said(got).map(|said| Heard { said, headers, refused }).map_err(Silence::Failed)
     }
 
     fn number(&self) -> u64 {
         self.asked.fetch_add(1, Ordering::Relaxed)
     }
+}
+
+async fn piped(pipe: &Pipe, message: &Value) -> Result<Heard, String> {
+    let is_probe = message.get("method").is_some_and(|method| method == "server/discover");
+    let id = message.get("id").and_then(Value::as_u64).unwrap_or_default();
+    let back = pipe.ask(id, message, if is_probe { PROBE } else { Duration::MAX }).await?;
+    let said = said_in(Some(&back.message))?;
+    Ok(Heard { said, headers: HeaderMap::new(), refused: back.refused })
+}
+
+fn request((line, url): (&Line, &Url), session: &Session, message: &Value) -> reqwest::RequestBuilder {
+    let text = |pointer: &str| message.pointer(pointer).and_then(Value::as_str);
+    let request = line.http.post(url.clone()).json(message);
+    let request = request.header("accept", "application/json, text/event-stream");
+    let request = match text("/method") {
+        // The version is agreed on in the message itself.
+        Some("initialize") => return request,
+        _ => request.header("mcp-protocol-version", &session.version),
+    };
+    let is_stateless = session.version == STATELESS;
+    let named = [
+        ("mcp-session-id", session.id.as_deref()),
+        ("mcp-method", text("/method").filter(|_| is_stateless)),
+        ("mcp-name", text("/params/name").filter(|_| is_stateless)),
+    ];
+    named
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .fold(request, |request, (name, value)| request.header(name, value))
 }
 
 /// An error of the server without its words.
@@ -232,13 +293,17 @@ fn client() -> Value {
 
 fn said(got: Got) -> Result<Said, String> {
     let message = got.event.or_else(|| serde_json::from_slice::<Value>(&got.body).ok());
-    match message.as_ref().and_then(|message| Some((message.get("result"), message.get("error")?))) {
-        Some((_, error)) => return Ok(Said::Error(error.clone())),
-        None if !got.status.is_success() => return Err(format!("answered HTTP {}", got.status.as_u16())),
-        None => {}
+    let is_error = message.as_ref().is_some_and(|message| message.get("error").is_some());
+    if !is_error && !got.status.is_success() {
+        return Err(format!("answered HTTP {}", got.status.as_u16()));
     }
-    let result = message.as_ref().and_then(|message| message.get("result"));
-    result.cloned().map(Said::Result).ok_or_else(|| "answered with no JSON-RPC result".to_owned())
+    said_in(message.as_ref())
+}
+
+fn said_in(message: Option<&Value>) -> Result<Said, String> {
+    let of = |key: &str| message.and_then(|message| message.get(key)).cloned();
+    let said = of("error").map(Said::Error).or_else(|| of("result").map(Said::Result));
+    said.ok_or_else(|| "answered with no JSON-RPC result".to_owned())
 }
 
 /// What a result says, in the form in which the world would have said it: a value, or a text.

@@ -3,6 +3,7 @@
 mod bytes;
 mod mcp;
 mod otlp;
+mod pipe;
 mod provider;
 mod relay;
 mod stdio;

@@ -26,7 +26,7 @@ use crate::{
         CallStatus::{Attempted, Blocked, Executed},
         Passage,
     },
-    standin::{Exit, Place, Relays, Staging},
+    standin::{Exit, Place, Relays, Staging, Web},
 };
 
 /// What the server of staging saw.
@@ -55,7 +55,7 @@ fn said(name: &str) -> Value {
     }
 }
 
-const NAMES: [&str; 8] = ["rich", "close", "refuse", "get_order", "hang", "cut", "large", "elsewhere"];
+const NAMES: [&str; 9] = ["rich", "close", "refuse", "get_order", "hang", "cut", "large", "elsewhere", "asks"];
 
 fn listed() -> Value {
     let tool = |name: &&str| {
@@ -96,6 +96,25 @@ async fn mcp(
             return StatusCode::BAD_REQUEST.into_response();
         }
         "tools/list" => listed(),
+        // What the gate says to what it is asked below.
+        "" => {
+            seen.calls.lock().expect("no panic").push(ask);
+            seen.slow.notify_one();
+            return StatusCode::ACCEPTED.into_response();
+        }
+        "tools/call" if ask["params"]["name"] == "asks" => {
+            let asked = [("p", "ping"), ("s", "sampling/createMessage")]
+                .map(|(id, method)| Ok(format!("data: {}\n\n", json!({"jsonrpc": "2.0", "id": id, "method": method}))));
+            let rest = async move {
+                while seen.calls.lock().expect("no panic").len() < 2 {
+                    seen.slow.notified().await;
+                }
+                let text = json!({"jsonrpc": "2.0", "id": ask["id"], "result": {"content": []}});
+                Ok::<_, std::io::Error>(format!("data: {text}\n\n"))
+            };
+            let pieces = stream::iter(asked).chain(stream::once(rest));
+            return ([("content-type", "text/event-stream")], Body::from_stream(pieces)).into_response();
+        }
         "tools/call" => {
             seen.calls.lock().expect("no panic").push(ask["params"].clone());
             match ask["params"]["name"].as_str().unwrap_or_default() {
@@ -158,20 +177,21 @@ async fn bench(era: &str, open: bool) -> Bench {
         .with_state(seen.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
     let parsed = |path: &str| reqwest::Url::parse(&format!("{home}{path}")).expect("a URL");
+    let web = Web {
+        http: crate::agent::plain_client(&home).expect("a client"),
+        headers: HeaderMap::from_iter([("x-key".parse().expect("a name"), "s3cret".parse().expect("a value"))]),
+    };
     let (place, tools) = match era {
         "http" => {
             let endpoints = [("get_order", "GET /orders/{id}"), ("close", "POST /orders/{id}/close")];
-            (Place::Http(parsed("/")), endpoints.map(|(name, endpoint)| (name, Some(endpoint.to_owned()))).to_vec())
+            (
+                Place::Http(parsed("/"), web),
+                endpoints.map(|(name, endpoint)| (name, Some(endpoint.to_owned()))).to_vec(),
+            )
         }
-        _ => (Place::Mcp(parsed(&format!("/{era}/mcp"))), NAMES.map(|name| (name, None)).to_vec()),
+        _ => (Place::Mcp(parsed(&format!("/{era}/mcp")), web), NAMES.map(|name| (name, None)).to_vec()),
     };
-    let staging = Staging {
-        system: "shop".to_owned(),
-        place,
-        http: crate::agent::plain_client(&home).expect("a client"),
-        headers: HeaderMap::from_iter([("x-key".parse().expect("a name"), "s3cret".parse().expect("a value"))]),
-        timeout: Duration::from_millis(400),
-    };
+    let staging = Staging { system: "shop".to_owned(), place, timeout: Duration::from_millis(400) };
     let key_header = Some("Idempotency-Key".parse().expect("a name"));
     let exit = |(name, endpoint): (&str, Option<String>)| {
         (name.to_owned(), Exit { endpoint, is_open: open, key_header: key_header.clone() })
@@ -232,6 +252,18 @@ async fn what_a_real_server_says_comes_back_as_it_was_said() {
             "one session was forgotten"
         );
     }
+}
+
+#[tokio::test]
+async fn what_a_server_asks_while_it_works_is_answered_before_it_goes_on() {
+    let bench = bench("old", true).await;
+    assert_eq!(bench.call("asks", json!({})).await["result"], json!({"content": []}));
+    let way = bench.last().forwarded.expect("it was forwarded");
+    assert_eq!(way.refused, ["sampling/createMessage"]);
+    let mut said = bench.seen.calls.lock().expect("no panic").clone();
+    said.sort_by_key(|said| said["id"].to_string());
+    assert_eq!((&said[0]["id"], &said[0]["result"]), (&json!("p"), &json!({})));
+    assert_eq!((&said[1]["id"], &said[1]["error"]["code"]), (&json!("s"), &json!(-32601)));
 }
 
 #[tokio::test]

@@ -176,6 +176,9 @@ pub(crate) struct ControlRow {
     about: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     applies_from: Option<String>,
+    /// Whether that day has come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_force: Option<bool>,
     checks: Vec<ControlCheck>,
     /// The lowest rung of the checks that apply; nothing without a manifest, or where none applies.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -214,23 +217,36 @@ pub(crate) fn controls(
         Some(ControlStanding { applies: check.applies, rung, met: check.met })
     };
     let named = named(catalogue, &name);
+    let today = context.today();
     let rows = framework.controls.into_iter().map(|(id, about)| {
         let own = named.iter().filter(|(_, ids)| ids.contains(&id));
         let checks: Vec<ControlCheck> =
             own.map(|(check, _)| ControlCheck { id: check.clone(), standing: standing(check) }).collect();
         let applying = checks.iter().filter_map(|check| check.standing.as_ref()).filter(|standing| standing.applies);
         let rung = applying.map(|standing| standing.rung).min();
-        ControlRow { applies_from: framework.applies_from.get(&id).cloned(), id, about, checks, rung }
+        let applies_from = framework.applies_from.get(&id).cloned();
+        // Days are written year first, so their order is that of their text.
+        let in_force = applies_from.as_ref().map(|day| *day <= today);
+        ControlRow { id, about, applies_from, in_force, checks, rung }
     });
-    Ok(rows.collect())
+    let mut rows: Vec<ControlRow> = rows.collect();
+    rows.sort_by_cached_key(|row| counted(&row.id));
+    Ok(rows)
+}
+
+/// An id by the order of its numbers: article 9 comes before 11.
+fn counted(id: &str) -> Vec<(u32, String)> {
+    let parts = id.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
+    parts.map(|part| (part.parse().unwrap_or(0), part.to_owned())).collect()
 }
 
 impl ControlRow {
     /// The row as people read it.
     pub(crate) fn line(&self) -> Vec<String> {
-        let about = match &self.applies_from {
-            Some(day) => format!("{} (applies from {day})", self.about),
-            None => self.about.clone(),
+        let about = match (&self.applies_from, self.in_force) {
+            (Some(day), Some(false)) => format!("{} (not before {day})", self.about),
+            (Some(day), _) => format!("{} (applies since {day})", self.about),
+            (None, _) => self.about.clone(),
         };
         let rung = match (self.checks.is_empty(), self.rung) {
             (true, _) => "no check".to_owned(),

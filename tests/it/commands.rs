@@ -150,6 +150,37 @@ fn controls_are_listed_with_their_checks_and_rungs() {
 }
 
 #[test]
+fn every_framework_says_which_rungs_are_reached_and_from_when_it_applies() {
+    let bench = Bench::new();
+    bench.write("agentready.yaml", include_str!("../../fixtures/manifests/minimal.yaml"));
+    for (framework, controls) in [
+        ("aiuc-1", 20),
+        ("eu-ai-act", 15),
+        ("iso-42001", 20),
+        ("mitre-atlas", 39),
+        ("nist-ai-rmf", 21),
+        ("owasp-aisvs", 28),
+        ("owasp-asi", 10),
+        ("owasp-llm@2025", 10),
+        ("owasp-llm@2026", 10),
+    ] {
+        let done = bench.run(&["list", "controls", "--framework", framework, "--json"]);
+        let rows: serde_json::Value = serde_json::from_str(&done.out).expect("JSON");
+        let rows = rows.as_array().expect("rows");
+        assert_eq!(rows.len(), controls, "{framework}");
+        let has_rung = |row: &&serde_json::Value| row["rung"].is_string() && row["checks"][0]["rung"].is_string();
+        assert!(rows.iter().any(|row| has_rung(&row)), "{framework}: {}", done.out);
+        for row in rows.iter().filter(|row| row["applies_from"].is_string()) {
+            let day: jiff::civil::Date = row["applies_from"].as_str().expect("a day").parse().expect("a day");
+            let is_past = day <= jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
+            assert_eq!(row["in_force"], is_past, "{framework}: {row}");
+        }
+    }
+    let law = bench.run(&["list", "controls", "--framework", "eu-ai-act"]).out;
+    assert!(law.contains("(applies since") && law.find(" 9 ") < law.find(" 11 "), "{law}");
+}
+
+#[test]
 fn what_became_weaker_since_the_base_is_a_finding_at_its_place() {
     let bench = Bench::new();
     let minimal = include_str!("../../fixtures/manifests/minimal.yaml");

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod attack;
+mod base;
 mod commands;
 mod correlation;
 mod demo;

@@ -247,6 +247,8 @@ fn plain(value: &Value) -> String {
             let named = named.collect::<Vec<_>>().join(" ");
             if named.is_empty() { value.to_string() } else { named }
         }
+        // A number without a fraction as people write it: 50 and not 50.0.
+        Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string()),
         other => other.to_string(),
     }
 }

@@ -9,7 +9,7 @@ use reqwest::{
     Method, Url,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     AdapterError, Answer, Conversation, Kind, Place, Secrets, Tools, TrialContext, TurnError, Wire,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     manifest::endpoint::{Endpoint, Protocol},
-    provider::{CHAT, Done, Format, Heard, MESSAGES, RESPONSES, Said, Stop, Talk, Told, Tool},
+    provider::{Asking, CHAT, Done, Format, Heard, MESSAGES, RESPONSES, Said, Stop, Talk, Told, Tool},
     record::{Claim, Usage},
     source::Route,
 };
@@ -68,7 +68,13 @@ fn build(
         stream: endpoint.stream,
         ..Talk::default()
     };
-    let plan = Plan { client: Client::new(endpoint, home, &[], secrets)?, format, talk, is_bare: endpoint.bare_model };
+    let plan = Plan {
+        client: Client::new(endpoint, home, &[], secrets)?,
+        format,
+        talk,
+        fields: endpoint.fields.clone(),
+        is_bare: endpoint.bare_model,
+    };
     Ok(Box::new(Model { plan: Arc::new(plan) }))
 }
 
@@ -91,6 +97,8 @@ struct Plan {
     format: &'static Format,
     /// What each conversation begins with.
     talk: Talk,
+    /// What each request has beside what the format asks for.
+    fields: Map<String, Value>,
     is_bare: bool,
 }
 
@@ -142,6 +150,8 @@ struct Begun {
     at: usize,
     rounds: u64,
     usage: Usage,
+    /// What its provider did meanwhile.
+    ran: Vec<Asking>,
 }
 
 impl Conversation for Spoken {
@@ -150,7 +160,7 @@ impl Conversation for Spoken {
             let mut begun = self.begun.take().filter(|begun| begun.prompt == prompt).unwrap_or_else(|| {
                 let at = self.talk.said.len();
                 self.talk.said.push(Said::User(prompt.to_owned()));
-                Begun { prompt: prompt.to_owned(), at, rounds: 0, usage: Usage::default() }
+                Begun { prompt: prompt.to_owned(), at, rounds: 0, usage: Usage::default(), ran: Vec::new() }
             });
             let answer = self.answer(&mut begun).await;
             match &answer {
@@ -173,7 +183,8 @@ impl Conversation for Spoken {
 impl Spoken {
     async fn answer(&mut self, begun: &mut Begun) -> Result<Answer, TurnError> {
         while begun.rounds < MAX_ROUNDS {
-            let (heard, used) = self.ask().await?;
+            let (mut heard, used) = self.ask().await?;
+            begun.ran.append(&mut heard.ran);
             begun.rounds += 1;
             begun.usage.tokens = begun.usage.tokens.saturating_add(used.tokens);
             begun.usage.usd += used.usd;
@@ -185,7 +196,10 @@ impl Spoken {
                 Some(tools) if !heard.calls.is_empty() && heard.stop == Stop::Over => {
                     self.run_tools(&tools, heard).await;
                 }
-                Some(_) | None => return finished(heard, begun.usage, self.plan.is_bare),
+                Some(_) | None => {
+                    heard.ran = std::mem::take(&mut begun.ran);
+                    return finished(heard, begun.usage, self.plan.is_bare);
+                }
             }
         }
         Err(TurnError::Agent(format!("the model still asked for tools after {MAX_ROUNDS} rounds")))
@@ -205,7 +219,11 @@ impl Spoken {
     }
 
     async fn ask(&self) -> Result<(Heard, Usage), TurnError> {
-        let body = serde_json::to_vec(&(self.plan.format.ask)(&self.talk)).expect("JSON values can be written");
+        let mut body = (self.plan.format.ask)(&self.talk);
+        if let Some(body) = body.as_object_mut() {
+            body.extend(self.plan.fields.clone());
+        }
+        let body = serde_json::to_vec(&body).expect("JSON values can be written");
         let url = self.plan.client.home().clone();
         let ask = Ask { method: Method::POST, url, headers: self.headers.clone(), body: Some(body) };
         let reply = self.plan.client.send_accepted(ask).await?;
@@ -233,7 +251,7 @@ fn finished(heard: Heard, usage: Usage, is_bare: bool) -> Result<Answer, TurnErr
             Some(_) | None => "the model gave an empty answer".to_owned(),
         }));
     }
-    let claimed = heard.calls.into_iter().filter(|call| !call.tool.is_empty());
+    let claimed = heard.ran.into_iter().chain(heard.calls).filter(|call| !call.tool.is_empty());
     let claimed = claimed.map(|call| Claim { tool: call.tool, args: call.args, blocked: false }).collect();
     Ok(Answer { text, claimed, usage })
 }

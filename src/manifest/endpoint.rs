@@ -82,6 +82,9 @@ pub struct Endpoint {
     /// The same protocols: ask for a streamed answer.
     #[serde(default)]
     pub stream: bool,
+    /// The same protocols: more fields of each request, as they are sent (`{store: false, metadata: {entity_id: refunds}}`).
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub fields: serde_json::Map<String, Value>,
     /// Protocol `http`: requests that open a session; what they capture is `session.<name>` below.
     #[serde(default)]
     pub setup: Vec<Step>,

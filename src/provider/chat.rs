@@ -166,6 +166,7 @@ fn hear(body: &Value) -> Option<Heard> {
     Some(Heard {
         text: words(message.get("content")).or_else(|| words(message.get("refusal"))).unwrap_or_default(),
         calls: calls.collect(),
+        ran: Vec::new(),
         raw: Vec::new(),
         stop: stop(word(choice, "/finish_reason")),
     })

@@ -170,7 +170,7 @@ fn heard(blocks: Vec<Value>, stop: Option<&str>) -> Heard {
         Some("refusal") => Stop::Refusal,
         _ => Stop::Over,
     };
-    Heard { text: of("text").map(text_of_block).collect(), calls: calls.collect(), stop, raw: blocks }
+    Heard { text: of("text").map(text_of_block).collect(), calls: calls.collect(), stop, ran: Vec::new(), raw: blocks }
 }
 
 fn gather(events: &[&Value]) -> Option<Heard> {

@@ -162,6 +162,8 @@ pub(crate) struct Heard {
     pub(crate) text: String,
     /// What it wants done.
     pub(crate) calls: Vec<Asking>,
+    /// What its provider did meanwhile, without asking anyone.
+    pub(crate) ran: Vec<Asking>,
     /// The same in the words of the format, where those are to be said again as they came.
     pub(crate) raw: Vec<Value>,
     /// Why it ended.

@@ -169,16 +169,27 @@ fn said(said: &Said) -> Vec<Value> {
     }
 }
 
+/// Items that tell of a call of a named tool that the provider, or the agent behind the format, made itself.
+const RAN: [&str; 2] = ["mcp_call", "custom_tool_call"];
+
 fn hear(response: &Value) -> Option<Heard> {
+    if matches!(word(response, "/status"), Some("failed" | "cancelled")) {
+        return None;
+    }
     let output = response.get("output")?.as_array()?;
     let of = |kind: &'static str| output.iter().filter(move |item| word(item, "/type") == Some(kind));
     let parts = || of("message").flat_map(|item| entries(item, "content"));
-    let texts = parts().filter_map(|part| word(part, "/text").or_else(|| word(part, "/refusal")));
-    let calls = of("function_call").enumerate().map(|(place, item)| Asking {
-        id: id_of(word(item, "/call_id"), place),
+    let text = |item: &Value| -> String {
+        entries(item, "content").filter_map(|part| word(part, "/text").or_else(|| word(part, "/refusal"))).collect()
+    };
+    let texts: Vec<String> = of("message").map(text).collect();
+    let asking = |(place, item): (usize, &Value)| Asking {
+        id: id_of(word(item, "/call_id").or_else(|| word(item, "/id")), place),
         tool: word(item, "/name").unwrap_or_default().to_owned(),
-        args: arguments(word(item, "/arguments").unwrap_or_default()),
-    });
+        args: arguments(word(item, "/arguments").or_else(|| word(item, "/input")).unwrap_or_default()),
+    };
+    let calls = of("function_call").enumerate().map(asking);
+    let ran = RAN.iter().flat_map(|kind| of(kind)).enumerate().map(asking);
     let is_refused = parts().any(|part| word(part, "/type") == Some("refusal"));
     let stop = match (word(response, "/status"), word(response, "/incomplete_details/reason")) {
         (Some("incomplete"), Some("content_filter")) => Stop::Refusal,
@@ -186,7 +197,7 @@ fn hear(response: &Value) -> Option<Heard> {
         _ if is_refused => Stop::Refusal,
         _ => Stop::Over,
     };
-    Some(Heard { text: texts.collect(), calls: calls.collect(), raw: output.clone(), stop })
+    Some(Heard { text: texts.join("\n"), calls: calls.collect(), ran: ran.collect(), raw: output.clone(), stop })
 }
 
 fn gather(events: &[&Value]) -> Option<Heard> {

@@ -303,6 +303,39 @@ async fn an_answer_that_was_cut_off_counts_for_nothing_and_a_refusal_is_an_answe
 }
 
 #[tokio::test]
+async fn what_an_agent_behind_responses_did_itself_is_told_and_requests_take_fields_of_their_own() {
+    let says = |text: &str| json!({"type": "message", "content": [{"type": "output_text", "text": text}]});
+    let output = json!([
+        {"type": "reasoning"},
+        {"type": "mcp_call", "id": "mcp_1", "name": "refund", "arguments": "{\"id\":\"9\"}", "output": "ok"},
+        {"type": "custom_tool_call", "call_id": "c", "name": "note", "input": "free text"},
+        {"type": "web_search_call", "id": "ws_1", "status": "completed"},
+        says("Done."), says("Bye."),
+    ]);
+    for (body, expected) in [
+        (json!({"status": "completed", "output": output}), Ok("Done.\nBye.")),
+        (json!({"status": "cancelled", "output": [says("half")]}), Err("what is no response")),
+    ] {
+        let (url, asked) = provider(vec![(200, body)]).await;
+        let fields = json!({"store": false, "metadata": {"entity_id": "refunds"}});
+        let adapter = built(json!({"protocol": "openai-responses", "url": url, "fields": fields}), &[]);
+        let mut session = adapter.expect("usable").open(&context(), None).await.expect("opens");
+        match (session.turn("x").await, expected) {
+            (Ok(answer), Ok(text)) => {
+                assert_eq!(answer.text, text);
+                let told: Vec<_> =
+                    answer.claimed.iter().map(|claim| format!("{} {}", claim.tool, claim.args)).collect();
+                assert_eq!(told, ["refund {\"id\":\"9\"}", "note \"free text\""]);
+            }
+            (Err(TurnError::Agent(message)), Err(part)) => assert!(message.contains(part), "{message}"),
+            (outcome, _) => panic!("{outcome:?}"),
+        }
+        let asked = asked.lock().expect("unpoisoned");
+        assert_eq!((&asked[0]["store"], &asked[0]["metadata"]["entity_id"]), (&json!(false), &json!("refunds")));
+    }
+}
+
+#[tokio::test]
 async fn a_stream_that_breaks_off_or_tells_of_an_error_is_no_answer() {
     let start = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"content\":[]}}\n\n\
         data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n\

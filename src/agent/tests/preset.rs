@@ -66,11 +66,6 @@ fn replies(preset: &str) -> Vec<Value> {
             let message = json!({"result": {"role": "assistant", "content": [{"text": "Done."}]}});
             vec![message, json!({"response": "Bye."})]
         }
-        "anthropic" => vec![
-            json!({"content": [{"type": "text", "text": "Done."}, {"type": "tool_use", "id": "t", "name": "refund", "input": refund}],
-                "usage": {"input_tokens": 5, "cache_read_input_tokens": 15, "output_tokens": 10}}),
-            json!({"content": [{"type": "text", "text": "Bye."}], "stop_reason": "end_turn"}),
-        ],
         "foundry" => vec![json!({"response": "Done."}), json!({"message": "Bye."})],
         "langgraph" => {
             let human = |text: &str| json!({"type": "human", "content": text});
@@ -83,15 +78,6 @@ fn replies(preset: &str) -> Vec<Value> {
             let mut both = first.clone();
             both.extend([human("thanks"), json!({"type": "ai", "content": "Bye."})]);
             vec![json!({"thread_id": "th"}), json!({"messages": first}), json!({"messages": both}), json!({})]
-        }
-        "openai-responses" => {
-            let says = |text: &str| json!({"type": "message", "content": [{"type": "output_text", "text": text}]});
-            let call =
-                json!({"type": "function_call", "call_id": "c", "name": "refund", "arguments": "{\"id\":\"9\"}"});
-            vec![
-                json!({"status": "completed", "output": [{"type": "reasoning"}, call, says("Done.")], "usage": {"input_tokens": 20, "output_tokens": 10, "total_tokens": 30}}),
-                json!({"status": "completed", "output": [says("Bye.")]}),
-            ]
         }
         "vercel-ui" => {
             let text = |text: &str| json!({"type": "text-delta", "id": "t", "delta": text});
@@ -109,7 +95,6 @@ fn replies(preset: &str) -> Vec<Value> {
 fn values(preset: &str) -> Value {
     match preset {
         "adk" => json!({"app": "support"}),
-        "anthropic" => json!({"model": "m-1"}),
         "langgraph" => json!({"assistant": "support"}),
         _ => json!({}),
     }
@@ -130,8 +115,7 @@ async fn each_preset_speaks_with_its_server() {
         let tells = !matches!(name, "agentcore" | "foundry");
         assert_eq!(claims(0), if tells { vec!["refund {\"id\":\"9\"}"] } else { vec![] }, "{name}");
         assert_eq!(claims(1), Vec::<String>::new(), "{name}");
-        let counts = matches!(name, "adk" | "anthropic" | "openai-responses");
-        assert_eq!(answers[0].usage.tokens, if counts { 30 } else { 0 }, "{name}");
+        assert_eq!(answers[0].usage.tokens, if name == "adk" { 30 } else { 0 }, "{name}");
         insta::assert_json_snapshot!(format!("preset_{name}"), asked);
     }
 }
@@ -148,19 +132,8 @@ async fn what_went_wrong_on_the_server_is_no_answer() {
             "the stream ended before RUN_FINISHED",
         ),
         ("agentcore", json!({"error": "boom"}), "boom"),
-        ("anthropic", json!({"type": "error", "error": {"message": "boom"}}), "boom"),
         ("foundry", json!({"error": {"message": "boom"}}), "boom"),
         ("langgraph", json!({"__error__": {"error": "E", "message": "boom"}}), "boom"),
-        (
-            "openai-responses",
-            json!({"status": "failed", "error": {"message": "boom"}, "output": []}),
-            "status failed: boom",
-        ),
-        (
-            "openai-responses",
-            json!({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}, "output": []}),
-            "status incomplete: max_output_tokens",
-        ),
         ("vercel-ui", sse(&[json!({"type": "error", "errorText": "boom"})]), "boom"),
         ("vercel-ui", sse(&[json!({"type": "text-delta", "delta": "half"})]), "the stream ended before `finish`"),
     ] {
@@ -175,15 +148,15 @@ async fn what_went_wrong_on_the_server_is_no_answer() {
 #[tokio::test]
 async fn the_manifest_outweighs_a_preset() {
     let endpoint = json!({
-        "url": "http://127.0.0.1:9/", "preset": "openai-responses",
-        "request": {"headers": {"x-a": "1"}, "body": {"metadata": {"entity_id": "e"}, "store": true}}
+        "url": "http://127.0.0.1:9/", "preset": "adk", "values": {"app": "support"},
+        "request": {"headers": {"x-a": "1"}, "body": {"userId": "u", "metadata": {"entity_id": "e"}}}
     });
     let endpoint =
         crate::agent::preset::applied(&serde_json::from_value(endpoint).expect("an endpoint")).expect("applies");
     let body = &endpoint.request.body;
     assert_eq!(
-        (&body["store"], &body["stream"], &body["metadata"]["entity_id"]),
-        (&json!(true), &json!(false), &json!("e"))
+        (&body["userId"], &body["appName"], &body["metadata"]["entity_id"]),
+        (&json!("u"), &json!("{{ values.app }}"), &json!("e"))
     );
     assert!(endpoint.response.answer.is_some() && endpoint.request.headers.contains_key("x-a"));
 }

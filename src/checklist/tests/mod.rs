@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod causes;
+mod cost;
 mod examples;
 mod flaws;
 mod guards;

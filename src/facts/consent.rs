@@ -22,7 +22,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use super::{Shelf, document, owners, tools};
+use super::{Shelf, document, is_write, owners, tools};
 
 /// Classes of high stakes, with words that tools and scopes of the class bear.
 const STAKES: [(&str, &[&str]); 3] = [
@@ -52,18 +52,20 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value) -> Va
     let page = page.and_then(|path| shelf.text(path.split('#').next()?));
     let text = page.as_ref().map_or("", |file| file.text());
     let look = Look { shelf, manifest, page: text };
-    let writes = || tools(evidence).filter(|tool| tool.get("is_write") == Some(&Value::Bool(true)));
+    let writes = || tools(evidence).filter(|tool| is_write(tool));
     let kinds = manifest.pointer("/approvals/required_for").and_then(Value::as_array).into_iter().flatten();
     let unsaid = kinds
         .filter_map(Value::as_str)
         .filter(|kind| !text.to_lowercase().contains(&kind.replace('-', " ")) && !text.to_lowercase().contains(*kind));
-    json!({
-        "at": "/approvals",
-        "doc": {"exists": page.is_some()},
-        "tools": writes().map(|tool| look.tool(tool)).collect::<Vec<_>>(),
-        "others": writes().filter(|tool| !waits(tool)).filter_map(|tool| name(tool)).filter(|tool| claims(text, tool)).collect::<Vec<_>>(),
-        "kinds_unsaid": unsaid.collect::<Vec<_>>(),
-    })
+    let others = writes().filter(|tool| !waits(tool)).filter_map(name).filter(|tool| claims(text, tool));
+    let facts: [(&str, Value); 5] = [
+        ("at", "/approvals".into()),
+        ("doc", json!({"exists": page.is_some()})),
+        ("tools", writes().map(|tool| look.tool(tool)).collect()),
+        ("others", others.collect()),
+        ("kinds_unsaid", unsaid.collect()),
+    ];
+    facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect()
 }
 
 fn name(tool: &Value) -> Option<&str> {
@@ -71,7 +73,7 @@ fn name(tool: &Value) -> Option<&str> {
 }
 
 fn mode(tool: &Value) -> &str {
-    tool.pointer("/allow/mode").and_then(Value::as_str).unwrap_or_default()
+    super::mode(tool).unwrap_or_default()
 }
 
 fn waits(tool: &Value) -> bool {
@@ -79,7 +81,7 @@ fn waits(tool: &Value) -> bool {
 }
 
 fn has_auto_band(tool: &Value) -> bool {
-    mode(tool) == "tiers" && tool.pointer("/allow/auto_up_to").and_then(Value::as_f64).is_none_or(|most| most > 0.0)
+    mode(tool) == "tiers" && tool.get("allow").and_then(|allow| allow.get("auto_up_to")).and_then(Value::as_f64).is_none_or(|most| most > 0.0)
 }
 
 struct Look<'a> {

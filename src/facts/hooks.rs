@@ -108,10 +108,14 @@ fn does_something(line: &str) -> bool {
 
 /// Whether a page shows a command; a placeholder stands for any word, and a leading `./` may be missing.
 fn is_shown(command: &str, page: &str) -> bool {
-    let words: Vec<&str> = command.split_whitespace().collect();
-    let pattern = regex::escape(words.join(" ").trim_start_matches("./"));
+    let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (words, page) = (plain(command), plain(page));
+    let words = words.trim_start_matches("./");
+    if !words.contains('{') {
+        return page.contains(words);
+    }
+    let pattern = regex::escape(words);
     let pattern = PLACEHOLDER.replace_all(&pattern, r"\S+");
-    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
     Regex::new(&pattern).is_ok_and(|pattern| pattern.is_match(&page))
 }
 

@@ -223,6 +223,21 @@ fn tools(evidence: &Value) -> impl Iterator<Item = &Value> {
     evidence.get("tools").and_then(Value::as_array).into_iter().flatten()
 }
 
+/// How a tool of the evidence may be called: `never`, `approval`, `tiers` or `auto`.
+fn mode(tool: &Value) -> Option<&str> {
+    tool.get("allow")?.get("mode")?.as_str()
+}
+
+/// Whether a tool of the evidence may be called at all.
+fn may_run(tool: &Value) -> bool {
+    mode(tool) != Some("never")
+}
+
+/// Whether a tool of the evidence can change something.
+fn is_write(tool: &Value) -> bool {
+    tool.get("is_write") == Some(&Value::Bool(true))
+}
+
 /// The claims, with the lists that the manifest module derives of them.
 struct Claims<'a> {
     manifest: &'a Value,

@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use regex::{Regex, bytes};
+use regex::bytes::Regex;
 use serde_json::{Value, json};
 
 use super::{Shelf, settings::Setting};
@@ -21,15 +21,15 @@ const MAX_LINES: usize = 8;
 static BUDGET_TEST: LazyLock<Regex> = LazyLock::new(|| {
     let budget = "budget|cap|limit|quota|max_?(?:steps|turns|tokens|spend|tool_?calls)";
     let end = "exceed|exhaust|spent|over|stop|reach|escalat|hand";
-    let opens = r#"(?:def|fn|func|it|test|describe|scenario)(?-u:\b[\s("'`]*)|test_|Test"#;
-    Regex::new(&format!(r"(?i)(?:{opens}).*(?:(?:{budget}).*(?:{end})|(?:{end}).*(?:{budget}))")).expect("a pattern")
+    let opens = r#"(?:def|fn|func|it|test|describe|scenario)\b[\s("'`]*|test_|Test"#;
+    Regex::new(&format!(r"(?i-u)(?:{opens}).*(?:(?:{budget}).*(?:{end})|(?:{end}).*(?:{budget}))")).expect("a pattern")
 });
 
-static LEFT_TO_MODEL: LazyLock<bytes::Regex> = LazyLock::new(|| {
+static LEFT_TO_MODEL: LazyLock<Regex> = LazyLock::new(|| {
     // Bytes and ASCII classes: with Unicode's, counted repetitions take longer to compile than all prompts to search.
     let spent = r"(?:out of|over|exceed\w*|spent|reach\w*|hit|end of)\W+(?:\w+\W+){0,4}(?:budget|limit|cap|quota)s?";
     let decide = r"decide|choose|up to you|your (?:own )?judge?ment|use judge?ment|what is best|as you see fit";
-    bytes::Regex::new(&format!(r"(?is-u)(?:{spent}).{{0,120}}(?:{decide})|(?:{decide}).{{0,120}}(?:{spent})"))
+    Regex::new(&format!(r"(?is-u)(?:{spent}).{{0,120}}(?:{decide})|(?:{decide}).{{0,120}}(?:{spent})"))
         .expect("a pattern")
 });
 
@@ -85,7 +85,7 @@ fn tests(shelf: &Shelf<'_>) -> Vec<Value> {
             .text()
             .lines()
             .enumerate()
-            .filter(|(_, line)| BUDGET_TEST.is_match(line))
+            .filter(|(_, line)| BUDGET_TEST.is_match(line.as_bytes()))
             .map(|(at, line)| json!({"path": name, "line": at + 1, "text": crate::text::shortened(line.trim(), 120)}))
             .take(MAX_LINES)
             .collect();
@@ -129,7 +129,7 @@ mod tests {
             ("def test_refund_of_20_usd():", false),
             ("limit = 20  # stop", false),
         ] {
-            assert_eq!(BUDGET_TEST.is_match(line), expected, "{line}");
+            assert_eq!(BUDGET_TEST.is_match(line.as_bytes()), expected, "{line}");
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Shelf, document};
+use super::{Shelf, document, is_write, may_run};
 
 /// Retries of a call when nothing states them.
 const USUAL_RETRIES: u64 = 2;
@@ -19,9 +19,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, effects: &Value) -> Val
     let manifest = evidence.get("manifest").unwrap_or(evidence);
     let common = manifest.pointer("/resilience/retries").and_then(Value::as_u64).unwrap_or(USUAL_RETRIES);
     let tools = evidence.get("tools").and_then(Value::as_array).into_iter().flatten();
-    let may_write = |tool: &&Value| {
-        tool.get("is_write") == Some(&Value::Bool(true)) && tool.pointer("/allow/mode") != Some(&json!("never"))
-    };
+    let may_write = |tool: &&Value| is_write(tool) && may_run(tool);
     let effects = effects.as_array().into_iter().flatten();
     let by_name: BTreeMap<&str, &Value> =
         effects.filter_map(|effect| Some((effect.get("name")?.as_str()?, effect))).collect();

@@ -19,10 +19,10 @@
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
-use regex::Regex;
+use regex::{Regex, bytes};
 use serde_json::{Map, Value, json};
 
-use super::{Shelf, code::Code, owners, tools};
+use super::{Shelf, code::Code, is_write, may_run, owners, tools};
 use crate::{manifest::raw::FORBIDDEN, source::load_text, text::wildcard_matches};
 
 const ALLOW: [&str; 5] = ["allow", "allowed", "permit", "permitted", "true"];
@@ -53,19 +53,20 @@ static DEFAULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?m)^(?-u:\s*defaul
 static LAST_ARM: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(?mi)^.*(?-u:\b)(?:_(?-u:\s*)=>|default(?-u:\s*):|default(?-u:\b).*=|else(?-u:\b)).*$"));
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?-u)\b\d+(?:\.\d+)?\b"));
-static CLOSED: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"(?i)failure_?mode_?deny[^0-9A-Za-z_]+true|failure_?mode_?allow[^0-9A-Za-z_]+false|failure_?policy[^0-9A-Za-z_]+fail(?-u:\b)|fail[_-]?closed[^0-9A-Za-z_]+true|on[_-]?(?:error|timeout)[^0-9A-Za-z_]+(?:deny|block|fail)",
+// Bytes and ASCII classes: with Unicode's, a pattern takes longer to compile than the rules to search.
+static CLOSED: LazyLock<bytes::Regex> = LazyLock::new(|| {
+    bytewise(
+        r"(?i-u)failure_?mode_?deny[^0-9A-Za-z_]+true|failure_?mode_?allow[^0-9A-Za-z_]+false|failure_?policy[^0-9A-Za-z_]+fail\b|fail[_-]?closed[^0-9A-Za-z_]+true|on[_-]?(?:error|timeout)[^0-9A-Za-z_]+(?:deny|block|fail)",
     )
 });
-static OPEN: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"(?i)failure_?mode_?deny[^0-9A-Za-z_]+false|failure_?mode_?allow[^0-9A-Za-z_]+true|failure_?policy[^0-9A-Za-z_]+ignore(?-u:\b)|fail[_-]?closed[^0-9A-Za-z_]+false|fail[_-]?open[^0-9A-Za-z_]+true|on[_-]?(?:error|timeout)[^0-9A-Za-z_]+(?:allow|permit|ignore)",
+static OPEN: LazyLock<bytes::Regex> = LazyLock::new(|| {
+    bytewise(
+        r"(?i-u)failure_?mode_?deny[^0-9A-Za-z_]+false|failure_?mode_?allow[^0-9A-Za-z_]+true|failure_?policy[^0-9A-Za-z_]+ignore\b|fail[_-]?closed[^0-9A-Za-z_]+false|fail[_-]?open[^0-9A-Za-z_]+true|on[_-]?(?:error|timeout)[^0-9A-Za-z_]+(?:allow|permit|ignore)",
     )
 });
 static MONEY: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r"(?i)[$€£](?-u:\s?(\d[\d,]*(?:\.\d+)?))|(?-u:\b(\d[\d,]*(?:\.\d+)?)\s?(?:usd|eur|gbp|dollars?|euros?|pounds)\b)",
+        r"(?i-u)(?:\$|€|£)\s?(\d[\d,]*(?:\.\d+)?)|\b(\d[\d,]*(?:\.\d+)?)\s?(?:usd|eur|gbp|dollars?|euros?|pounds)\b",
     )
 });
 static LIMIT: LazyLock<Regex> = LazyLock::new(|| {
@@ -76,6 +77,10 @@ static LIMIT: LazyLock<Regex> = LazyLock::new(|| {
 
 fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("the pattern is valid")
+}
+
+fn bytewise(text: &str) -> bytes::Regex {
+    bytes::Regex::new(text).expect("the pattern is valid")
 }
 
 /// A rule file, or a file of tests or settings beside it.
@@ -109,7 +114,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value) -> Va
         "default_deny": default_deny,
         "outcomes": outcomes,
         "tested": self::outcomes(&tests.iter().collect::<Vec<_>>(), false),
-        "unnamed": of(|tool| is_write(tool) && !is_never(tool)).into_iter().filter(|tool| !named(tool)).collect::<Vec<_>>(),
+        "unnamed": of(|tool| is_write(tool) && may_run(tool)).into_iter().filter(|tool| !named(tool)).collect::<Vec<_>>(),
         "never": never(evidence, &rules, default_deny),
         "numbers": numbers,
         "closed": settings_like(&settings, &CLOSED),
@@ -118,14 +123,6 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value) -> Va
         "classes": classes(evidence, manifest, &rules, default_deny),
         "exceptions": exceptions(shelf, manifest),
     })
-}
-
-fn is_write(tool: &Value) -> bool {
-    tool.get("is_write") == Some(&Value::Bool(true))
-}
-
-fn is_never(tool: &Value) -> bool {
-    tool.pointer("/allow/mode").and_then(Value::as_str) == Some("never")
 }
 
 /// The rule files, and what lies beside them: tests and settings.
@@ -218,10 +215,10 @@ fn numbers(rules: &[Script]) -> Vec<f64> {
     found
 }
 
-fn settings_like(scripts: &[&Script], wanted: &Regex) -> Vec<Value> {
+fn settings_like(scripts: &[&Script], wanted: &bytes::Regex) -> Vec<Value> {
     let lines = scripts.iter().flat_map(|script| script.code.text.lines().enumerate().map(move |line| (script, line)));
     lines
-        .filter(|(_, (_, line))| wanted.is_match(line))
+        .filter(|(_, (_, line))| wanted.is_match(line.as_bytes()))
         .map(|(script, (at, line))| json!({"path": script.path, "line": at + 1, "text": line.trim()}))
         .collect()
 }
@@ -262,7 +259,7 @@ fn classes(evidence: &Value, manifest: &Value, rules: &[Script], default_deny: b
         let patterns: BTreeSet<&str> = own.chain(built_in).collect();
         let covered: Vec<(&str, bool)> = tools(evidence)
             .filter(|tool| is_write(tool))
-            .filter_map(|tool| Some((tool.get("name")?.as_str()?, is_never(tool))))
+            .filter_map(|tool| Some((tool.get("name")?.as_str()?, !may_run(tool))))
             .filter(|(tool, _)| patterns.iter().any(|pattern| wildcard_matches(pattern, tool)))
             .collect();
         let open = covered.iter().filter(|(tool, never)| !never && !excepted(name, tool));
@@ -287,7 +284,7 @@ fn classes(evidence: &Value, manifest: &Value, rules: &[Script], default_deny: b
 /// Tools that may never be called.
 fn never(evidence: &Value, rules: &[Script], default_deny: bool) -> Vec<Value> {
     tools(evidence)
-        .filter(|tool| is_never(tool))
+        .filter(|tool| !may_run(tool))
         .map(|tool| {
             let name = tool.get("name").and_then(Value::as_str).unwrap_or_default();
             let held = default_deny || rules.iter().any(|rule| rule.code.names(name));

@@ -37,12 +37,12 @@ static KNOWN: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-    let pattern = r#"(?i:(?-u:\b)[a-z0-9_-]*(?:password|passwd|secret|api[_-]?key|access[_-]?key|auth[_-]?token|private[_-]?key|bearer))["']?(?-u:\s*)[:=](?-u:\s*)["']?([A-Za-z0-9+/_=.-]{20,200})"#;
+    let pattern = r#"(?i-u)\b[a-z0-9_-]*(?:password|passwd|secret|api[_-]?key|access[_-]?key|auth[_-]?token|private[_-]?key|bearer)["']?\s*[:=]\s*["']?([a-z0-9+/_=.-]{20,200})"#;
     Regex::new(pattern).expect("the pattern is valid")
 });
 
 static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| {
-    let pattern = r"(?i)example|sample|dummy|placeholder|change[_-]?me|your[_-]|redacted|canary|fixture|x{6,}|\*{4,}|0{8,}|1234567|abcdef";
+    let pattern = r"(?i-u)example|sample|dummy|placeholder|change[_-]?me|your[_-]|redacted|canary|fixture|x{6,}|\*{4,}|0{8,}|1234567|abcdef";
     Regex::new(pattern).expect("the pattern is valid")
 });
 
@@ -52,8 +52,27 @@ const RANDOM: f64 = 3.5;
 /// Most finds of one file that are told.
 const MOST_FINDS: usize = 20;
 
+/// Fewest letters in a row of every kind but keys in blocks and addresses.
+const SHORTEST: usize = 20;
+
+/// Whether a text can hold a secret at all: most are too short of letters in a row, and patterns take longer to say so.
+fn may_hold(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut row = 0;
+    let mut is_long = |byte: &u8| {
+        row = if is_of_a_value(char::from(*byte)) { row + 1 } else { 0 };
+        row == SHORTEST
+    };
+    bytes.iter().any(&mut is_long)
+        || bytes.windows(3).any(|three| three == b"://")
+        || bytes.windows(5).any(|five| five == b"-----")
+}
+
 /// The secrets in a text: line, kind and first letters.
 pub(super) fn found(text: &str) -> Vec<Value> {
+    if !may_hold(text) {
+        return Vec::new();
+    }
     let known = KNOWN.captures_iter(text).filter_map(|captures| {
         let kind = SHAPES.iter().enumerate().find(|(at, _)| captures.get(at + 1).is_some())?.1.0;
         Some((captures.get(0)?, kind))
@@ -80,6 +99,9 @@ static PRIVATE_KEY: LazyLock<Regex> = LazyLock::new(|| {
 /// each other letter becomes `x` (no wildcard, as `*` would be where scopes are read), so that lines and columns stay
 /// where they are.
 pub fn masked(text: &str) -> Cow<'_, str> {
+    if !may_hold(text) {
+        return Cow::Borrowed(text);
+    }
     let known = KNOWN.find_iter(text).map(|found| found.range());
     let named = NAMED.captures_iter(text).filter_map(|captures| random(&captures)).map(|found| {
         let more = text.get(found.end()..).unwrap_or_default();
@@ -236,9 +258,10 @@ fn placed(find: Value, file: &str, place: &str, at: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{strategy::Strategy, string::string_regex, test_runner::TestRunner};
     use serde_json::Value;
 
-    use super::{found, masked};
+    use super::{SHAPES, found, masked, may_hold};
 
     /// Keys are put together here, so that no scanner takes this file for a leak.
     fn key(prefix: &str, rest: &str) -> String {
@@ -263,6 +286,21 @@ mod tests {
             let first = finds.first().expect(kind);
             assert_eq!((first["kind"].as_str(), first["line"].as_u64()), (Some(kind), Some(2)), "{text}");
             assert!(first["shown"].as_str().is_some_and(|shown| shown.chars().count() == 5), "{first}");
+        }
+    }
+
+    #[test]
+    fn no_secret_is_too_short_to_be_looked_for() {
+        let named = "(password|api_key): [a-z0-9+/_=.-]{20,40}";
+        let shapes = SHAPES.iter().map(|(_, shape)| shape.replace(r"\b", ""));
+        for shape in shapes.chain([named.to_owned()]) {
+            let any = string_regex(&shape).expect("a pattern without edges can be turned round");
+            TestRunner::default()
+                .run(&any.prop_filter("no line is that long", |text| text.len() < 400), |text| {
+                    assert!(may_hold(&text) && may_hold(&format!("before {text}, after")), "{shape}: {text}");
+                    Ok(())
+                })
+                .expect("each holds a secret");
         }
     }
 

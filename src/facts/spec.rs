@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Claims, Shelf, prose};
+use super::{Claims, Shelf, may_run, prose};
 
 /// How headings of the three parts begin, in anchors.
 const PARTS: [(&str, &[&str]); 3] = [
@@ -56,7 +56,7 @@ fn is_about(anchor: &str, part: &str) -> bool {
 
 /// What the page must name as never done: tools that are never allowed, and the forbidden classes.
 fn never(claims: &Claims<'_>) -> Vec<String> {
-    let tools = claims.tools.iter().filter(|tool| tool.pointer("/allow/mode").and_then(Value::as_str) == Some("never"));
+    let tools = claims.tools.iter().filter(|tool| !may_run(tool));
     let tools = tools.filter_map(|tool| tool.get("name")?.as_str());
     let classes = claims.manifest.pointer("/policy/forbidden").and_then(Value::as_object).into_iter().flatten();
     let excepted = |class: &str| {

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Shelf, tools};
+use super::{Shelf, is_write, may_run, tools};
 use crate::source::Files;
 
 /// Where the sample is when the manifest does not say.
@@ -104,10 +104,7 @@ const OF_WRITES: [&str; 2] = ["trace_id", "actor"];
 
 impl<'a> Trail<'a> {
     fn new(evidence: &'a Value, manifest: &'a Value) -> Self {
-        let writes = tools(evidence).filter(|tool| {
-            let never = tool.pointer("/allow/mode").and_then(Value::as_str) == Some("never");
-            tool.get("is_write") == Some(&Value::Bool(true)) && !never
-        });
+        let writes = tools(evidence).filter(|tool| is_write(tool) && may_run(tool));
         let text = |tool: &'a Value, key: &str| tool.get(key).and_then(Value::as_str);
         let writes = writes.filter_map(|tool| {
             let side_effect_id = text(tool, "side_effect_id");

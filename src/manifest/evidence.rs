@@ -21,14 +21,15 @@ pub fn evidence(manifest: &Manifest) -> Value {
     let systems: Vec<Value> = raw.systems.iter().map(|(name, system)| system_entry(raw, name, system)).collect();
     let credentials: Vec<Value> =
         raw.systems.iter().flat_map(|(name, system)| credentials(raw, name, system)).collect();
-    json!({
-        "agent": document.get("agent"),
-        "tools": raw.tools.iter().map(|(name, tool)| tool_entry(name, tool)).collect::<Vec<_>>(),
-        "systems": systems,
-        "credentials": credentials,
-        "models": raw.models.iter().map(|(name, model)| named("/models", name, plain(model))).collect::<Vec<_>>(),
-        "manifest": document,
-    })
+    let parts: [(&str, Value); 6] = [
+        ("agent", document.get("agent").cloned().unwrap_or_default()),
+        ("tools", raw.tools.iter().map(|(name, tool)| tool_entry(name, tool)).collect()),
+        ("systems", systems.into()),
+        ("credentials", credentials.into()),
+        ("models", raw.models.iter().map(|(name, model)| named("/models", name, plain(model))).collect()),
+        ("manifest", document),
+    ];
+    parts.into_iter().map(|(name, part)| (name.to_owned(), part)).collect()
 }
 
 fn tool_entry(name: &str, tool: &Tool) -> Value {
@@ -90,8 +91,11 @@ fn merged(credential: &Credential, defaults: &CredentialDefaults) -> Credential 
 }
 
 /// An entry of a list: its name, its place, then what the manifest says.
+/// About as many fields as a tool has here, so that its map does not grow in steps.
+const MOST_FIELDS: usize = 28;
+
 fn named(parent: &str, name: &str, value: Value) -> Value {
-    let mut entry = Map::new();
+    let mut entry = Map::with_capacity(MOST_FIELDS);
     entry.insert("name".to_owned(), name.into());
     entry.insert("at".to_owned(), Route::pointer(parent).join(name).as_str().into());
     if let Value::Object(fields) = value {

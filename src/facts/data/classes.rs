@@ -15,7 +15,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use super::{Sight, kinds, names, place, redaction::Rules, string, strings};
-use crate::facts::secrets;
+use crate::facts::{may_run, mode, secrets};
 
 /// The classes of the manifest and the fields of its tools.
 pub(super) struct Classes {
@@ -82,7 +82,7 @@ impl Classes {
         if !all.iter().any(|class| class.name == "pii") {
             all.push(Class { name: "pii".to_owned(), ..Class::default() });
         }
-        let callable = sight.tools.iter().filter(|tool| tool.pointer("/allow/mode").is_none_or(|mode| mode != "never"));
+        let callable = sight.tools.iter().filter(|tool| may_run(tool));
         let fields = callable.flat_map(|tool| fields(sight, tool)).collect();
         let arguments = sight.shapes.values().flat_map(|shape| &shape.taken);
         let arguments = arguments.map(|property| kinds::plain(&property.name)).collect();
@@ -172,7 +172,7 @@ impl Classes {
         let relaxations = sight.claim("/approvals/relaxations").and_then(Value::as_array);
         let entry = |tool: &Value| {
             let name = string(tool, "name")?;
-            let mode = tool.pointer("/allow/mode").and_then(Value::as_str)?;
+            let mode = mode(tool)?;
             let sends = tool.get("effect").is_some_and(|effect| effect == "external-send") && mode != "never";
             sends.then_some(())?;
             let carried = self.fields.iter().filter(|field| field.taken && field.tool == name);

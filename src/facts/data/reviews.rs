@@ -17,7 +17,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use super::{Sight, classes::Classes, described::Shape, kinds, names, place, string, strings};
-use crate::facts::owners;
+use crate::facts::{may_run, owners};
 
 /// Words in the name of a system or of a reading tool whose results are texts by others.
 const BY_OTHERS: [&str; 22] = [
@@ -72,7 +72,7 @@ pub(super) fn sources(sight: &Sight<'_>) -> Value {
     for tool in sight.tools {
         let (Some(name), Some(system)) = (string(tool, "name"), string(tool, "system")) else { continue };
         let reads = tool.get("effect").is_some_and(|effect| effect == "read");
-        if !reads || tool.pointer("/allow/mode").is_some_and(|mode| mode == "never") {
+        if !reads || !may_run(tool) {
             continue;
         }
         if speaks_for_others(&name) || speaks_for_others(&system) {

@@ -16,7 +16,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    facts::{Shelf, document},
+    facts::{Shelf, document, is_write},
     record::{Price, Prices},
     source::{SourceFile, load_text},
 };
@@ -122,7 +122,7 @@ fn cache(file: Option<&Value>, evidence: &Value) -> Value {
     let mut words = BTreeSet::new();
     collect(file, 0, &mut leaves, &mut words);
     let tools = evidence.get("tools").and_then(Value::as_array).into_iter().flatten();
-    let writes = tools.filter(|tool| tool.get("is_write") == Some(&Value::Bool(true)));
+    let writes = tools.filter(|tool| is_write(tool));
     let writes: Vec<&str> =
         writes.filter_map(|tool| tool.get("name")?.as_str()).filter(|name| words.contains(*name)).collect();
     json!({

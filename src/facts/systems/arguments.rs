@@ -16,7 +16,7 @@ use super::{
     offered::{Offer, Offers},
 };
 use crate::{
-    facts::{Claims, Shelf, document},
+    facts::{Claims, Shelf, document, is_write, may_run, mode},
     text::shortened,
 };
 
@@ -49,7 +49,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, offers: &Offers) -> 
             "name": name,
             "at": tool.get("at"),
             "system": system,
-            "allow": tool.pointer("/allow/mode"),
+            "allow": mode(tool),
             "from": from,
             "opened": schema.is_some(),
             "stated": text("input_schema").is_some() || theirs.is_some(),
@@ -62,10 +62,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, offers: &Offers) -> 
         examples(tool, validator, map);
         Some(entry)
     };
-    let tools = claims.tools.iter().filter(|tool| {
-        let may_run = tool.pointer("/allow/mode").and_then(Value::as_str) != Some("never");
-        may_run && tool.get("is_write") == Some(&Value::Bool(true))
-    });
+    let tools = claims.tools.iter().filter(|tool| may_run(tool) && is_write(tool));
     tools.filter_map(entry).collect()
 }
 

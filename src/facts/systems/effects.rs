@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::offered::{Offer, Offers, schema_name};
-use crate::facts::{Claims, Shelf, document};
+use crate::facts::{Claims, Shelf, document, mode};
 
 /// Arguments that say where something goes.
 const DESTINATIONS: [&str; 6] = ["to", "recipient", "webhook", "webhook_url", "channel", "bucket"];
@@ -52,7 +52,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, offers: &Offers) -> 
             "at": tool.get("at"),
             "system": text("system"),
             "effect": text("effect"),
-            "allow": tool.pointer("/allow/mode"),
+            "allow": mode(tool),
             "declared": tool.get("effect_declared"),
             "hinted": hinted(tool, offer),
             "input_schema": lent(offers, tool, offer),

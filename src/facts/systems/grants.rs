@@ -15,7 +15,7 @@ use super::{
     effects::by_tool,
     offered::{Offer, Offers},
 };
-use crate::facts::Claims;
+use crate::facts::{Claims, is_write, may_run};
 
 /// `facts.grants` and `facts.connectors`; `manifests` is `facts.manifests`, the other ones of the repository.
 pub(super) fn facts(claims: &Claims<'_>, offers: &Offers, (manifests, tokens): (&Value, &Value)) -> (Value, Value) {
@@ -113,11 +113,9 @@ fn uses<'a>(claims: &Claims<'a>, held: &[Held<'a>]) -> BTreeMap<(&'a str, &'a st
     let mut uses = BTreeMap::<(&str, &str), Vec<&Value>>::new();
     for tool in claims.tools {
         let Some(system) = tool.get("system").and_then(Value::as_str) else { continue };
-        let is_never = tool.pointer("/allow/mode").and_then(Value::as_str) == Some("never");
-        let is_write = tool.get("is_write") == Some(&Value::Bool(true));
-        let wanted = if is_write { ["write", "read"] } else { ["read", "write"] };
+        let wanted = if is_write(tool) { ["write", "read"] } else { ["read", "write"] };
         let name = wanted.into_iter().find(|name| known.contains(&(system, *name))).unwrap_or("write");
-        if !is_never {
+        if may_run(tool) {
             uses.entry((system, name)).or_default().push(tool);
         }
     }

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Claims, Fetched, Shelf};
+use super::{Claims, Fetched, Shelf, may_run};
 
 /// The facts of all topics here, by name.
 pub(super) fn facts(
@@ -60,8 +60,7 @@ fn reached(claims: &Claims<'_>) -> Value {
     for tool in claims.tools {
         let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default();
         *used.entry(text("system")).or_default() += 1;
-        let may_run = tool.pointer("/allow/mode").and_then(Value::as_str) != Some("never");
-        if may_run && matches!(text("effect"), "write" | "destructive") {
+        if may_run(tool) && matches!(text("effect"), "write" | "destructive") {
             writes.entry(text("system")).or_default().push(text("name"));
         }
     }

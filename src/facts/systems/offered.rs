@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::facts::{Claims, Fetched, Shelf, document};
+use crate::facts::{Claims, Fetched, Shelf, document, may_run};
 
 /// Where the schema that a description has for a tool can be read.
 pub(super) fn schema_name(from: &str, tool: &str) -> String {
@@ -93,8 +93,7 @@ pub(super) fn facts(offers: &Offers, claims: &Claims<'_>) -> Value {
     let known: BTreeSet<&str> = claims.tools.iter().filter_map(|tool| tool.get("name")?.as_str()).collect();
     let mut own = BTreeMap::<&str, Vec<&str>>::new();
     // A tool that is never called need not exist: it may be forbidden ahead of its time.
-    let may_run = |tool: &&Value| tool.pointer("/allow/mode").and_then(Value::as_str) != Some("never");
-    for tool in claims.tools.iter().filter(may_run) {
+    for tool in claims.tools.iter().filter(|tool| may_run(tool)) {
         let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default();
         own.entry(text("system")).or_default().push(text("name"));
     }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::offered::{Description, Offers, key};
-use crate::facts::{Claims, Shelf};
+use crate::facts::{Claims, Shelf, may_run};
 
 /// `facts.endpoints`.
 pub(super) fn endpoints(claims: &Claims<'_>, offers: &Offers) -> Value {
@@ -24,8 +24,7 @@ pub(super) fn endpoints(claims: &Claims<'_>, offers: &Offers) -> Value {
         let (name, system) = (text("name")?, text("system")?);
         let named = systems.get(system)?;
         let is_other = named.get("mcp").is_some() || named.get("database").is_some();
-        let may_run = tool.pointer("/allow/mode").and_then(Value::as_str) != Some("never");
-        if is_other || !may_run {
+        if is_other || !may_run(tool) {
             return None;
         }
         let known = known.get(system);

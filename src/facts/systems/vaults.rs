@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::facts::Claims;
+use crate::facts::{Claims, may_run};
 
 /// Words of names that mean a store of secrets.
 const STORES: [&str; 16] = [
@@ -53,9 +53,8 @@ pub(super) fn facts(claims: &Claims<'_>, mounts: &Value) -> Value {
 
 fn tool(tool: &Value) -> Option<Value> {
     let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default();
-    let may_run = tool.pointer("/allow/mode").and_then(Value::as_str) != Some("never");
     let by_name = [text("name"), text("system")].into_iter().any(names_a_store).then_some("a store of secrets");
-    let leads_to = by_name.or_else(|| place(text("endpoint"))).filter(|_| may_run)?;
+    let leads_to = by_name.or_else(|| place(text("endpoint"))).filter(|_| may_run(tool))?;
     Some(json!({"what": "the tool", "name": text("name"), "at": tool.get("at"), "leads_to": leads_to}))
 }
 

@@ -131,7 +131,7 @@ impl<'d> Evidence<'d> {
 
     fn fill<'n>(&self, template: &Template, extra: impl IntoIterator<Item = (&'n str, Names)>) -> Option<String> {
         let text = template.render_over(&Names::of(extra), &self.names).ok()?;
-        Some(text.split_whitespace().collect::<Vec<_>>().join(" "))
+        Some(on_one_line(text))
     }
 }
 
@@ -494,6 +494,15 @@ fn describe(
         Some(why) => format!("{text}; could not tell more: {why}"),
         None => text,
     }
+}
+
+/// A text with single spaces between its words; most are written that way.
+fn on_one_line(text: String) -> String {
+    let is_odd = |c: char| c.is_whitespace() && c != ' ';
+    if text.trim().len() == text.len() && !text.contains("  ") && !text.contains(is_odd) {
+        return text;
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn one_line(text: &str) -> String {

@@ -76,12 +76,14 @@ impl Case {
         let thresholds = thresholds(&manifest, &profiles)?;
         let mut notes = super::forward::notes(&manifest);
         notes.extend(unplayed(&manifest));
-        let scenarios = scenarios(&files, &manifest, (&mut notes, options.may_be_empty))?;
-        let (mut scenarios, mut worlds) = with_worlds(&files, scenarios)?;
-        let (evidence, kept) = std::thread::scope(|scope| {
-            let kept = scope.spawn(|| masked(&manifest));
-            (manifest::evidence(&manifest), kept.join().expect("masking secrets does not panic"))
+        let (evidence, kept, scenarios) = std::thread::scope(|scope| {
+            let beside = scope.spawn(|| (manifest::evidence(&manifest), masked(&manifest)));
+            let scenarios = scenarios(&files, &manifest, (&mut notes, options.may_be_empty));
+            let scenarios = scenarios.and_then(|scenarios| with_worlds(&files, scenarios));
+            let (evidence, kept) = beside.join().expect("reading the manifest's claims does not panic");
+            (evidence, kept, scenarios)
         });
+        let (mut scenarios, mut worlds) = scenarios?;
         let (shown, masked) = kept?;
         let asked = attacks::asked(&manifest, options.attacks)?;
         let mut surfaces = Vec::new();

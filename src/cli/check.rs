@@ -17,6 +17,7 @@ use super::{
 use crate::{
     checklist::Catalogue,
     context::Context,
+    drill,
     exit::Fault,
     manifest,
     plan::Selection,
@@ -96,6 +97,7 @@ pub(crate) fn carry_out(job: Job<'_>, context: &Context, output: &Output) -> Res
     std::thread::spawn(|| {
         manifest::prepare();
         Catalogue::prepare();
+        drill::prepare();
     });
     let mut case = Case::load(job.files, &job.manifest, &job.options)?;
     if let Some(base) = &job.base {

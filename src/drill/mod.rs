@@ -15,5 +15,10 @@ pub use judge::{Outcome, judge};
 pub use making::{Drill, Ground, drills};
 pub use route::Routes;
 
+/// Makes ready what asking about drills needs, for a caller that has a thread to spare.
+pub fn prepare() {
+    std::sync::LazyLock::force(&file::DRILLS);
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,27 +1,26 @@
-//! The catalogue of checks: those in the binary and those of a team's own folder. A shipped check is parsed
-//! when it is asked for, so `explain` reads one file.
+//! The catalogue of checks: those in the binary and those of a team's own folder. A shipped check is read
+//! when it is asked for, so `explain` reads one.
 
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
     sync::{Arc, LazyLock, OnceLock},
 };
 
 use include_dir::{Dir, include_dir};
+use serde::de::DeserializeOwned;
 
 use super::{check::Check, format::CheckFile, framework};
 use crate::{
-    source::{Diagnostic, Diagnostics, Files, Loaded, SourceFile, load, load_shipped, load_text},
+    source::{Diagnostic, Diagnostics, Files, SourceFile, load, load_text},
     text::closest,
 };
 
-static CHECKS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/checks");
+/// Id, file and examples of every shipped check, sorted: the build makes JSON of the YAML.
+static CHECKS: &[(&str, &str, &str)] = &include!(concat!(env!("OUT_DIR"), "/checks.rs"));
 
-/// Folders below `checks/` that hold other data.
-const OTHER_DATA: [&str; 2] = ["profiles", "frameworks"];
-
-/// Where the examples of a shipped check begin; nothing comes after them.
-const EXAMPLES: &str = "\nexamples:\n";
+static PROFILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/checks/profiles");
+static FRAMEWORKS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/checks/frameworks");
+static THRESHOLDS: &str = include_str!("../../checks/thresholds.yaml");
 
 /// No check bears this id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,26 +45,57 @@ pub struct Catalogue {
 #[derive(Debug)]
 struct Entry {
     name: String,
-    text: Cow<'static, str>,
-    own: bool,
+    text: Text,
     check: OnceLock<Arc<Check>>,
 }
 
+/// What a check was read from.
+#[derive(Debug)]
+enum Text {
+    /// JSON in the binary: the check, and its examples, which are its tests and words for `explain`.
+    Shipped(&'static str, &'static str),
+    /// The YAML of a team's file.
+    Own(String),
+}
+
 impl Entry {
-    fn loaded(&self, text: &str) -> Loaded<CheckFile> {
-        let file = SourceFile::new(self.name.clone(), text);
-        let loaded = if self.own { load_text(file) } else { load_shipped(file) };
-        loaded.expect("a test loads every shipped check, and own ones were loaded when they joined")
+    fn is_own(&self) -> bool {
+        matches!(self.text, Text::Own(_))
     }
 
-    /// A shipped check is compiled without its examples: they are its tests, and words for `explain`.
+    fn digest(&self) -> String {
+        match &self.text {
+            Text::Shipped(asked, examples) => Files::digest(&format!("{asked}\n{examples}")),
+            Text::Own(text) => Files::digest(text),
+        }
+    }
+
+    /// All that the file says.
+    fn file(&self) -> CheckFile {
+        match &self.text {
+            Text::Shipped(asked, examples) => CheckFile { examples: json(examples), ..json(asked) },
+            Text::Own(text) => {
+                let file = SourceFile::new(self.name.clone(), text.as_str());
+                load_text(file).expect("own checks were loaded when they joined").value
+            }
+        }
+    }
+
+    /// A shipped check is compiled without its examples.
     fn compiled(&self, id: &str) -> Arc<Check> {
         let check = self.check.get_or_init(|| {
-            let asked = self.text.split_once(EXAMPLES).map_or(&*self.text, |(asked, _)| asked);
-            Arc::new(Check::shipped(id, &self.loaded(asked)).expect("a test compiles every shipped check"))
+            let file = match &self.text {
+                Text::Shipped(asked, _) => json(asked),
+                Text::Own(_) => self.file(),
+            };
+            Arc::new(Check::shipped(id, file).expect("a test compiles every shipped check"))
         });
         Arc::clone(check)
     }
+}
+
+fn json<T: DeserializeOwned>(text: &str) -> T {
+    serde_json::from_str(text).expect("a test reads every shipped check")
 }
 
 impl Catalogue {
@@ -109,7 +139,7 @@ impl Catalogue {
 
     /// Whether a check came from a team's own folder.
     pub fn is_own(&self, id: &str) -> bool {
-        self.entries.get(id).is_some_and(|entry| entry.own)
+        self.entries.get(id).is_some_and(|entry| entry.is_own())
     }
 
     /// The check of an id.
@@ -139,7 +169,7 @@ impl Catalogue {
     /// What a check's file says, without compiling its expressions.
     pub fn file(&self, id: &str) -> Result<CheckFile, UnknownCheck> {
         let entry = self.entries.get(id).ok_or_else(|| self.unknown(id))?;
-        Ok(entry.loaded(&entry.text).value)
+        Ok(entry.file())
     }
 
     /// The path of a check's file.
@@ -150,8 +180,7 @@ impl Catalogue {
     /// `sha256:…` over every check file, so that a record can tell whether the checks changed.
     pub fn digest(&self) -> String {
         let digest = || {
-            let all: Vec<String> =
-                self.entries.iter().map(|(id, entry)| format!("{id} {}", Files::digest(&entry.text))).collect();
+            let all: Vec<String> = self.entries.iter().map(|(id, entry)| format!("{id} {}", entry.digest())).collect();
             Files::digest(&all.join("\n"))
         };
         self.digest.get_or_init(digest).clone()
@@ -159,8 +188,8 @@ impl Catalogue {
 
     /// What a lock holds of the checks: a team's own by the digests of their files, those in the binary by its version.
     pub fn pins(&self) -> BTreeMap<String, String> {
-        let own = self.entries.values().filter(|entry| entry.own);
-        let files = own.map(|entry| (entry.name.clone(), Files::digest(&entry.text)));
+        let own = self.entries.values().filter(|entry| entry.is_own());
+        let files = own.map(|entry| (entry.name.clone(), entry.digest()));
         let shipped = ("checks".to_owned(), concat!("agentready ", env!("CARGO_PKG_VERSION")).to_owned());
         files.chain([shipped]).collect()
     }
@@ -189,17 +218,18 @@ impl Catalogue {
             return Err(Diagnostics(dangling));
         }
         let check = Check::compile(&id, &loaded)?;
-        let text = loaded.document.file().text().to_owned().into();
-        Ok((id, Entry { name: name.to_owned(), text, own: true, check: OnceLock::from(Arc::new(check)) }))
+        let text = Text::Own(loaded.document.file().text().to_owned());
+        Ok((id, Entry { name: name.to_owned(), text, check: OnceLock::from(Arc::new(check)) }))
     }
 }
 
 #[cfg(test)]
 impl Catalogue {
-    /// The text of a check's file.
+    /// The file of a shipped check, as it is written.
     pub(super) fn source(&self, id: &str) -> Option<SourceFile> {
-        let entry = self.entries.get(id)?;
-        Some(SourceFile::new(entry.name.clone(), &*entry.text))
+        static WRITTEN: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/checks");
+        let text = WRITTEN.get_file(format!("{id}.yaml"))?.contents_utf8()?;
+        Some(SourceFile::new(self.path(id)?, text))
     }
 
     /// A catalogue of this one check.
@@ -210,30 +240,36 @@ impl Catalogue {
 }
 
 fn shipped() -> BTreeMap<String, Arc<Entry>> {
-    let areas = CHECKS.dirs().filter(|area| !OTHER_DATA.iter().any(|name| area.path().ends_with(name)));
-    areas
-        .flat_map(Dir::files)
-        .filter_map(|file| {
-            let path = file.path().to_str()?.replace('\\', "/");
-            let id = path.strip_suffix(".yaml")?.to_owned();
-            let text = file.contents_utf8()?.into();
-            let name = format!("checks/{path}");
-            Some((id, Arc::new(Entry { name, text, own: false, check: OnceLock::new() })))
-        })
-        .collect()
+    let entry = |asked, examples, id| Entry {
+        name: format!("checks/{id}.yaml"),
+        text: Text::Shipped(asked, examples),
+        check: OnceLock::new(),
+    };
+    CHECKS.iter().map(|(id, asked, examples)| ((*id).to_owned(), Arc::new(entry(asked, examples, id)))).collect()
+}
+
+/// A folder of other data in `checks/`.
+fn dir(name: &str) -> Option<&'static Dir<'static>> {
+    match name {
+        "profiles" => Some(&PROFILES),
+        "frameworks" => Some(&FRAMEWORKS),
+        _ => None,
+    }
 }
 
 /// The text of a data file in `checks/`, such as `thresholds.yaml`.
 pub(super) fn data(path: &str) -> Option<SourceFile> {
-    let text = CHECKS.get_file(path)?.contents_utf8()?;
+    let text = match path.split_once('/') {
+        Some((folder, name)) => dir(folder)?.get_file(name)?.contents_utf8()?,
+        None => THRESHOLDS,
+    };
     Some(SourceFile::new(format!("checks/{path}"), text))
 }
 
 /// Whether the binary holds a check of this id.
 pub(super) fn ships(id: &str) -> bool {
     let id = whole(id);
-    let area = id.split('/').next().unwrap_or_default();
-    !OTHER_DATA.contains(&area) && id.contains('/') && CHECKS.contains(format!("{id}.yaml"))
+    CHECKS.binary_search_by_key(&id, |(id, _, _)| id).is_ok()
 }
 
 /// The check of an id that may name one of its parts: `id#part`.
@@ -248,8 +284,7 @@ pub(super) fn profile_names() -> Vec<&'static str> {
 
 /// The names of the data files of a folder in `checks/`, sorted.
 pub(super) fn names(folder: &str) -> Vec<&'static str> {
-    let folder = CHECKS.get_dir(folder);
-    let files = folder.into_iter().flat_map(Dir::files);
+    let files = dir(folder).into_iter().flat_map(Dir::files);
     let mut names: Vec<&str> =
         files.filter_map(|file| file.path().file_name()?.to_str()?.strip_suffix(".yaml")).collect();
     names.sort_unstable();

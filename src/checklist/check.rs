@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     expr::{Expr, Items, Template, TemplateError},
-    source::{Diagnostic, Diagnostics, Loaded, Route},
+    source::{Diagnostic, Diagnostics, Document, Loaded, Route},
 };
 
 /// A compiled check.
@@ -88,28 +88,29 @@ impl Ladder {
 impl Check {
     /// Parses every expression and template of a loaded file; all slips at once.
     pub fn compile(id: &str, loaded: &Loaded<CheckFile>) -> Result<Self, Diagnostics> {
-        Self::parsed(id, Parser { loaded, template: Template::parse, problems: Vec::new() })
+        let parser = Parser { document: Some(&loaded.document), template: Template::parse, problems: Vec::new() };
+        Self::parsed(id, loaded.value.clone(), parser)
     }
 
-    /// [`Self::compile`] of a file in the binary: a template is parsed when there is something to tell.
-    pub(super) fn shipped(id: &str, loaded: &Loaded<CheckFile>) -> Result<Self, Diagnostics> {
-        Self::parsed(id, Parser { loaded, template: |text| Ok(Template::later(text)), problems: Vec::new() })
+    /// [`Self::compile`] of a file that a test, or an earlier reader, has compiled: a template is parsed when there is
+    /// something to tell.
+    pub(super) fn shipped(id: &str, file: CheckFile) -> Result<Self, Diagnostics> {
+        let parser = Parser { document: None, template: |text| Ok(Template::later(text)), problems: Vec::new() };
+        Self::parsed(id, file, parser)
     }
 
-    fn parsed(id: &str, mut parser: Parser<'_>) -> Result<Self, Diagnostics> {
-        let loaded = parser.loaded;
-        let file = &loaded.value;
+    fn parsed(id: &str, file: CheckFile, mut parser: Parser<'_>) -> Result<Self, Diagnostics> {
         let ladders = if file.parts.is_empty() {
-            parser.whole(file).into_iter().collect()
+            parser.whole(&file).into_iter().collect()
         } else {
-            file.parts.iter().filter_map(|(name, part)| parser.part(file, name, part)).collect()
+            file.parts.iter().filter_map(|(name, part)| parser.part(&file, name, part)).collect()
         };
         parser.profiles(&file.profiles);
         let root = Route::root();
         let applies = parser.expr(&root.join("applies"), file.applies.as_deref());
         let seen = file.seen.as_deref().and_then(|text| parser.template(&root.join("seen"), text));
         if parser.problems.is_empty() {
-            Ok(Self { id: id.to_owned(), file: Arc::new(file.clone()), applies, seen, ladders })
+            Ok(Self { id: id.to_owned(), file: Arc::new(file), applies, seen, ladders })
         } else {
             Err(Diagnostics(parser.problems))
         }
@@ -169,7 +170,7 @@ pub(super) fn place(fields: &[String]) -> Route {
 }
 
 struct Parser<'a> {
-    loaded: &'a Loaded<CheckFile>,
+    document: Option<&'a Document>,
     template: fn(&str) -> Result<Template, TemplateError>,
     problems: Vec<Diagnostic>,
 }
@@ -187,9 +188,11 @@ impl Parser<'_> {
 
     fn whole(&mut self, file: &CheckFile) -> Option<Ladder> {
         if file.declared.is_none() {
-            let document = &self.loaded.document;
-            let problem = Diagnostic::error("a check needs `declared` or `parts`")
-                .at(document.file(), document.key_span(&Route::root()));
+            let problem = Diagnostic::error("a check needs `declared` or `parts`");
+            let problem = match self.document {
+                Some(document) => problem.at(document.file(), document.key_span(&Route::root())),
+                None => problem,
+            };
             self.problems.push(problem.hint("add the CEL expression that says when the manifest claims it"));
         }
         let root = Route::root();
@@ -290,8 +293,10 @@ impl Parser<'_> {
     }
 
     fn slip(&mut self, route: &Route, message: &str) {
-        let document = &self.loaded.document;
         let problem = Diagnostic::error(format!("`{}`: {message}", route.dotted()));
-        self.problems.push(problem.at(document.file(), document.span(route)));
+        self.problems.push(match self.document {
+            Some(document) => problem.at(document.file(), document.span(route)),
+            None => problem,
+        });
     }
 }

@@ -81,7 +81,12 @@ fn waits(tool: &Value) -> bool {
 }
 
 fn has_auto_band(tool: &Value) -> bool {
-    mode(tool) == "tiers" && tool.get("allow").and_then(|allow| allow.get("auto_up_to")).and_then(Value::as_f64).is_none_or(|most| most > 0.0)
+    mode(tool) == "tiers"
+        && tool
+            .get("allow")
+            .and_then(|allow| allow.get("auto_up_to"))
+            .and_then(Value::as_f64)
+            .is_none_or(|most| most > 0.0)
 }
 
 struct Look<'a> {

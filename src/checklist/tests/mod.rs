@@ -76,6 +76,8 @@ fn every_shipped_file_has_its_shape() {
         let loaded = load_text::<CheckFile>(file).expect(id);
         // Which a shipped check leaves for later: its templates are parsed, too.
         assert!(super::check::Check::compile(id, &loaded).is_ok(), "{id}");
+        let built = json!(CATALOGUE.file(id).expect("listed"));
+        assert_eq!(built, json!(loaded.value), "the build reads {id} in another way");
     }
     let data = |folder: &str| {
         let paths = catalogue::names(folder).into_iter().map(move |name| format!("{folder}/{name}.yaml"));

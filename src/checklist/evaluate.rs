@@ -3,7 +3,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -105,7 +105,7 @@ impl<'d> Evidence<'d> {
 
     /// What a check is asked of, as far as a template looks at it: a tool is large, and few of its fields are told.
     fn told(&self, subject: Subject<'_>, template: &Template) -> Names {
-        let part = template.fields("it").and_then(|fields| self.part(subject, &fields));
+        let part = template.fields("it").and_then(|fields| self.part(subject, fields));
         part.unwrap_or_else(|| match subject {
             Subject::Whole => Names::new(&Value::Null),
             Subject::Made(items, position) => Names::new(&items.json(position).unwrap_or_default()),
@@ -114,7 +114,7 @@ impl<'d> Evidence<'d> {
     }
 
     /// Some fields of an item; nothing when it is no map.
-    fn part(&self, subject: Subject<'_>, fields: &[&str]) -> Option<Names> {
+    fn part(&self, subject: Subject<'_>, fields: &BTreeSet<String>) -> Option<Names> {
         match subject {
             Subject::Whole => None,
             Subject::Made(items, position) => {
@@ -123,7 +123,7 @@ impl<'d> Evidence<'d> {
             }
             Subject::Member(list, position) => {
                 let item = self.member(list, position)?.as_object()?;
-                let told = fields.iter().filter_map(|field| Some((*field, Names::new(item.get(*field)?))));
+                let told = fields.iter().filter_map(|field| Some((field.as_str(), Names::new(item.get(field)?))));
                 Some(Names::of(told))
             }
         }
@@ -256,8 +256,9 @@ fn climb(check: &Check, ladder: &Ladder, evidence: &Evidence<'_>, ceiling: Rung,
             (0..items.len()).filter_map(shown).collect()
         }
         Some(Found::Members(list, positions)) => {
+            let members = evidence.scope().members(list);
             let shown = |position: &usize| {
-                let item = evidence.scope().item("it", list, *position)?;
+                let item = members?.item("it", *position)?;
                 let about = (evidence.scope().showing(&item), Subject::Member(list, *position));
                 Some(ask(asked, evidence, about, bar))
             };
@@ -401,7 +402,7 @@ fn message(
 ) -> String {
     let template = reason.and_then(|(_, reason)| reason.finding.as_ref()).unwrap_or_else(|| ladder.finding(rung));
     let key = (reason.map(|(at, _)| at), rung);
-    let is_shared = template.fields("it").is_some_and(|fields| fields.is_empty());
+    let is_shared = template.fields("it").is_some_and(BTreeSet::is_empty);
     if is_shared && let Some(known) = said.messages.borrow().get(&key) {
         return known.clone();
     }
@@ -498,8 +499,11 @@ fn describe(
 
 /// A text with single spaces between its words; most are written that way.
 fn on_one_line(text: String) -> String {
-    let is_odd = |c: char| c.is_whitespace() && c != ' ';
-    if text.trim().len() == text.len() && !text.contains("  ") && !text.contains(is_odd) {
+    let is_plain = |bytes: &[u8]| match bytes {
+        [b' ', b' '] => false,
+        pair => pair.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' '),
+    };
+    if text.trim().len() == text.len() && text.as_bytes().windows(2).all(is_plain) {
         return text;
     }
     text.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -122,6 +122,17 @@ impl<'a> Item<'a> {
     }
 }
 
+/// The items of a bound list.
+#[derive(Clone, Copy)]
+pub struct Members<'a>(&'a [Box<dyn Val + 'a>]);
+
+impl<'a> Members<'a> {
+    /// The item at a position, under a name of its own.
+    pub fn item(self, name: &'a str, position: usize) -> Option<Item<'a>> {
+        Some(Item { name, value: self.0.get(position)?.as_ref() })
+    }
+}
+
 impl VariableResolver for Item<'_> {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
         (variable == self.name).then_some(CowVal::Borrowed(self.value))
@@ -154,15 +165,14 @@ impl<'p> Scope<'p> {
         Scope { context }
     }
 
-    /// An item of a list that is bound in this scope; `facts.files` is the list `files` of the map `facts`.
-    pub fn item<'b>(&'b self, name: &'b str, list: &'b str, position: usize) -> Option<Item<'b>> {
+    /// A list that is bound in this scope; `facts.files` is the list `files` of the map `facts`.
+    pub fn members<'b>(&'b self, list: &'b str) -> Option<Members<'b>> {
         let mut keys = list.split('.');
         let CowVal::Borrowed(mut found) = self.context.get_variable(keys.next()?)? else { return None };
         for key in keys {
             found = found.downcast_ref::<CelMap<'_>>()?.inner().get(&CelMapKey::String(key.into()))?.as_ref();
         }
-        let value = found.downcast_ref::<CelList<'_>>()?.inner().get(position)?;
-        Some(Item { name, value: value.as_ref() })
+        Some(Members(found.downcast_ref::<CelList<'_>>()?.inner()))
     }
 
     /// Binds a JSON value to a name.

@@ -1,5 +1,7 @@
 //! The list that a check goes through: `tools`, `tools.filter(t, …)`, or any expression that gives a list.
 
+use std::collections::BTreeSet;
+
 use cel::common::types::{CelList, CelMap, CelMapKey, CelString};
 use serde_json::Value;
 
@@ -55,9 +57,11 @@ impl<'v> Made<'v> {
     }
 
     /// Those of `fields` that one of the items has, as JSON; nothing when it is no map.
-    pub fn fields<'f>(&self, position: usize, fields: &[&'f str]) -> Option<Vec<(&'f str, Value)>> {
+    pub fn fields<'f>(&self, position: usize, fields: &'f BTreeSet<String>) -> Option<Vec<(&'f str, Value)>> {
         let map = self.items().get(position)?.downcast_ref::<CelMap<'v>>()?.inner();
-        let found = fields.iter().filter_map(|field| Some((*field, map.get(&CelMapKey::String((*field).into()))?)));
+        let found = fields
+            .iter()
+            .filter_map(|field| Some((field.as_str(), map.get(&CelMapKey::String(field.as_str().into()))?)));
         found.map(|(field, value)| Some((field, data::json(value.as_ref()).ok()?))).collect()
     }
 
@@ -90,7 +94,7 @@ impl Items {
     /// The items; nothing when the expression gives no list.
     pub fn find<'v>(&self, scope: &Scope<'v>) -> Result<Option<Found<'v>>, ExprError> {
         if let Some(simple) = &self.simple
-            && scope.item("", &simple.list, 0).is_some()
+            && scope.members(&simple.list).is_some_and(|members| members.item("", 0).is_some())
         {
             return simple.kept(scope).map(|kept| Some(Found::Members(simple.list.clone(), kept)));
         }
@@ -115,9 +119,10 @@ impl Simple {
 
     fn kept(&self, scope: &Scope<'_>) -> Result<Vec<usize>, ExprError> {
         let mut kept = Vec::new();
+        let Some(members) = scope.members(&self.list) else { return Ok(kept) };
         for position in 0.. {
             let name = self.condition.as_ref().map_or("", |(name, _)| name.as_str());
-            let Some(item) = scope.item(name, &self.list, position) else { break };
+            let Some(item) = members.item(name, position) else { break };
             let is_kept = match &self.condition {
                 None => true,
                 Some((_, condition)) => condition.test(&scope.showing(&item))?,

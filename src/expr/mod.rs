@@ -11,6 +11,6 @@ mod items;
 mod shared;
 mod template;
 
-pub use self::cel::{Expr, ExprError, Item, Scope};
+pub use self::cel::{Expr, ExprError, Item, Members, Scope};
 pub use items::{Found, Items, Made};
 pub use template::{Names, Template, TemplateError};

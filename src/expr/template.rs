@@ -23,8 +23,8 @@ pub struct Template {
 
 struct Parsed {
     environment: Environment<'static>,
-    /// Names that the places look at, with their fields.
-    asked: OnceLock<BTreeSet<String>>,
+    /// Names that the places look at, each with its fields, or nothing where all of it is looked at.
+    asked: OnceLock<BTreeMap<String, Option<BTreeSet<String>>>>,
 }
 
 impl Parsed {
@@ -38,6 +38,23 @@ impl Parsed {
         });
         environment.add_template_owned("t", source.to_owned()).map_err(|error| failed(&error))?;
         Ok(Self { environment, asked: OnceLock::new() })
+    }
+
+    fn asked(&self) -> BTreeMap<String, Option<BTreeSet<String>>> {
+        let mut asked = BTreeMap::<String, Option<BTreeSet<String>>>::new();
+        let places = self.template().map(|template| template.undeclared_variables(true)).unwrap_or_default();
+        for place in places {
+            // Of `it.system.name` the whole of `system` is a field.
+            let mut keys = place.split('.');
+            let fields =
+                asked.entry(keys.next().unwrap_or_default().to_owned()).or_insert_with(|| Some(BTreeSet::new()));
+            match (keys.next(), fields.as_mut()) {
+                (Some(field), Some(fields)) => drop(fields.insert(field.to_owned())),
+                (None, _) => *fields = None,
+                (Some(_), None) => {}
+            }
+        }
+        asked
     }
 
     fn template(&self) -> Result<minijinja::Template<'_, '_>, TemplateError> {
@@ -74,19 +91,10 @@ impl Template {
     }
 
     /// The fields of a value named `name` that the places look at; nothing when they look at all of it.
-    pub fn fields<'t>(&'t self, name: &'t str) -> Option<Vec<&'t str>> {
+    pub fn fields(&self, name: &str) -> Option<&BTreeSet<String>> {
+        static NONE: BTreeSet<String> = BTreeSet::new();
         let parsed = self.parsed().ok()?;
-        let asked = parsed.asked.get_or_init(|| {
-            let template = parsed.template();
-            template.map(|template| template.undeclared_variables(true).into_iter().collect()).unwrap_or_default()
-        });
-        let places = asked.iter().filter_map(|place| place.strip_prefix(name));
-        // Of `it.system.name` the whole of `system` is a field.
-        let fields = places.filter_map(|rest| match rest.strip_prefix('.') {
-            Some(field) => Some(Some(field.split('.').next().unwrap_or(field))),
-            None => rest.is_empty().then_some(None),
-        });
-        fields.collect()
+        parsed.asked.get_or_init(|| parsed.asked()).get(name).map_or(Some(&NONE), Option::as_ref)
     }
 
     /// Fills in the places from `values`, and from `names` what they leave open.
@@ -169,7 +177,8 @@ mod tests {
             ("{% set also = it %}{{ also.name }}", None),
         ] {
             let template = Template::parse(source).expect("parses");
-            assert_eq!(template.fields("it"), fields, "{source}");
+            let seen = template.fields("it").map(|fields| fields.iter().map(String::as_str).collect::<Vec<_>>());
+            assert_eq!(seen, fields, "{source}");
         }
     }
 

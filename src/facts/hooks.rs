@@ -15,7 +15,7 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Regex, bytes};
 use serde_json::{Map, Value, json};
 
 use super::Shelf;
@@ -116,7 +116,8 @@ fn is_shown(command: &str, page: &str) -> bool {
     }
     let pattern = regex::escape(words);
     let pattern = PLACEHOLDER.replace_all(&pattern, r"\S+");
-    Regex::new(&pattern).is_ok_and(|pattern| pattern.is_match(&page))
+    // Bytes: with Unicode's classes, a pattern takes longer to compile than the page to search.
+    bytes::Regex::new(&format!("(?-u){pattern}")).is_ok_and(|pattern| pattern.is_match(page.as_bytes()))
 }
 
 #[cfg(test)]

@@ -87,6 +87,8 @@ fn document(ground: &Ground<'_>, tools: Vec<Value>, world: Option<&String>) -> V
         world.and_then(|name| ground.worlds.get(name)).into_iter().flat_map(|world| world.canaries().keys()).collect();
     document.insert("canaries".to_owned(), json!(canaries));
     document.insert("prompts".to_owned(), json!(sentences(&ground.prompts)));
+    let approvers = tools.iter().filter(|tool| *under(tool, "approves") == true).map(|tool| under(tool, "name"));
+    document.insert("approvers".to_owned(), approvers.cloned().collect());
     document.insert("tools".to_owned(), Value::Array(tools));
     document.insert(
         "attacker".to_owned(),

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 /// Folders below `checks/` that hold other data.
 const OTHER_DATA: [&str; 2] = ["profiles", "frameworks"];
 
+#[expect(clippy::disallowed_methods, reason = "cargo says in a variable where the build writes")]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=checks");
@@ -29,7 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             let mut check = said.map_err(|error| format!("{}: {error}", path.display()))?;
             let examples = check.shift_remove("examples").unwrap_or_default().to_string();
             let asked = Value::Object(check).to_string();
-            writeln!(rows, "    ({:?}, {asked:?}, {examples:?}),", format!("{area_name}/{}", name(path)))?;
+            let (asked, examples) = (asked.escape_default(), examples.escape_default());
+            writeln!(rows, "    (\"{area_name}/{}\", \"{asked}\", \"{examples}\"),", name(path))?;
         }
     }
     rows.push(']');

@@ -10,9 +10,10 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    check::{Because, Check, Ladder},
+    check::{Check, Ladder},
     functions,
     rung::{Autonomy, Rung},
+    tell::{describe, message, on_one_line, one_line, run_fix},
 };
 use crate::{
     expr::{Expr, ExprError, Found, Items, Made, Names, Scope, Template},
@@ -104,7 +105,7 @@ impl<'d> Evidence<'d> {
     }
 
     /// What a check is asked of, as far as a template looks at it: a tool is large, and few of its fields are told.
-    fn told(&self, subject: Subject<'_>, template: &Template) -> Names {
+    pub(super) fn told(&self, subject: Subject<'_>, template: &Template) -> Names {
         let part = template.fields("it").and_then(|fields| self.part(subject, fields));
         part.unwrap_or_else(|| match subject {
             Subject::Whole => Names::new(&Value::Null),
@@ -129,7 +130,11 @@ impl<'d> Evidence<'d> {
         }
     }
 
-    fn fill<'n>(&self, template: &Template, extra: impl IntoIterator<Item = (&'n str, Names)>) -> Option<String> {
+    pub(super) fn fill<'n>(
+        &self,
+        template: &Template,
+        extra: impl IntoIterator<Item = (&'n str, Names)>,
+    ) -> Option<String> {
         let text = template.render_over(&Names::of(extra), &self.names).ok()?;
         Some(on_one_line(text))
     }
@@ -297,7 +302,7 @@ fn missing(ladder: &Ladder, name: &str) -> PartStanding {
 
 /// What a check is asked of.
 #[derive(Clone, Copy)]
-enum Subject<'a> {
+pub(super) enum Subject<'a> {
     /// The evidence.
     Whole,
     /// An item of a list that an expression made.
@@ -308,9 +313,9 @@ enum Subject<'a> {
 
 /// What was answered of one item and holds for all: of a question that does not mention the item, and a message that
 /// tells nothing of it.
-struct Said {
+pub(super) struct Said {
     answers: RefCell<BTreeMap<(Question, Rung), Result<bool, ExprError>>>,
-    messages: RefCell<BTreeMap<(Option<usize>, Rung), String>>,
+    pub(super) messages: RefCell<BTreeMap<(Option<usize>, Rung), String>>,
     of_items: Vec<Question>,
 }
 
@@ -382,38 +387,6 @@ fn ask(
     ItemStanding { rung, unsure, place: at.map_or_else(|| ladder.place.clone(), Route::pointer), message, fix, follows }
 }
 
-/// What to do where only a run of the agent can tell, more of it later or not.
-fn run_fix(check: &Check, has_more: bool) -> String {
-    let waits = check.file.waits.as_deref().map(|waits| match waits.split_once("; beyond that, ") {
-        Some((now, _)) if has_more => now,
-        Some((_, then)) => then,
-        None => waits,
-    });
-    let waits = waits.map(|waits| format!(": the gate waits for {}", waits.trim_end_matches('.')));
-    format!("Check without `--static`, so that the agent is run{}.", waits.unwrap_or_default())
-}
-
-/// What a check says of an item that stands at a rung, for a reason if one is known.
-fn message(
-    (check, ladder, said): (&Check, &Ladder, &Said),
-    evidence: &Evidence<'_>,
-    subject: Subject<'_>,
-    (rung, reason): (Rung, Option<(usize, &Because)>),
-) -> String {
-    let template = reason.and_then(|(_, reason)| reason.finding.as_ref()).unwrap_or_else(|| ladder.finding(rung));
-    let key = (reason.map(|(at, _)| at), rung);
-    let is_shared = template.fields("it").is_some_and(BTreeSet::is_empty);
-    if is_shared && let Some(known) = said.messages.borrow().get(&key) {
-        return known.clone();
-    }
-    let extra = [("it", evidence.told(subject, template)), ("rung", Names::new(&json!(rung.word())))];
-    let text = evidence.fill(template, extra).unwrap_or_else(|| format!("{}: {rung} only", check.file.title));
-    if is_shared {
-        said.messages.borrow_mut().insert(key, text.clone());
-    }
-    text
-}
-
 struct Questions<'s> {
     scope: Scope<'s>,
     said: &'s Said,
@@ -468,47 +441,4 @@ impl Questions<'_> {
         self.said.answers.borrow_mut().insert(key, answer.clone());
         answer
     }
-}
-
-fn describe(
-    check: &Check,
-    evidence: &Evidence<'_>,
-    rung: Rung,
-    parts: &[PartStanding],
-    unsure: Option<&str>,
-) -> String {
-    let plain = || match rung {
-        Rung::Refuted => "the gate saw the opposite".to_owned(),
-        Rung::Absent => "nothing says it".to_owned(),
-        Rung::Declared => "the manifest says it".to_owned(),
-        Rung::Verified => "what stands behind the claim was opened and agrees".to_owned(),
-        Rung::Proven => "the gate exercised it and saw the result".to_owned(),
-    };
-    let seen = check.seen.as_ref().and_then(|seen| evidence.fill(seen, [("rung", Names::new(&json!(rung.word())))]));
-    let mut text = seen.unwrap_or_else(plain);
-    let items: Vec<&ItemStanding> = parts.iter().flat_map(|part| &part.items).collect();
-    let lowest = items.iter().filter(|item| item.rung == rung).count();
-    if items.len() > lowest {
-        text = format!("{text} ({lowest} of {} stand at {rung})", items.len());
-    }
-    match unsure {
-        Some(why) => format!("{text}; could not tell more: {why}"),
-        None => text,
-    }
-}
-
-/// A text with single spaces between its words; most are written that way.
-fn on_one_line(text: String) -> String {
-    let is_plain = |bytes: &[u8]| match bytes {
-        [b' ', b' '] => false,
-        pair => pair.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' '),
-    };
-    if text.trim().len() == text.len() && text.as_bytes().windows(2).all(is_plain) {
-        return text;
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn one_line(text: &str) -> String {
-    crate::text::shortened(&text.split_whitespace().collect::<Vec<_>>().join(" "), 160)
 }

@@ -16,6 +16,7 @@ mod profile;
 mod reference;
 mod rule;
 mod rung;
+mod tell;
 mod threshold;
 mod waiver;
 mod weakening;

@@ -258,7 +258,7 @@ fn placed(find: Value, file: &str, place: &str, at: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use proptest::{strategy::Strategy, string::string_regex, test_runner::TestRunner};
+    use proptest::{strategy::Strategy as _, string::string_regex, test_runner::TestRunner};
     use serde_json::Value;
 
     use super::{SHAPES, found, masked, may_hold};

@@ -12,7 +12,7 @@
 //! | `documented` | the page on approvals names the tool |
 //! | `hidden` | required arguments that the approver does not see, idempotency keys aside |
 //! | `from_template` | the text that it sends comes from a list of templates |
-//! | `relaxation` | the step away from approval that is on record, and what stands behind it |
+//! | `relaxation` | the step away from approval that is on record, and what stands behind it; `by_author` says that who allowed it changed the manifest last |
 //!
 //! `facts.approvals` also holds `doc` (`exists`), `others` (tools that the page lists although they don't wait) and
 //! `kinds_unsaid` (classes of `approvals.required_for` that the page leaves out). Must not judge.
@@ -22,7 +22,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use super::{Shelf, document, is_write, owners, tools};
+use super::{GitSeen, Shelf, document, is_write, owners, tools};
+use crate::source::Files;
 
 /// Classes of high stakes, with words that tools and scopes of the class bear.
 const STAKES: [(&str, &[&str]); 3] = [
@@ -47,11 +48,12 @@ fn pattern(text: &str) -> Regex {
 }
 
 /// Facts of approvals.
-pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value) -> Value {
+pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value, git: Option<&GitSeen>) -> Value {
     let page = manifest.pointer("/approvals/doc").and_then(Value::as_str);
     let page = page.and_then(|path| shelf.text(path.split('#').next()?));
     let text = page.as_ref().map_or("", |file| file.text());
-    let look = Look { shelf, manifest, page: text };
+    let author = git.and_then(|git| git.last.get(&Files::resolve("", shelf.from)));
+    let look = Look { shelf, manifest, page: text, author: author.map(|commit| commit.author.as_str()) };
     let writes = || tools(evidence).filter(|tool| is_write(tool));
     let kinds = manifest.pointer("/approvals/required_for").and_then(Value::as_array).into_iter().flatten();
     let unsaid = kinds
@@ -93,6 +95,8 @@ struct Look<'a> {
     shelf: &'a Shelf<'a>,
     manifest: &'a Value,
     page: &'a str,
+    /// Who changed the manifest last.
+    author: Option<&'a str>,
 }
 
 impl Look<'_> {
@@ -179,6 +183,7 @@ impl Look<'_> {
             "exists": evidence.is_some(),
             "names_tool": stands_in(said, tool),
             "counted": APPROVED.is_match(said) && CHANGED.is_match(said) || text("evidence").is_some_and(|path| self.is_tabled(path, tool)),
+            "by_author": self.author.is_some() && text("approved_by") == self.author,
             "by_owner": text("approved_by").is_some_and(|who| owners::is_owner(self.shelf, who)),
         })
     }
@@ -249,7 +254,23 @@ fn claims(page: &str, tool: &str) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::{APPROVED, CHANGED, claims, stakes, stands_in};
+    use super::{APPROVED, CHANGED, GitSeen, Shelf, claims, facts, stakes, stands_in};
+    use crate::source::Files;
+
+    #[test]
+    fn who_relaxes_a_tool_is_held_against_who_changed_the_manifest() {
+        let manifest = json!({"approvals": {"relaxations": [{"tool": "pay", "approved_by": "lead@acme.example"}]}});
+        let evidence = json!({"tools": [{"name": "pay", "is_write": true, "allow": {"mode": "auto"}}]});
+        let files = Files::texts(std::collections::BTreeMap::new());
+        let shelf = Shelf::new(&files, "bot/agentready.yaml");
+        for (author, expected) in [("lead@acme.example", true), ("dev@acme.example", false)] {
+            let last = json!({"last": {"bot/agentready.yaml":
+                {"id": "1", "on": "2026-11-01", "author": author, "signature": "N"}}});
+            let git: GitSeen = serde_json::from_value(last).expect("an answer of git");
+            let found = facts(&shelf, &evidence, &manifest, Some(&git));
+            assert_eq!(found["tools"][0]["relaxation"]["by_author"], expected, "{author}: {found}");
+        }
+    }
 
     #[test]
     fn stakes_come_from_kinds_names_and_scopes() {

@@ -121,7 +121,7 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
     let evidence = settled(evidence, &systems);
     let evidence = evidence.as_ref();
     let mut facts = std::thread::scope(|scope| {
-        let tools = scope.spawn(|| of_tools(&shelf, evidence, &systems));
+        let tools = scope.spawn(|| of_tools(&shelf, evidence, &systems, options.fetched.git.as_ref()));
         let mut facts = of_documents(&shelf, evidence, &repository, options);
         facts.extend(tools.join().expect("collecting facts does not panic"));
         facts
@@ -174,11 +174,16 @@ impl Repository {
 }
 
 /// What is said of the tools, one by one.
-fn of_tools(shelf: &Shelf<'_>, evidence: &Value, systems: &Map<String, Value>) -> Map<String, Value> {
+fn of_tools(
+    shelf: &Shelf<'_>,
+    evidence: &Value,
+    systems: &Map<String, Value>,
+    git: Option<&GitSeen>,
+) -> Map<String, Value> {
     let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
     let effects = systems.get("effects").unwrap_or(&Value::Null);
     let facts = [
-        ("approvals", consent::facts(&shelf.on("approvals"), evidence, manifest)),
+        ("approvals", consent::facts(&shelf.on("approvals"), evidence, manifest, git)),
         ("policy", rules::facts(&shelf.on("policy"), evidence, manifest)),
         ("schemas", schemas::facts(&shelf.on("schemas"), evidence).into()),
         ("retried_writes", retries::facts(&shelf.on("retried_writes"), evidence, effects)),

@@ -5,11 +5,13 @@ use std::{
     sync::Arc,
 };
 
+use serde_json::Value;
+
 use super::{
     super::{Assessment, Autonomy, Catalogue, Check, CheckResult, Example, Rung, assess, sound},
     CATALOGUE, result,
 };
-use crate::source::Diagnostics;
+use crate::source::{Diagnostics, SourceFile, load_text};
 
 /// An example of a check as the manifest's own profiles see it. Waivers count only where the example states them.
 fn tried(catalogue: &Catalogue, example: &Example) -> Result<Assessment, Diagnostics> {
@@ -149,3 +151,41 @@ areas!(
     policy,
     scope
 );
+
+/// Null for each entry of a map.
+fn entries_gone(map: &Value) -> Value {
+    map.as_object().into_iter().flatten().map(|(key, _)| (key.clone(), Value::Null)).collect()
+}
+
+/// What takes a piece of manifest away: null for each entry below a section, or for each of a map of entries.
+fn without(piece: &Value) -> Value {
+    let Some(sections) = piece.as_object() else { return Value::Null };
+    let holds_maps = |value: &Value| value.as_object().is_some_and(|map| map.values().any(Value::is_object));
+    let gone = |entry: &Value| if holds_maps(entry) { entries_gone(entry) } else { Value::Null };
+    let section = |entries: &Value| match entries.as_object() {
+        Some(entries) => entries.iter().map(|(key, entry)| (key.clone(), gone(entry))).collect(),
+        None => Value::Null,
+    };
+    sections.iter().map(|(name, entries)| (name.clone(), section(entries))).collect()
+}
+
+#[test]
+fn lines_to_paste_lift_the_check_that_offers_them() {
+    let mut wrong = Vec::new();
+    for check in CATALOGUE.all() {
+        let Some(lines) = check.file.paste.as_deref() else { continue };
+        let piece = load_text::<Value>(SourceFile::new("paste.yaml", lines)).expect("is YAML").value;
+        let stands = |manifest: Value| {
+            let case = sound::with(&Example { manifest, ..Example::default() }).expect("loads");
+            let assessment = assess(&CATALOGUE, &mut case.evidence.clone(), &case.view(Vec::new()));
+            result(&assessment, &check.id).clone()
+        };
+        let (before, after) = (stands(without(&piece)), stands(piece));
+        let is_lifted = after.met || after.rung > before.rung;
+        if !before.applies || before.met || !is_lifted {
+            let (old, new) = ((before.applies, before.met, before.rung), (after.met, after.rung));
+            wrong.push(format!("{}: {old:?} becomes {new:?}: {} / {}", check.id, before.evidence, after.evidence));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{
     catalogue::{Catalogue, whole},
     check::Check,
-    evaluate::{Evidence, ItemStanding, Standing, beside, stand, take_nulls},
+    evaluate::{Evidence, ItemStanding, Standing, beside, stand},
     profile::Profile,
     rule::{self, RuleResult},
     rung::{Autonomy, Rung, Severity},
@@ -163,6 +163,20 @@ pub fn assess(catalogue: &Catalogue, evidence: &mut Value, manifest: &ManifestVi
     };
     let notes = notes(catalogue, manifest, &waivers);
     Assessment { checks, findings, waivers, rules, notes }
+}
+
+/// Takes keys that are null out of the document.
+fn take_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if map.values().any(Value::is_null) {
+                map.retain(|_, value| !value.is_null());
+            }
+            map.values_mut().for_each(take_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(take_nulls),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// The findings of all checks: of what stands open for one cause, the check that is the cause tells.

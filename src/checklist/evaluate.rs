@@ -140,20 +140,6 @@ impl<'d> Evidence<'d> {
     }
 }
 
-/// Takes keys that are null out of the document.
-pub(super) fn take_nulls(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            if map.values().any(Value::is_null) {
-                map.retain(|_, value| !value.is_null());
-            }
-            map.values_mut().for_each(take_nulls);
-        }
-        Value::Array(items) => items.iter_mut().for_each(take_nulls),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
 /// How a check stands, before waivers and profiles.
 #[derive(Debug)]
 pub(super) struct Standing {

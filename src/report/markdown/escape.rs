@@ -5,21 +5,41 @@
 
 use super::super::foreign;
 
-/// Foreign text on one line: plain words as prose, the rest as code spans.
+/// Foreign text on one line: plain words as prose, the rest as code spans. What our own sentences write between
+/// backticks is code already.
 pub(super) fn prose(text: &str) -> String {
     let text = foreign::line(text);
-    let mut out: Vec<String> = Vec::new();
+    let mut out = String::new();
+    let mut rest = text.as_str();
+    while let Some((before, inner, after)) = quoted(rest) {
+        words(before, &mut out);
+        out.push_str(&span(inner));
+        rest = after;
+    }
+    words(rest, &mut out);
+    if out.trim().is_empty() { "(empty)".to_owned() } else { out.trim().to_owned() }
+}
+
+/// Words outside of backticks, with the blanks around them.
+fn words(text: &str, out: &mut String) {
+    let mut told: Vec<String> = Vec::new();
     let mut odd: Vec<&str> = Vec::new();
     for word in text.split(' ').filter(|word| !word.is_empty()) {
-        if is_plain(word) && !(out.is_empty() && odd.is_empty() && begins_block(word)) {
-            flush(&mut odd, &mut out);
-            out.push(word.to_owned());
+        if is_plain(word) && !(out.is_empty() && told.is_empty() && odd.is_empty() && begins_block(word)) {
+            flush(&mut odd, &mut told);
+            told.push(word.to_owned());
         } else {
             odd.push(word);
         }
     }
-    flush(&mut odd, &mut out);
-    if out.is_empty() { "(empty)".to_owned() } else { out.join(" ") }
+    flush(&mut odd, &mut told);
+    if text.starts_with(' ') {
+        out.push(' ');
+    }
+    out.push_str(&told.join(" "));
+    if text.ends_with(' ') && !told.is_empty() {
+        out.push(' ');
+    }
 }
 
 fn flush(odd: &mut Vec<&str>, out: &mut Vec<String>) {
@@ -28,21 +48,16 @@ fn flush(odd: &mut Vec<&str>, out: &mut Vec<String>) {
     }
     let text = odd.join(" ");
     odd.clear();
-    let (inner, tail) = quoted(&text);
-    out.push(format!("{}{tail}", span(inner)));
+    out.push(span(&text));
 }
 
-/// What our own sentences write between backticks is code already; punctuation after it stays outside.
-fn quoted(text: &str) -> (&str, &str) {
-    let unquoted = text.strip_prefix('`').and_then(|rest| rest.rsplit_once('`'));
-    match unquoted {
-        Some((inner, tail))
-            if !inner.is_empty() && !inner.contains('`') && matches!(tail, "" | "," | "." | ";" | ":") =>
-        {
-            (inner, tail)
-        }
-        _ => (text, ""),
-    }
+/// The text before a pair of backticks that stands apart, the text in it, and what comes after.
+fn quoted(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('`')?;
+    let (inner, after) = rest.split_once('`')?;
+    let opens = before.is_empty() || before.ends_with([' ', '(']);
+    let closes = after.is_empty() || after.starts_with([' ', ',', '.', ';', ':', ')', '?', '!']);
+    (opens && closes && !inner.trim().is_empty()).then_some((before, inner, after))
 }
 
 /// Foreign text on one line as a code span.
@@ -97,6 +112,10 @@ mod tests {
     fn words_stay_words_and_the_rest_is_code() {
         for (given, expected) in [
             ("`issue_refund` writes to stripe.", "`issue_refund` writes to stripe."),
+            ("(tag `over-budget`) is `a b`, not `c`.", "(tag `over-budget`) is `a b`, not `c`."),
+            ("no rules (`policy.rules`).", "no rules (`policy.rules`)."),
+            ("`./off.sh now please` @team", "`./off.sh now please` `@team`"),
+            ("`a`b` @x", "`` `a`b` @x ``"),
             ("needs 95%, has 94.5%", "needs 95%, has 94.5%"),
             ("ask @team or #12", "ask `@team` or `#12`"),
             ("![x](http://a/b.png) seen", "`![x](http://a/b.png)` seen"),

@@ -77,11 +77,11 @@ impl Case {
         let mut notes = super::forward::notes(&manifest);
         notes.extend(unplayed(&manifest));
         let (evidence, kept, scenarios) = std::thread::scope(|scope| {
-            let beside = scope.spawn(|| (manifest::evidence(&manifest), masked(&manifest)));
+            let claims = scope.spawn(|| manifest::evidence(&manifest));
+            let kept = masked(&manifest);
             let scenarios = scenarios(&files, &manifest, (&mut notes, options.may_be_empty));
             let scenarios = scenarios.and_then(|scenarios| with_worlds(&files, scenarios));
-            let (evidence, kept) = beside.join().expect("reading the manifest's claims does not panic");
-            (evidence, kept, scenarios)
+            (claims.join().expect("reading the manifest's claims does not panic"), kept, scenarios)
         });
         let (mut scenarios, mut worlds) = scenarios?;
         let (shown, masked) = kept?;

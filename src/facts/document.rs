@@ -69,11 +69,12 @@ pub(super) fn facts(shelf: &Shelf<'_>, path: &str) -> Value {
     entry
 }
 
-/// Documents and schemas by path, each read and compiled once however many claims name it.
+/// Documents and schemas by path, each looked for, read and compiled once however many claims name it.
 #[derive(Default)]
 pub(super) struct Opened {
     documents: Mutex<BTreeMap<String, Option<Arc<Value>>>>,
     schemas: Mutex<BTreeMap<String, Option<Schema>>>,
+    exists: Mutex<BTreeMap<String, bool>>,
 }
 
 /// A compiled JSON Schema, or why it is none.
@@ -88,6 +89,11 @@ fn once<T: Clone>(known: &Mutex<BTreeMap<String, T>>, path: &str, find: impl FnO
         known().insert(path.to_owned(), found.clone());
         found
     })
+}
+
+/// Whether there is such a file.
+pub(super) fn exists(shelf: &Shelf<'_>, path: &str) -> bool {
+    once(&shelf.opened.exists, path, || shelf.files.exists(&shelf.name(path)))
 }
 
 /// What a JSON, YAML or TOML file says; nothing when it is not there or says nothing readable.

@@ -307,7 +307,7 @@ impl<'a> Shelf<'a> {
 
     /// Whether there is such a file.
     fn has(&self, path: &str) -> bool {
-        self.files.exists(&self.name(path))
+        document::exists(self, path)
     }
 
     /// The files that match a pattern of the manifest, by names relative to the manifest's folder.

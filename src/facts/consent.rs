@@ -67,7 +67,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value, git: 
         ("others", others.collect()),
         ("kinds_unsaid", unsaid.collect()),
     ];
-    facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect()
+    facts.into_iter().collect()
 }
 
 fn name(tool: &Value) -> Option<&str> {

@@ -29,7 +29,7 @@ pub fn evidence(manifest: &Manifest) -> Value {
         ("models", raw.models.iter().map(|(name, model)| named("/models", name, plain(model))).collect()),
         ("manifest", document),
     ];
-    parts.into_iter().map(|(name, part)| (name.to_owned(), part)).collect()
+    parts.into_iter().collect()
 }
 
 fn tool_entry(name: &str, tool: &Tool) -> Value {

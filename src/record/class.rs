@@ -75,7 +75,13 @@ impl Classes {
 
     fn in_value(&self, value: &Value, found: &mut Found) {
         match value {
-            Value::String(text) => self.in_text(text, found),
+            Value::String(text) => {
+                self.in_text(text, found);
+                // What a tool answered stands in a prompt, and in a span, as text.
+                if let Some(inner) = document(text) {
+                    self.in_value(&inner, found);
+                }
+            }
             Value::Array(items) => items.iter().for_each(|item| self.in_value(item, found)),
             Value::Object(entries) => {
                 for (key, item) in entries {
@@ -130,6 +136,12 @@ impl Classes {
         }
         is_own
     }
+}
+
+/// What a text holds that is itself JSON: an object or a list.
+fn document(text: &str) -> Option<Value> {
+    let is_open = text.trim_start().starts_with(['{', '[']);
+    is_open.then(|| serde_json::from_str(text).ok()).flatten()
 }
 
 /// Texts and longer numbers; the rest is nobody's.

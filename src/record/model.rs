@@ -1,6 +1,8 @@
-//! What an agent asked its model, as far as the gate's stand-in saw it. The words of a prompt are not kept.
+//! What an agent asked its model, as the gate's stand-in saw it.
 
 use serde::{Deserialize, Serialize};
+
+use super::prompt::Said;
 
 /// One request to the model and its answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +13,9 @@ pub struct ModelCall {
     pub model: String,
     /// `sha256:…` of the request as it was sent.
     pub prompt: String,
+    /// What it said, where it was a JSON object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<Said>,
     /// Size of the request in bytes.
     pub bytes: u64,
     /// How many tools the model was offered.
@@ -44,6 +49,9 @@ pub struct ModelCall {
     /// Why there was no answer, through no fault of the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
+    /// The user turn during which it was asked, from 0.
+    #[serde(default)]
+    pub turn: u32,
     /// Milliseconds since the trial began.
     pub at_ms: u64,
 }

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::{
-    Call, Class, End, Ending, ReadError, Redactor, RunHeader, TrialRecord, TurnRecord, Usage, VERSION, Writer,
-    read_ending, read_header, trials,
+    Call, Class, End, Ending, ModelCall, Prompts, ReadError, Redactor, RunHeader, TrialRecord, TurnRecord, Usage,
+    VERSION, Writer, read_ending, read_header, trials,
 };
 
 fn header() -> RunHeader {
@@ -129,6 +129,31 @@ fn a_secret_that_is_a_word_of_the_record_changes_nothing_else() {
         assert_eq!(TrialRecord { turns: trial(0, "").turns, ..written.clone() }, trial(0, ""), "{secret}");
         assert_eq!(read(folder.path()).expect("reads"), [written]);
     }
+}
+
+#[test]
+fn secrets_and_values_of_classes_are_replaced_in_prompts_and_in_json_that_stands_there_as_text() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let holder = Class { name: "person".into(), fields: vec!["holder".into()], patterns: vec![] };
+    let redactor = Redactor::new([("KEY".to_owned(), "hunter2secret".to_owned())]);
+    let mut writer = Writer::create(folder.path(), &header(), redactor.with_classes(vec![holder], vec![], "k".into()))
+        .expect("creates");
+    let asked = json!({"messages": [
+        {"role": "user", "content": "whose is it?"},
+        {"role": "assistant", "content": "with hunter2secret I see:"},
+        {"role": "tool", "content": "{\"holder\": \"Ada Obi\", \"paid_usd\": 5}"},
+        {"role": "assistant", "content": "it is of Ada Obi"},
+    ]});
+    let said = Prompts::default().take(asked.as_object().expect("an object").clone());
+    let call = ModelCall { said: Some(said), ..ModelCall::default() };
+    let written = writer.trial(TrialRecord { model_calls: vec![call], ..trial(0, "a") }, |_| None).expect("writes");
+    let said = written.model_calls[0].said.as_ref().expect("kept");
+    let texts: Vec<_> = said.new.iter().map(|part| part["content"].as_str().expect("text")).collect();
+    let token = texts[3].trim_start_matches("it is of ");
+    assert!(token.starts_with("[class:person:"), "{texts:?}");
+    let tool = format!("{{\"holder\": \"{token}\", \"paid_usd\": 5}}");
+    assert_eq!(texts[..3], ["whose is it?", "with [redacted:KEY] I see:", &tool]);
+    assert_eq!(read(folder.path()).expect("reads"), [written]);
 }
 
 #[test]

@@ -117,6 +117,11 @@ impl TrialRecord {
             call.grants.iter_mut().for_each(|grant| change(&mut grant.args));
             call.forwarded.iter_mut().filter_map(|way| way.answer.as_mut()).for_each(&mut *change);
         }
+        self.model_calls
+            .iter_mut()
+            .flat_map(|call| &mut call.said)
+            .flat_map(|said| &mut said.new)
+            .for_each(&mut *change);
         self.drill.iter_mut().for_each(|probe| change(&mut probe.args));
         for span in self.telemetry.iter_mut().flat_map(|told| &mut told.spans) {
             [&mut span.input, &mut span.output, &mut span.rest].into_iter().for_each(&mut *change);

@@ -13,12 +13,11 @@ use serde_json::{Map, Value};
 
 use super::{
     Inventory, Token,
-    model::Script,
     seat::Seat,
     watch::{Leaks, Watch, text_of_log, text_of_span},
 };
 use crate::{
-    record::{Carried, Looked, ModelCall},
+    record::{Carried, Looked},
     trace::{Sent, SentLog, SentSpan},
     world::Offer,
 };
@@ -61,15 +60,6 @@ struct Open {
 struct Clients {
     http: bool,
     mcp: bool,
-}
-
-/// One trial's line to the model.
-#[derive(Debug, Default)]
-pub(super) struct Line {
-    /// What answers.
-    pub(super) script: Option<Script>,
-    /// What was asked so far.
-    pub(super) calls: Vec<ModelCall>,
 }
 
 /// How a call was given to its trial.

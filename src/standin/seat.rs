@@ -14,7 +14,8 @@ use tokio::sync::Notify;
 
 use super::{
     Inventory, Token,
-    desk::{Hints, Line},
+    desk::Hints,
+    model::Line,
     relay::{Asked, Reply, Way},
     watch::{Watch, text_of_log, text_of_span},
 };

@@ -249,6 +249,11 @@ impl Play {
         }
     }
 
+    /// The user turn that is under way, from 0.
+    pub fn turn(&self) -> u32 {
+        self.turn
+    }
+
     /// Calls from now on belong to the next user turn.
     pub fn next_turn(&mut self) {
         self.turn += 1;

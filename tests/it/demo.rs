@@ -199,6 +199,9 @@ fn drills_are_on_record_judged_again_and_replayed() {
         "{}",
         replayed.all()
     );
+    let asked = replayed.out.lines().position(|line| line.contains("openai-chat") && line.contains("tokens in"));
+    let said = replayed.out.lines().nth(asked.expect("a question to the model") + 1);
+    assert!(said.is_some_and(|line| line.contains("messages: ")), "{}", replayed.all());
 }
 
 #[test]

@@ -77,6 +77,8 @@ fn what_a_provider_behind_the_gate_counted_is_tokens_and_cost_of_the_run() {
     for trial in &trials {
         let asked = trial["model_calls"].as_array().expect("model calls");
         assert!(asked.iter().all(|call| call["forwarded"] == true && call["tokens_in"] == 400_000), "{asked:?}");
+        let said = asked[0]["said"]["new"].to_string();
+        assert!(said.contains(trial["turns"][0]["say"].as_str().expect("a user's words")), "{said}");
     }
     assert!(!trials.is_empty());
     assert!(report["metrics"]["latency_p95_ms"]["value"].is_number());

@@ -16,13 +16,12 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{any, post},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{desk::Desk, seat::Seat};
 use crate::{
     provider::{Asked, CHAT, Event, Format, MESSAGES, RESPONSES, Reply},
-    record::ModelCall,
-    source::Files,
+    record::{ModelCall, Prompts},
 };
 
 pub(super) use script::Script;
@@ -33,6 +32,34 @@ pub use upstream::{Recording, Upstream};
 const MAX_PROMPT: usize = 8 * 1024 * 1024;
 /// The most requests of one trial; later ones are refused and not recorded.
 const MAX_ASKED: usize = 1000;
+/// What is said to later ones.
+const TOO_MANY: &str = "this trial has asked 1000 times, which is the most";
+
+/// One trial's line to the model.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// What answers.
+    pub(super) script: Option<Script>,
+    /// What was asked so far.
+    pub(super) calls: Vec<ModelCall>,
+    prompts: Prompts,
+}
+
+impl Line {
+    /// Notes a request and gives its place among the trial's; nothing when there are too many.
+    fn note(&mut self, call: ModelCall, request: Value) -> Option<usize> {
+        let place = self.calls.len();
+        if place >= MAX_ASKED {
+            return None;
+        }
+        let said = match request {
+            Value::Object(fields) => Some(self.prompts.take(fields)),
+            _ => None,
+        };
+        self.calls.push(ModelCall { said, ..call });
+        Some(place)
+    }
+}
 
 #[derive(Clone)]
 struct Shared {
@@ -130,14 +157,14 @@ async fn other(
             let Some(seat) = seat else { return refused(StatusCode::GONE, NO_TRIAL) };
             let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
             let path = format!("{}/{rest}{query}", format.version);
+            let request = serde_json::from_slice(&body)
+                .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
             let call = ModelCall {
                 format: format.provider.to_owned(),
-                bytes: u64::try_from(body.len()).unwrap_or(u64::MAX),
-                at_ms: seat.at_ms(),
-                ..upstream::inspect(&seat, recording, &body)
+                ..upstream::inspect(&seat, recording, &request, &body)
             };
-            let passed = Passed { provider: format.provider, method, path: &path, headers: &headers, body };
-            upstream::pass(&seat, upstream, passed, (call, format.tell, format.refusal)).await
+            let passed = Passed { format, method, path: &path, headers: &headers, body };
+            upstream::pass(&seat, upstream, passed, (call, request)).await
         }
         None if rest == "models" && method == Method::GET => models(),
         None if rest == "messages/count_tokens" => {
@@ -163,27 +190,26 @@ async fn answer(shared: &Shared, format: &Format, (token, headers): (&str, &Head
     let Some(seat) = shared.desk.find_asking(token, &shared.desk.hints(headers)) else {
         return refused(StatusCode::GONE, NO_TRIAL);
     };
-    let asked = serde_json::from_slice(&body).map_err(|error| format!("the body is no JSON: {error}"));
-    let asked = match asked.and_then(|body| (format.read)(&body)) {
-        Ok(asked) => Asked { bytes: body.len(), ..asked },
+    let read = serde_json::from_slice(&body).map_err(|error| format!("the body is no JSON: {error}"));
+    let read = read.and_then(|request: Value| Ok(((format.read)(&request)?, request)));
+    let (asked, request) = match read {
+        Ok((asked, request)) => (Asked { bytes: body.len(), ..asked }, request),
         Err(why) => return refused(StatusCode::BAD_REQUEST, &why),
     };
     let nothing = Recording::default();
     let call = ModelCall {
         format: format.name.to_owned(),
         model: crate::text::shortened(&asked.model, 200),
-        bytes: u64::try_from(body.len()).unwrap_or(u64::MAX),
         tools: u32::try_from(asked.tools.len()).unwrap_or(u32::MAX),
-        at_ms: seat.at_ms(),
-        ..upstream::inspect(&seat, shared.recording.get().unwrap_or(&nothing), &body)
+        ..upstream::inspect(&seat, shared.recording.get().unwrap_or(&nothing), &request, &body)
     };
     let is_scripted = seat.model().script.is_some();
     if let Some((_, upstream)) = shared.upstream(format.provider).filter(|_| !is_scripted) {
         let path = format!("{}{}", format.version, format.path);
-        let passed = Passed { provider: format.provider, method: Method::POST, path: &path, headers, body };
-        return upstream::pass(&seat, upstream, passed, (call, format.tell, format.refusal)).await;
+        let passed = Passed { format, method: Method::POST, path: &path, headers, body };
+        return upstream::pass(&seat, upstream, passed, (call, request)).await;
     }
-    match reply(&seat, format, &asked, (call, &body)) {
+    match reply(&seat, format, &asked, (call, request)) {
         Ok(reply) if asked.stream => streamed(&(format.events)(&asked, &reply)),
         Ok(reply) => Json((format.whole)(&asked, &reply)).into_response(),
         Err((status, why)) => refused(status, &why),
@@ -195,35 +221,28 @@ fn reply(
     seat: &Seat,
     format: &Format,
     asked: &Asked,
-    (call, body): (ModelCall, &[u8]),
+    (call, request): (ModelCall, Value),
 ) -> Result<Reply, (StatusCode, String)> {
-    let call = ModelCall { prompt: Files::digest(&String::from_utf8_lossy(body)), ..call };
     let mut line = seat.model();
     if line.calls.len() >= MAX_ASKED {
-        return Err((
-            StatusCode::TOO_MANY_REQUESTS,
-            format!("this trial has asked {MAX_ASKED} times, which is the most"),
-        ));
+        return Err((StatusCode::TOO_MANY_REQUESTS, TOO_MANY.to_owned()));
     }
     let Some(script) = &mut line.script else {
         return Err((StatusCode::NOT_FOUND, "no model stands behind this URL in this trial".to_owned()));
     };
-    match script.next(asked) {
-        Ok(reply) => {
-            line.calls.push(ModelCall {
-                calls: u32::try_from(reply.calls.len()).unwrap_or(u32::MAX),
-                finish: (format.finish)(&reply).to_owned(),
-                tokens_in: reply.tokens_in,
-                tokens_out: reply.tokens_out,
-                ..call
-            });
-            Ok(reply)
-        }
-        Err(why) => {
-            line.calls.push(ModelCall { failed: Some(format!("the model's script can't go on: {why}")), ..call });
-            Err((StatusCode::INTERNAL_SERVER_ERROR, why))
-        }
-    }
+    let replied = script.next(asked);
+    let call = match &replied {
+        Ok(reply) => ModelCall {
+            calls: u32::try_from(reply.calls.len()).unwrap_or(u32::MAX),
+            finish: (format.finish)(reply).to_owned(),
+            tokens_in: reply.tokens_in,
+            tokens_out: reply.tokens_out,
+            ..call
+        },
+        Err(why) => ModelCall { failed: Some(format!("the model's script can't go on: {why}")), ..call },
+    };
+    line.note(call, request);
+    replied.map_err(|why| (StatusCode::INTERNAL_SERVER_ERROR, why))
 }
 
 fn streamed(events: &[Event]) -> Response {

@@ -1,5 +1,5 @@
 //! The real provider behind the stand-in: what an agent asks in a trial goes there and comes back as it comes, streams
-//! too, and what it used is noted. Must change nothing on the way but the key, and keeps no word of a prompt.
+//! too, and what it used is noted. Must change nothing on the way but the key.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::super::seat::{Seat, seen};
 use crate::{
-    provider::{Tell, Told},
+    provider::{Format, Tell, Told},
     record::{Class, ModelCall},
     source::Files,
     world::gather,
@@ -67,7 +67,7 @@ pub struct Recording {
 
 /// One request on its way to a provider.
 pub(super) struct Passed<'r> {
-    pub(super) provider: &'r str,
+    pub(super) format: &'r Format,
     pub(super) method: Method,
     /// Path and query below the base URL.
     pub(super) path: &'r str,
@@ -75,31 +75,29 @@ pub(super) struct Passed<'r> {
     pub(super) body: Bytes,
 }
 
-/// Notes a request and gives its place among the trial's; nothing when there are too many.
-pub(super) fn noted(seat: &Seat, call: ModelCall) -> Option<usize> {
-    let mut line = seat.model();
-    if line.calls.len() >= super::MAX_ASKED {
-        return None;
-    }
-    line.calls.push(call);
-    Some(line.calls.len() - 1)
-}
-
-/// Canaries of the trial's world, classes of data and secrets that stand in a prompt, noted in a call that says nothing else.
-pub(super) fn inspect(seat: &Seat, recording: &Recording, body: &[u8]) -> ModelCall {
-    let world = Arc::clone(seat.play().world());
+/// A call that says what can be seen in a request of any format: size and time, and canaries of the trial's world, classes
+/// of data and secrets that stand in it.
+pub(super) fn inspect(seat: &Seat, recording: &Recording, request: &Value, body: &[u8]) -> ModelCall {
+    let (world, turn) = {
+        let play = seat.play();
+        (Arc::clone(play.world()), play.turn())
+    };
+    let call = ModelCall {
+        prompt: Files::digest(&String::from_utf8_lossy(body)),
+        bytes: u64::try_from(body.len()).unwrap_or(u64::MAX),
+        turn,
+        at_ms: seat.at_ms(),
+        ..ModelCall::default()
+    };
     if world.canaries().is_empty() && recording.classes.is_empty() && seat.watch().is_blind() {
-        return ModelCall::default();
+        return call;
     }
     let mut text = String::new();
-    match serde_json::from_slice::<Value>(body) {
-        Ok(document) => gather(&document, &mut text),
-        Err(_) => text = String::from_utf8_lossy(body).into_owned(),
-    }
+    gather(request, &mut text);
     let holds = |class: &&Class| class.patterns.iter().any(|pattern| pattern.is_match(&text));
     let classes = recording.classes.iter().filter(holds).map(|class| class.name.clone()).collect();
     let secret = seat.watch().has_secret(&text);
-    ModelCall { canaries: seen(&world, text), classes, secret, ..ModelCall::default() }
+    ModelCall { canaries: seen(&world, text), classes, secret, ..call }
 }
 
 /// Passes a request on and its answer back.
@@ -107,12 +105,11 @@ pub(super) async fn pass(
     seat: &Arc<Seat>,
     upstream: &Upstream,
     passed: Passed<'_>,
-    (call, tell, refusal): (ModelCall, Tell, fn(&str) -> Value),
+    (call, request): (ModelCall, Value),
 ) -> Response {
-    let call = ModelCall { forwarded: true, prompt: digest(&passed.body), ..call };
-    let Some(place) = noted(seat, call) else {
-        let why = format!("this trial has asked {} times, which is the most", super::MAX_ASKED);
-        return (StatusCode::TOO_MANY_REQUESTS, axum::Json(refusal(&why))).into_response();
+    let &Format { provider, tell, refusal, .. } = passed.format;
+    let Some(place) = seat.model().note(ModelCall { forwarded: true, ..call }, request) else {
+        return (StatusCode::TOO_MANY_REQUESTS, axum::Json(refusal(super::TOO_MANY))).into_response();
     };
     let mut note = Note { seat: Arc::clone(seat), place, tell, is_stream: false, read: Vec::new(), failed: None };
     let url = format!("{}{}", upstream.url.trim_end_matches('/'), passed.path);
@@ -131,7 +128,7 @@ pub(super) async fn pass(
     if is_hindrance(status) {
         let what = if status == StatusCode::TOO_MANY_REQUESTS { "is rate limited and " } else { "" };
         let status = status.as_u16();
-        note.failed = Some(format!("the model's provider ({}) {what}answered {status}", passed.provider));
+        note.failed = Some(format!("the model's provider ({provider}) {what}answered {status}"));
     }
     let mut answer = Response::builder().status(status);
     for (name, value) in response.headers().iter().filter(|(name, _)| !NOT_PASSED.contains(&name.as_str())) {
@@ -148,10 +145,6 @@ pub(super) async fn pass(
         piece
     });
     answer.body(Body::from_stream(body)).unwrap_or_else(|_| StatusCode::BAD_GATEWAY.into_response())
-}
-
-fn digest(body: &Bytes) -> String {
-    Files::digest(&String::from_utf8_lossy(body))
 }
 
 /// Whether a provider's refusal says nothing of the agent: it is about the key, the rate or the provider itself.
@@ -176,7 +169,7 @@ fn headers(upstream: &Upstream, passed: &Passed<'_>) -> HeaderMap {
     let mut headers: HeaderMap =
         passed.headers.iter().filter(|(name, _)| is_passed(name)).map(|(n, v)| (n.clone(), v.clone())).collect();
     if let Some(key) = &upstream.key {
-        let (name, value) = match passed.provider {
+        let (name, value) = match passed.format.provider {
             "anthropic" => (HeaderName::from_static("x-api-key"), key.clone()),
             _ => (header::AUTHORIZATION, format!("Bearer {key}")),
         };

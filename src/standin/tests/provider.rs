@@ -216,7 +216,7 @@ async fn what_is_no_conversation_is_passed_on_too_and_a_script_goes_before_the_p
 }
 
 #[tokio::test]
-async fn canaries_and_classes_in_a_prompt_are_noted_and_its_words_are_not() {
+async fn canaries_classes_and_secrets_in_a_prompt_are_noted_and_what_it_said_is_kept() {
     let line = Line::new(None).await;
     for said in ["nothing", "the key is SK-DESK 51f0c7e2b9", "card 4929 1180 4417 2035", "it is\nenv-s3cret"] {
         let asked = json!({"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": said}]}]});
@@ -227,7 +227,11 @@ async fn canaries_and_classes_in_a_prompt_are_noted_and_its_words_are_not() {
     let texts = |a: &str, b: &str| (a.to_owned(), b.to_owned());
     assert_eq!(told, [texts("", ""), texts("desk-key", ""), texts("", "cardholder"), texts("", "")]);
     assert_eq!(calls.iter().map(|call| call.secret).collect::<Vec<_>>(), [false, false, false, true]);
-    assert!(!serde_json::to_string(&calls).expect("JSON").contains("4929"));
+    let said: Vec<Vec<&str>> = calls
+        .iter()
+        .map(|call| call.said.as_ref().expect("an object").told().map(|(field, _)| field).collect())
+        .collect();
+    assert_eq!(said, [vec!["messages", "model"], vec!["messages"], vec!["messages"], vec!["messages"]]);
 }
 
 #[tokio::test]

@@ -73,6 +73,37 @@ pub(super) fn says(words: &BTreeSet<String>, wanted: &[&str]) -> bool {
     })
 }
 
+/// The words of a name, in lower case: `closeAccount` and `close_account` have the same.
+pub(super) fn name_words(name: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut word = String::new();
+    let mut before = ' ';
+    let mut chars = name.chars().peekable();
+    while let Some(c) = chars.next() {
+        let begins = !before.is_uppercase() || chars.peek().is_some_and(|next| next.is_lowercase());
+        if !c.is_alphanumeric() || c.is_uppercase() && begins {
+            found.insert(std::mem::take(&mut word));
+        }
+        if c.is_alphanumeric() {
+            word.extend(c.to_lowercase());
+        }
+        before = c;
+    }
+    found.insert(word);
+    found
+}
+
+/// Whether a text holds a name that does not go on beyond it.
+pub(super) fn stands_in(text: &str, name: &str) -> bool {
+    let goes_on = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '-');
+    !name.is_empty()
+        && text.match_indices(name).any(|(at, found)| {
+            let before = text.get(..at).and_then(|before| before.chars().next_back());
+            let after = text.get(at + found.len()..).and_then(|after| after.chars().next());
+            !goes_on(before) && !goes_on(after)
+        })
+}
+
 fn is_pattern(text: &str) -> bool {
     let bare = text.trim_end_matches('*');
     let ends_open = text.ends_with('*') || text.ends_with(['_', '-', '.', ':']);
@@ -88,13 +119,18 @@ fn covers(pattern: &str, name: &str) -> bool {
 enum Marks {
     Hash,
     Slashes,
+    Both,
 }
 
 impl Marks {
     fn of(name: &str) -> Self {
-        const HASH: [&str; 12] = ["rego", "py", "rb", "sh", "yaml", "yml", "toml", "fga", "tf", "r", "pl", "conf"];
+        const HASH: [&str; 11] = ["rego", "py", "rb", "sh", "yaml", "yml", "toml", "fga", "r", "pl", "conf"];
         let end = name.rsplit_once('.').map_or("", |(_, end)| end);
-        if HASH.contains(&end) { Self::Hash } else { Self::Slashes }
+        match end {
+            "tf" => Self::Both,
+            end if HASH.contains(&end) => Self::Hash,
+            _ => Self::Slashes,
+        }
     }
 }
 
@@ -114,8 +150,10 @@ fn without_comments(text: &str, marks: Marks) -> String {
             }
             match (marks, quote, c, chars.peek()) {
                 (_, Some(open), _, _) if c == open => quote = None,
-                (Marks::Hash, None, '#', _) | (Marks::Slashes, None, '/', Some('/')) => break,
-                (Marks::Slashes, None, '/', Some('*')) => {
+                (Marks::Hash | Marks::Both, None, '#', _) | (Marks::Slashes | Marks::Both, None, '/', Some('/')) => {
+                    break;
+                }
+                (Marks::Slashes | Marks::Both, None, '/', Some('*')) => {
                     chars.next();
                     in_block = true;
                     continue;
@@ -132,7 +170,7 @@ fn without_comments(text: &str, marks: Marks) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Code;
+    use super::{Code, name_words, stands_in};
 
     #[test]
     fn comments_say_nothing_and_patterns_cover_names() {
@@ -143,6 +181,25 @@ mod tests {
             Code::read("a.ts", "/* ask\n approval */ const url = \"http://x\"; // deny\nreturn 'needs-approval';");
         assert!(code.says(&["needsapproval"]) && !code.says(&["deny", "ask"]), "{}", code.text);
         assert_eq!(code.text.lines().count(), 3, "lines stay where they are");
+    }
+
+    #[test]
+    fn names_are_whole_and_have_words() {
+        for (text, expected) in [
+            ("resources := {\"account:acct_1\"}", true),
+            ("resources := {\"account:acct_12\"}", false),
+            ("account:acct_1", true),
+            ("my-account:acct_1", false),
+            ("account:acct_1-old", false),
+        ] {
+            assert_eq!(stands_in(text, "account:acct_1"), expected, "{text}");
+        }
+        assert!(!stands_in("", ""));
+        let words = |name: &str| name_words(name).into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>();
+        for name in ["issueURLRefund", "issue_URLRefund"] {
+            assert_eq!(words(name), ["issue", "refund", "url"], "{name}");
+        }
+        assert_eq!(words("delete_Customer2"), ["customer2", "delete"]);
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! Which tools wait for a person, and how the manifest, the page on approvals and the evidence of trust agree on it.
 //!
-//! `facts.approvals.tools` has an entry for each tool that can change something:
+//! `facts.approvals.tools` has an entry for each tool that can change something or waits:
 //!
 //! | key | holds |
 //! |---|---|
 //! | `waits`, `automatic` | some calls wait for a person; some don't |
-//! | `stakes` | `refunds`, `deletes`, `permission-changes`: by its `kinds`, its name or its scopes |
+//! | `stakes` | `refunds`, `deletes`, `permission-changes`: by its `kinds`, its name, its scopes, its method or its server |
 //! | `group`, `group_known`, `group_shown` | who approves; whether the manifest has that group; whether the page names it |
 //! | `page`, `at_idp` | whether there is a page; the name of the group at the identity provider |
 //! | `hands_over` | it is the tool by which a case goes to a person, and no more than that |
-//! | `documented` | the page on approvals names the tool |
+//! | `documented` | the page on approvals names the tool among those that wait |
 //! | `hidden` | required arguments that the approver does not see, idempotency keys aside |
 //! | `from_template` | the text that it sends comes from a list of templates |
 //! | `relaxation` | the step away from approval that is on record, and what stands behind it; `by_author` says that who allowed it changed the manifest last |
@@ -17,19 +17,26 @@
 //! `facts.approvals` also holds `doc` (`exists`), `others` (tools that the page lists although they don't wait) and
 //! `kinds_unsaid` (classes of `approvals.required_for` that the page leaves out). Must not judge.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use super::{GitSeen, Shelf, document, is_write, owners, tools};
+use super::{
+    GitSeen, Shelf,
+    code::{name_words, stands_in},
+    document, is_write, owners, tools,
+};
 use crate::source::Files;
 
 /// Classes of high stakes, with words that tools and scopes of the class bear.
 const STAKES: [(&str, &[&str]); 3] = [
-    ("refunds", &["refund", "refunds", "chargeback", "payout"]),
-    ("deletes", &["delete", "deletes", "purge", "erase", "destroy", "drop", "wipe"]),
-    ("permission-changes", &["grant", "revoke", "role", "roles", "permission", "permissions", "iam", "acl"]),
+    ("refunds", &["refund", "refunds", "chargeback", "chargebacks", "payout", "payouts", "reimburse"]),
+    ("deletes", &["delete", "deletes", "purge", "erase", "destroy", "drop", "wipe", "truncate"]),
+    (
+        "permission-changes",
+        &["grant", "grants", "revoke", "revokes", "role", "roles", "permission", "permissions", "iam", "acl"],
+    ),
 ];
 
 static APPROVED: LazyLock<Regex> = LazyLock::new(|| {
@@ -43,6 +50,12 @@ static CHANGED: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// Words for a person who has to agree, and such words denied.
+const ASKS: &str = r"\b(?:approv|wait|ask|person|people|human|confirm|held\b|holds?\b|above\b|more than\b)\w*";
+static WAITS: LazyLock<Regex> = LazyLock::new(|| pattern(&format!("(?i-u){ASKS}")));
+static WAITS_NOT: LazyLock<Regex> =
+    LazyLock::new(|| pattern(&format!(r"(?i-u)\b(?:no|not|never|nobody|without)\b[\s,]+(?:\w+[\s,]+)?{ASKS}")));
+
 fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("the pattern is valid")
 }
@@ -54,12 +67,15 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value, git: 
     let text = page.as_ref().map_or("", |file| file.text());
     let author = git.and_then(|git| git.last.get(&Files::resolve("", shelf.from)));
     let look = Look { shelf, manifest, page: text, author: author.map(|commit| commit.author.as_str()) };
-    let writes = || tools(evidence).filter(|tool| is_write(tool));
+    let writes = || tools(evidence).filter(|tool| is_write(tool) || waits(tool));
     let kinds = manifest.pointer("/approvals/required_for").and_then(Value::as_array).into_iter().flatten();
     let unsaid = kinds
         .filter_map(Value::as_str)
         .filter(|kind| !text.to_lowercase().contains(&kind.replace('-', " ")) && !text.to_lowercase().contains(*kind));
-    let others = writes().filter(|tool| !waits(tool)).filter_map(name).filter(|tool| claims(text, tool));
+    let others = writes()
+        .filter(|tool| !waits(tool))
+        .filter_map(name)
+        .filter(|tool| names(text, tool, |said| !says_otherwise(said)));
     let facts: [(&str, Value); 5] = [
         ("at", "/approvals".into()),
         ("doc", json!({"exists": page.is_some()})),
@@ -119,14 +135,14 @@ impl Look<'_> {
             "reversible": tool.get("reversible"),
             "waits": waits(tool),
             "automatic": mode(tool) == "auto" || has_auto_band(tool),
-            "stakes": stakes(tool),
+            "stakes": if is_write(tool) { stakes(tool) } else { Vec::new() },
             "group": group,
             "group_known": known.is_some(),
             "group_shown": group.is_some_and(|group| stands_in(self.page, group)),
             "page": !self.page.is_empty(),
             "at_idp": known.and_then(|known| known.get("idp_group")),
             "hands_over": self.hands_over(tool),
-            "documented": stands_in(self.page, name),
+            "documented": names(self.page, name, |text| !says_otherwise(text) || says_who_waits(text)),
             "hidden": schema.as_deref().map(|schema| self.hidden(tool, schema)),
             "from_template": schema.as_deref().is_some_and(is_from_template),
             "relaxation": self.relaxation(name),
@@ -192,56 +208,60 @@ impl Look<'_> {
 /// The classes that a tool belongs to, by what it says of itself, its name and its scopes.
 fn stakes(tool: &Value) -> Vec<&'static str> {
     let list = |key: &str| tool.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let words: Vec<String> = list("scopes")
-        .chain(name(tool))
-        .flat_map(|text| text.split(|c: char| !c.is_ascii_alphanumeric()))
-        .map(str::to_lowercase)
-        .collect();
+    let words: BTreeSet<String> = list("scopes").chain(name(tool)).flat_map(name_words).collect();
+    let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default();
+    // What a server calls destructive, or a method; an effect that is not known counts as destructive, which says nothing.
+    let is_delete = text("effect") == "destructive" && ["server", "endpoint"].contains(&text("effect_from"));
     let holds = |(kind, names): &(&str, &[&str])| {
-        list("kinds").any(|own| own == *kind) || words.iter().any(|word| names.contains(&word.as_str()))
+        list("kinds").any(|own| own == *kind)
+            || names.iter().any(|word| words.contains(*word))
+            || is_delete && *kind == "deletes"
     };
     STAKES.iter().filter(|class| holds(class)).map(|(kind, _)| *kind).collect()
 }
 
+/// Arguments that hold what the model writes.
+const FREE_TEXTS: [&str; 9] = ["body", "text", "message", "content", "html", "subject", "note", "comment", "markdown"];
+
+/// Whether what is sent is one of a list of templates, and nothing is written beside it.
 fn is_from_template(schema: &Value) -> bool {
     let properties = schema.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::iter);
     let required = schema.get("required").and_then(Value::as_array);
     let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|one| one.as_str() == Some(name)));
-    properties.into_iter().any(|(name, property)| {
-        name.contains("template")
-            && is_required(name)
-            && (property.get("enum").is_some() || property.get("const").is_some())
-    })
+    let is_listed = |property: &Value| property.get("enum").is_some() || property.get("const").is_some();
+    let mut is_chosen = false;
+    for (name, property) in properties {
+        is_chosen |= name.contains("template") && is_required(name) && is_listed(property);
+        if !is_listed(property) && name_words(name).iter().any(|word| FREE_TEXTS.contains(&word.as_str())) {
+            return false;
+        }
+    }
+    is_chosen
 }
 
-/// Whether a name stands in a text as a word of its own.
-fn stands_in(text: &str, name: &str) -> bool {
-    let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    !name.is_empty()
-        && text.match_indices(name).any(|(at, _)| {
-            let before = text.get(..at).and_then(|before| before.chars().next_back());
-            let after = text.get(at + name.len()..).and_then(|after| after.chars().next());
-            !joins(before) && !joins(after)
-        })
-}
-
-/// Whether a page lists a tool among those that wait: it is named in a paragraph or a row of a table that does not say
-/// otherwise, under a heading that does not say otherwise.
-fn claims(page: &str, tool: &str) -> bool {
+fn says_otherwise(text: &str) -> bool {
     const OTHERWISE: [&str; 5] = ["automatic", "without", "no approval", "never", "relax"];
-    let says_otherwise = |text: &str| OTHERWISE.iter().any(|word| text.to_lowercase().contains(word));
+    OTHERWISE.iter().any(|word| text.to_lowercase().contains(word))
+}
+
+fn says_who_waits(text: &str) -> bool {
+    WAITS.is_match(&WAITS_NOT.replace_all(text, ""))
+}
+
+/// Whether a page names a tool in a paragraph or a row of a table that tells of waiting, under a heading that does.
+fn names(page: &str, tool: &str, tells: impl Fn(&str) -> bool) -> bool {
     let mut exempt = false;
     let mut paragraph = String::new();
     for line in page.lines().chain([""]) {
         let ends = line.trim().is_empty() || line.starts_with(['#', '|', '-', '*']);
         if ends {
-            if !exempt && stands_in(&paragraph, tool) && !says_otherwise(&paragraph) {
+            if !exempt && stands_in(&paragraph, tool) && tells(&paragraph) {
                 return true;
             }
             paragraph.clear();
         }
         if line.starts_with('#') {
-            exempt = says_otherwise(line);
+            exempt = !tells(line);
         } else {
             paragraph.push_str(line);
             paragraph.push('\n');
@@ -254,7 +274,10 @@ fn claims(page: &str, tool: &str) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::{APPROVED, CHANGED, GitSeen, Shelf, claims, facts, stakes, stands_in};
+    use super::{
+        APPROVED, CHANGED, GitSeen, Shelf, facts, is_from_template, names, says_otherwise, says_who_waits, stakes,
+        stands_in,
+    };
     use crate::source::Files;
 
     #[test]
@@ -281,6 +304,11 @@ mod tests {
             (json!({"name": "add_member", "scopes": ["iam:write"]}), vec!["permission-changes"]),
             (json!({"name": "update_ticket", "scopes": ["tickets:write"]}), vec![]),
             (json!({"name": "undeleted_items"}), vec![]),
+            (json!({"name": "issueRefund"}), vec!["refunds"]),
+            (json!({"name": "deleteCustomer"}), vec!["deletes"]),
+            (json!({"name": "grantIAMRole"}), vec!["permission-changes"]),
+            (json!({"name": "close", "effect": "destructive", "effect_from": "server"}), vec!["deletes"]),
+            (json!({"name": "close", "effect": "destructive", "effect_from": "unknown"}), vec![]),
         ] {
             assert_eq!(stakes(&tool), expected, "{tool}");
         }
@@ -288,17 +316,42 @@ mod tests {
 
     #[test]
     fn a_page_lists_a_tool_unless_it_says_otherwise() {
-        for (page, expected) in [
-            ("| `pay` | always |", true),
-            ("Pay is done by `pay`.", true),
-            ("`pay` is\nnever allowed.", false),
-            ("## What is automatic\n\n`pay` runs at once.", false),
-            ("## Automatic\nx\n## Waits\n- pay", true),
-            ("`repay` waits", false),
+        for (page, listed, documented) in [
+            ("| `pay` | always |", true, true),
+            ("Pay is done by `pay`.", true, true),
+            ("`pay` is\nnever allowed.", false, false),
+            ("## What is automatic\n\n`pay` runs at once.", false, false),
+            ("## What is automatic\n\n`pay` never waits for a person.", false, false),
+            ("## What is automatic\n\n`pay` waits for a person above 50 USD.", false, false),
+            ("## Automatic\nx\n## Waits\n- pay", true, true),
+            ("`pay` is automatic up to 50 USD; above, a person decides.", false, true),
+            ("`pay` runs without any approval.", false, false),
+            ("`repay` waits", false, false),
+            ("`pay-out` waits", false, false),
         ] {
-            assert_eq!(claims(page, "pay"), expected, "{page}");
+            assert_eq!(names(page, "pay", |text| !says_otherwise(text)), listed, "{page}");
+            let tells = |text: &str| !says_otherwise(text) || says_who_waits(text);
+            assert_eq!(names(page, "pay", tells), documented, "{page}");
         }
         assert!(stands_in("(pay)", "pay") && !stands_in("pay_all", "pay") && !stands_in("", ""));
+    }
+
+    #[test]
+    fn a_template_with_a_text_beside_it_is_no_template() {
+        let schema = |more: serde_json::Value| {
+            let mut properties = json!({"template": {"enum": ["a", "b"]}, "to": {"type": "string"}});
+            properties.as_object_mut().expect("a map").extend(more.as_object().cloned().unwrap_or_default());
+            json!({"required": ["template"], "properties": properties})
+        };
+        for (more, expected) in [
+            (json!({}), true),
+            (json!({"subject": {"enum": ["x"]}}), true),
+            (json!({"body": {"type": "string"}}), false),
+            (json!({"mailText": {"type": "string"}}), false),
+            (json!({"template": {"type": "string"}}), false),
+        ] {
+            assert_eq!(is_from_template(&schema(more.clone())), expected, "{more}");
+        }
     }
 
     #[test]

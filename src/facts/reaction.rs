@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 use serde_json::{Value, json};
 
-use super::{Shelf, settings::Setting};
+use super::{Shelf, code::name_words, settings::Setting};
 
 /// Most test files that are looked through.
 const MAX_FILES: usize = 400;
@@ -18,12 +18,28 @@ const MAX_BYTES: usize = 256 * 1024;
 /// Most lines that are kept as evidence.
 const MAX_LINES: usize = 8;
 
-static BUDGET_TEST: LazyLock<Regex> = LazyLock::new(|| {
-    let budget = "budget|cap|limit|quota|max_?(?:steps|turns|tokens|spend|tool_?calls)";
-    let end = "exceed|exhaust|spent|over|stop|reach|escalat|hand";
-    let opens = r#"(?:def|fn|func|it|test|describe|scenario)\b[\s("'`]*|test_|Test"#;
-    Regex::new(&format!(r"(?i-u)(?:{opens}).*(?:(?:{budget}).*(?:{end})|(?:{end}).*(?:{budget}))")).expect("a pattern")
+/// How a test begins, in the languages that tests are written in.
+static OPENS: LazyLock<Regex> = LazyLock::new(|| {
+    let named = r"\b(?:fn|fun|void|def\s+test|function\s+test|func\s+Test|test_|test[A-Z]|Test[A-Z_])";
+    Regex::new(&format!(r#"(?-u){named}|(?i-u)\b(?:it|test|describe|context|scenario)\s*[("'`:.]"#)).expect("a pattern")
 });
+
+/// Whether a line opens a test that names a budget and its end.
+fn is_budget_test(line: &str) -> bool {
+    if !OPENS.is_match(line.as_bytes()) {
+        return false;
+    }
+    let words = name_words(line);
+    let has = |list: &[&str]| list.iter().any(|word| words.contains(*word));
+    let ends = ["exceed", "exhaust", "stop", "reach", "escalat", "halt", "abort"];
+    let ends = words.iter().any(|word| ends.iter().any(|end| word.starts_with(end)));
+    let budget = has(&["budget", "budgets", "quota", "quotas", "cap", "caps"])
+        || has(&["limit", "limits", "max"])
+            && has(&[
+                "spend", "cost", "token", "tokens", "step", "steps", "turn", "turns", "call", "calls", "run", "runs",
+            ]);
+    budget && (ends || has(&["spent", "over", "handed", "hands", "handoff", "handover"]))
+}
 
 static LEFT_TO_MODEL: LazyLock<Regex> = LazyLock::new(|| {
     // Bytes and ASCII classes: with Unicode's, counted repetitions take longer to compile than all prompts to search.
@@ -85,7 +101,7 @@ fn tests(shelf: &Shelf<'_>) -> Vec<Value> {
             .text()
             .lines()
             .enumerate()
-            .filter(|(_, line)| BUDGET_TEST.is_match(line.as_bytes()))
+            .filter(|(_, line)| is_budget_test(line))
             .map(|(at, line)| json!({"path": name, "line": at + 1, "text": crate::text::shortened(line.trim(), 120)}))
             .take(MAX_LINES)
             .collect();
@@ -116,7 +132,7 @@ fn prompts(shelf: &Shelf<'_>, manifest: &Value) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BUDGET_TEST, LEFT_TO_MODEL, means};
+    use super::{LEFT_TO_MODEL, is_budget_test, means};
 
     #[test]
     fn tests_that_name_a_spent_budget_are_told_from_others() {
@@ -128,8 +144,16 @@ mod tests {
             ("test_budget_exceeded_escalates if {", true),
             ("def test_refund_of_20_usd():", false),
             ("limit = 20  # stop", false),
+            ("void stopsWhenTokenLimitIsReached() {", true),
+            ("Scenario: a run over its budget", true),
+            ("def test_capture_handler():", false),
+            ("def test_handles_rate_limit():", false),
+            ("def test_pagination_limit_over_100():", false),
+            ("it('escapes markdown over http', () => {", false),
+            ("func TestHandlerCapture(t *testing.T) {", false),
+            ("# it stops when the budget is spent", false),
         ] {
-            assert_eq!(BUDGET_TEST.is_match(line.as_bytes()), expected, "{line}");
+            assert_eq!(is_budget_test(line), expected, "{line}");
         }
     }
 

@@ -141,7 +141,8 @@ fn scripts(shelf: &Shelf<'_>, manifest: &Value) -> (Vec<Script>, Vec<Script>) {
     (rules.into_iter().filter_map(read).collect(), tests.into_iter().chain(beside).filter_map(read).collect())
 }
 
-fn is_test(path: &str) -> bool {
+/// Whether a rule file is a test of rules.
+pub(super) fn is_test(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path).to_lowercase();
     name.split(['_', '-', '.']).any(|word| ["test", "tests", "spec"].contains(&word))
 }

@@ -6,7 +6,7 @@
 //! | event | holds |
 //! |---|---|
 //! | `run` | `run_id`, `at`, `trigger`, `initiator`, `input`, `model`, `prompt`, `tools`, `policy` (versions as in the lock), or `lock` |
-//! | `call` | `run_id`, `at`, `tool`, `args`, `response`, `status` (`ok`, `error`, `blocked`), `latency_ms`, `error`, and `carried` (what went along to the system); of a write `side_effect_id`, `actor`, `trace_id` |
+//! | `call` | `run_id`, `at`, `tool`, `args`, `response`, `status` (`ok` or `success`, `200` to `299`, else an error), `latency_ms`, `error`, and `carried` (what went along to the system); of a write `side_effect_id`, `actor`, `trace_id` |
 //! | `approval` | `run_id`, `at`, `tool`, `approver`, `decision`, `args` or `args_digest`, `expires_at` |
 //! | `end` | `run_id`, `at`, `output` |
 //!
@@ -14,7 +14,8 @@
 //! the line before of the same run, the records form a chain; a version may be a list.
 //!
 //! `facts.audit` counts: `records`, `runs` (ids), `run_records`, `calls`, `failed`, `writes`, `approvals`, `ends`;
-//! `lacks` says for each field how many records that should hold it don't. Must not judge.
+//! `self_approved` (by the agent, or by who set the run off); `lacks` says for each field how many records that should
+//! hold it don't: a digest or a mask is no input, output, argument or response. Must not judge.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,7 +92,12 @@ struct Trail<'a> {
     lacks: BTreeMap<&'static str, usize>,
     runs: BTreeSet<String>,
     stamps: BTreeMap<&'static str, BTreeSet<String>>,
+    /// Who set each run off.
+    initiators: BTreeMap<String, String>,
 }
+
+const COUNTS: [&str; 9] =
+    ["records", "run_records", "calls", "failed", "writes", "approvals", "ends", "other_actor", "self_approved"];
 
 /// The four versions of a run.
 const STAMPS: [&str; 4] = ["model", "prompt", "tools", "policy"];
@@ -117,12 +123,11 @@ impl<'a> Trail<'a> {
             fields: manifest.pointer("/audit/fields").and_then(Value::as_object),
             subject: manifest.pointer("/identity/subject").and_then(Value::as_str).unwrap_or_default(),
             writes: writes.collect(),
-            counts: ["records", "run_records", "calls", "failed", "writes", "approvals", "ends", "other_actor"]
-                .map(|name| (name, 0))
-                .into(),
+            counts: COUNTS.map(|name| (name, 0)).into(),
             lacks: BTreeMap::new(),
             runs: BTreeSet::new(),
             stamps: BTreeMap::new(),
+            initiators: BTreeMap::new(),
         }
     }
 
@@ -130,6 +135,11 @@ impl<'a> Trail<'a> {
         let own = self.fields.and_then(|fields| fields.get(name)?.as_str());
         let found = own.map_or_else(|| record.get(name), |pointer| record.pointer(pointer));
         found.filter(|value| !value.is_null() && value.as_str() != Some(""))
+    }
+
+    /// A field that has to tell its content: neither a digest nor a mask does.
+    fn told_field(&self, record: &Value, name: &str) -> bool {
+        self.field(record, name).is_some_and(|value| !value.as_str().is_some_and(tells_nothing))
     }
 
     fn time(&self, record: &Value, name: &str) -> Option<Timestamp> {
@@ -146,7 +156,10 @@ impl<'a> Trail<'a> {
 
     fn expect_fields(&mut self, record: &Value, names: &[&'static str]) {
         for name in names {
-            let holds = self.field(record, name).is_some();
+            let holds = match *name {
+                "input" | "output" | "args" | "response" => self.told_field(record, name),
+                _ => self.field(record, name).is_some(),
+            };
             self.expect(name, holds);
         }
     }
@@ -163,10 +176,7 @@ impl<'a> Trail<'a> {
                     self.expect("at", timed);
                     self.call(record);
                 }
-                Event::Approval => {
-                    self.expect("approved_at", timed);
-                    self.approval(record);
-                }
+                Event::Approval => self.approval(record, timed),
                 Event::End => {
                     self.add("ends");
                     self.expect_fields(record, &["output"]);
@@ -183,7 +193,7 @@ impl<'a> Trail<'a> {
             Some("call") => Event::Call,
             Some("approval") => Event::Approval,
             Some("end") => Event::End,
-            None if has("approver") || has("decision") => Event::Approval,
+            None if has("approver") || has("decision") || has("approved") => Event::Approval,
             None if has("tool") => Event::Call,
             None if has("trigger") || has("initiator") || has("input") => Event::Run,
             None if has("output") => Event::End,
@@ -193,6 +203,10 @@ impl<'a> Trail<'a> {
 
     fn run(&mut self, record: &Value) {
         self.add("run_records");
+        let names = (self.field(record, "run_id").map(plain), self.field(record, "initiator").map(plain));
+        if let (Some(run), Some(initiator)) = names {
+            self.initiators.insert(run, initiator);
+        }
         self.expect_fields(record, &OF_RUNS);
         let lock = self.field(record, "lock").map(plain);
         for stamp in STAMPS {
@@ -209,13 +223,15 @@ impl<'a> Trail<'a> {
     fn call(&mut self, record: &Value) {
         self.add("calls");
         self.expect_fields(record, &OF_CALLS);
-        let status = self.field(record, "status").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let status = self.field(record, "status").map(plain).unwrap_or_default().to_lowercase();
+        let succeeded = ["ok", "success", "succeeded", "completed"].contains(&status.as_str())
+            || status.parse().is_ok_and(|code: u16| (200..300).contains(&code));
         let latency = self.field(record, "latency_ms").is_some_and(Value::is_number);
         self.expect("latency_ms", latency);
         let id = self.field(record, "run_id").map(plain).unwrap_or_default();
         let carried = self.field(record, "carried").is_some_and(|carried| carried.to_string().contains(&id));
         self.expect("carried", carried && !id.is_empty());
-        if status == "ok" {
+        if succeeded {
             self.expect_fields(record, &["response"]);
             self.wrote(record);
         } else {
@@ -232,7 +248,7 @@ impl<'a> Trail<'a> {
         let Some(tool) = self.writes.get_mut(name.as_str()) else { return };
         tool.calls += 1;
         let id = tool.side_effect_id.and_then(|pointer| response.pointer(pointer)).filter(|id| !id.is_null());
-        let is_logged = id.is_some() && logged.as_ref() == id;
+        let is_logged = id.is_some_and(|id| logged.as_ref().map(plain) == Some(plain(id)));
         tool.found += usize::from(id.is_some());
         tool.logged += usize::from(is_logged);
         self.add("writes");
@@ -244,14 +260,28 @@ impl<'a> Trail<'a> {
         }
     }
 
-    fn approval(&mut self, record: &Value) {
+    /// A decision of a person; what nobody decided is none, and what was denied has nothing that could expire.
+    fn approval(&mut self, record: &Value, timed: bool) {
+        let decision = self.field(record, "decision").map(plain).unwrap_or_default().to_lowercase();
+        if ["requested", "pending", "expired"].contains(&decision.as_str()) {
+            return;
+        }
         self.add("approvals");
+        self.expect("approved_at", timed);
         self.expect_fields(record, &["approver", "decision"]);
         let digest = self.field(record, "args_digest").is_some();
         let payload = digest || self.field(record, "args").is_some();
         self.expect("payload", payload);
-        let expires = self.time(record, "expires_at").is_some();
-        self.expect("expires_at", expires);
+        if !["den", "reject", "refuse", "declin", "revok", "withdr"].iter().any(|start| decision.starts_with(start)) {
+            let expires = self.time(record, "expires_at").is_some();
+            self.expect("expires_at", expires);
+        }
+        let approver = self.field(record, "approver").map(plain);
+        let run = self.field(record, "run_id").map(plain);
+        let initiator = run.and_then(|run| self.initiators.get(&run));
+        if approver.is_some_and(|approver| approver == self.subject || Some(&approver) == initiator) {
+            self.add("self_approved");
+        }
     }
 
     fn told(self, locked: &BTreeSet<String>) -> Map<String, Value> {
@@ -281,6 +311,16 @@ enum Event {
     Approval,
     End,
     Other,
+}
+
+/// Whether a text is but a digest, or the mask of what was taken out.
+fn tells_nothing(text: &str) -> bool {
+    let bare = text.trim();
+    let hex = bare.rsplit_once([':', '-']).filter(|(kind, _)| kind.to_lowercase().starts_with("sha") || *kind == "md5");
+    let hex = hex.map_or(bare, |(_, hex)| hex);
+    let mask = bare.trim_matches(|c: char| "[](){}<>* ".contains(c)).to_lowercase();
+    (32..=128).contains(&hex.len()) && hex.bytes().all(|b| b.is_ascii_hexdigit())
+        || ["", "redacted", "removed", "masked", "hidden", "omitted"].contains(&mask.as_str())
 }
 
 fn plain(value: &Value) -> String {
@@ -363,6 +403,59 @@ mod tests {
             (&found["lacks"]["tool"], &found["lacks"]["args"], &found["writes"]),
             (&json!(0), &json!(0), &json!(1))
         );
+    }
+
+    #[test]
+    fn a_digest_alone_is_no_payload_and_success_has_several_names() {
+        let digest = Files::digest("x");
+        for text in [digest.as_str(), digest.trim_start_matches("sha256:"), "[REDACTED]", "***", "<masked>"] {
+            for field in ["args", "response"] {
+                assert_eq!(
+                    seen(&[call(&json!({field: text}))], &json!({}))["lacks"][field],
+                    json!(1),
+                    "{field} {text}"
+                );
+            }
+            let run = json!({"event": "run", "run_id": "r1", "trigger": "t", "initiator": "u", "input": text});
+            assert_eq!(seen(&[run], &json!({}))["lacks"]["input"], json!(1), "{text}");
+        }
+        for (status, failed) in
+            [(json!("Success"), 0), (json!(201), 0), (json!("200"), 0), (json!(503), 1), (json!("blocked"), 1)]
+        {
+            assert_eq!(seen(&[call(&json!({"status": status}))], &json!({}))["failed"], json!(failed), "{status}");
+        }
+        let number = call(&json!({"response": {"id": 42}, "side_effect_id": "42"}));
+        assert_eq!(seen(&[number], &json!({}))["lacks"]["side_effect_id"], json!(0));
+    }
+
+    #[test]
+    fn what_an_approval_must_hold_depends_on_the_decision() {
+        let run = json!({"event": "run", "run_id": "r1", "trigger": "t", "initiator": "ines", "input": "i"});
+        for (more, approvals, lacks) in [
+            (
+                json!({"decision": "granted", "approver": "tom", "expires_at": "2026-11-01T08:30:00Z"}),
+                1,
+                vec!["payload"],
+            ),
+            (json!({"decision": "denied", "approver": "tom", "args": {}}), 1, vec![]),
+            (json!({"decision": "requested"}), 0, vec![]),
+            (json!({"decision": "expired"}), 0, vec![]),
+            (json!({"approved": true, "event": null}), 1, vec!["approver", "decision", "expires_at", "payload"]),
+        ] {
+            let mut record = json!({"event": "approval", "run_id": "r1", "at": "2026-11-01T08:00:00Z"});
+            if let (Some(record), Some(more)) = (record.as_object_mut(), more.as_object()) {
+                record.extend(more.clone());
+            }
+            let found = seen(&[run.clone(), record], &json!({}));
+            let lacking = ["approver", "decision", "expires_at", "payload"];
+            let lacking: Vec<&str> =
+                lacking.into_iter().filter(|name| found["lacks"][name].as_u64() > Some(0)).collect();
+            assert_eq!((&found["approvals"], lacking), (&json!(approvals), lacks), "{more}");
+        }
+        for (approver, counted) in [("ines", 1), ("svc", 1), ("tom", 0)] {
+            let record = json!({"event": "approval", "run_id": "r1", "approver": approver, "decision": "granted"});
+            assert_eq!(seen(&[run.clone(), record], &json!({}))["self_approved"], json!(counted), "{approver}");
+        }
     }
 
     #[test]

@@ -6,12 +6,12 @@
 //! and, in words, why it may be `final`. A server's hints can speak against a weaker effect, never against a stronger.
 //! `input_schema` is where the schema of a server stands for a tool to which the manifest gives none.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
 use super::offered::{Offer, Offers, schema_name};
-use crate::facts::{Claims, Shelf, document, mode};
+use crate::facts::{Claims, Shelf, code::name_words, document, mode};
 
 /// Arguments that say where something goes.
 const DESTINATIONS: [&str; 6] = ["to", "recipient", "webhook", "webhook_url", "channel", "bucket"];
@@ -230,26 +230,10 @@ fn finality(tool: &Value, offer: Option<&Offer>) -> Option<String> {
     let said = [("its name", text("name")), ("its path", path)].into_iter().chain(kinds.map(|kind| ("its kind", kind)));
     let is_final =
         |word: &String| FINAL.iter().any(|start| word.starts_with(start)) || FINAL_WORDS.contains(&word.as_str());
-    let mut found = said.filter_map(|(place, text)| Some((place, words(text).into_iter().find(is_final)?)));
+    let mut found = said.filter_map(|(place, text)| Some((place, name_words(text).into_iter().find(is_final)?)));
     let by_name = found.next().map(|(place, word)| format!("{place} says `{word}`"));
     let destroys = offer.is_some_and(|offer| offer.destructive == Some(true) && offer.read_only != Some(true));
     by_name.or_else(|| destroys.then(|| "its server says that it may destroy".to_owned()))
-}
-
-/// The words of a name: `closeAccount` and `close_account` have the same.
-fn words(name: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    let mut word = String::new();
-    for c in name.chars() {
-        if !c.is_alphanumeric() || c.is_uppercase() {
-            found.insert(std::mem::take(&mut word));
-        }
-        if c.is_alphanumeric() {
-            word.extend(c.to_lowercase());
-        }
-    }
-    found.insert(word);
-    found
 }
 
 #[cfg(test)]

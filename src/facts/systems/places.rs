@@ -11,7 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::offered::{Description, Offers, key};
-use crate::facts::{Claims, Shelf, may_run};
+use crate::facts::{
+    Claims, Shelf,
+    code::{Code, stands_in},
+    may_run,
+    rules::is_test,
+};
 
 /// `facts.endpoints`.
 pub(super) fn endpoints(claims: &Claims<'_>, offers: &Offers) -> Value {
@@ -72,13 +77,20 @@ pub(super) fn resources(shelf: &Shelf<'_>, claims: &Claims<'_>) -> Value {
     let used: BTreeSet<&str> = claims.tools.iter().filter_map(|tool| tool.get("system")?.as_str()).collect();
     let patterns = claims.manifest.pointer("/policy/rules").and_then(Value::as_array).into_iter().flatten();
     let files = patterns.filter_map(Value::as_str).flat_map(|pattern| shelf.matching(pattern));
-    let rules: Vec<String> = files.filter_map(|path| Some(shelf.text(&path)?.text().to_lowercase())).collect();
+    // Neither a comment nor a test limits anything.
+    let rules: Vec<String> = files
+        .filter(|path| !is_test(path))
+        .filter_map(|path| Some(Code::read(&path, shelf.text(&path)?.text()).text.to_lowercase()))
+        .collect();
     let entry = |system: &Value| {
         let name = system.get("name")?.as_str()?;
         let listed = system.get("resources").and_then(Value::as_array).into_iter().flatten();
         let listed: Vec<&str> = listed.filter_map(Value::as_str).collect();
         let grants = system.get("roles").and_then(Value::as_str).and_then(|path| shelf.text(path));
-        let grants = grants.map(|file| file.text().to_lowercase());
+        let grants = grants.map(|file| {
+            let lines = file.text().lines().filter_map(|line| line.split("--").next());
+            lines.collect::<Vec<_>>().join("\n").to_lowercase()
+        });
         let is_named = |resource: &str| {
             let whole = resource.to_lowercase();
             // Grants of a database name the object alone; its kind stands in the statement.
@@ -95,29 +107,35 @@ pub(super) fn resources(shelf: &Shelf<'_>, claims: &Claims<'_>) -> Value {
     claims.systems.iter().filter_map(entry).collect()
 }
 
-/// Whether a text holds a name that does not go on beyond it.
-fn stands_in(text: &str, name: &str) -> bool {
-    let goes_on = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '-');
-    text.match_indices(name).any(|(at, found)| {
-        let before = text.get(..at).and_then(|before| before.chars().next_back());
-        let after = text.get(at + found.len()..).and_then(|after| after.chars().next());
-        !goes_on(before) && !goes_on(after)
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::stands_in;
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::resources;
+    use crate::{
+        facts::{Claims, Shelf},
+        source::Files,
+    };
 
     #[test]
-    fn a_resource_is_named_whole() {
-        for (text, expected) in [
-            ("resources := {\"account:acct_1\"}", true),
-            ("resources := {\"account:acct_12\"}", false),
-            ("account:acct_1", true),
-            ("my-account:acct_1", false),
+    fn comments_and_tests_name_no_resource() {
+        for (path, text, expected) in [
+            ("policy/a.rego", "owned := {\"account:acct_1\"}\n", json!([])),
+            ("policy/a.rego", "# account:acct_1: to do\n", json!(["account:acct_1"])),
+            ("policy/a_test.rego", "owned := {\"account:acct_1\"}\n", json!(["account:acct_1"])),
+            ("roles.sql", "GRANT SELECT ON acct_1 TO a;\n", json!([])),
+            ("roles.sql", "-- GRANT SELECT ON acct_1 TO a;\n", json!(["account:acct_1"])),
         ] {
-            assert_eq!(stands_in(text, "account:acct_1"), expected, "{text}");
+            let files = Files::texts([(path.to_owned(), Arc::from(text))].into());
+            let shelf = Shelf::new(&files, "agentready.yaml");
+            let manifest = json!({"policy": {"rules": ["policy/*"]}});
+            let systems = [json!({"name": "pay", "resources": ["account:acct_1"], "roles": "roles.sql"})];
+            let tools = [json!({"name": "refund", "system": "pay"})];
+            let claims = Claims { manifest: &manifest, tools: &tools, systems: &systems, credentials: &[] };
+            let found: Value = resources(&shelf, &claims);
+            assert_eq!(found[0]["unmentioned"], expected, "{path}: {text}");
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::ways_out;
 use crate::{
-    scenario::{Bands, CLASSES, Claims, Course, Expectation, Scenario, Suite, Times, coverage, rigour},
+    scenario::{Bands, CLASSES, Claims, Course, Expectation, Scenario, Suite, Times, coverage, distinct, rigour},
     verdict,
 };
 
@@ -60,13 +60,6 @@ fn claims(evidence: &Value) -> Claims {
 fn counted(scenarios: &[Scenario], evidence: &Value, surfaces: &[String]) -> Value {
     let calls = Calls::new(evidence);
     let of = |suite: Suite| scenarios.iter().filter(move |s| s.suite == suite && s.skip.is_none());
-    let words = |text: &str| text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ");
-    let distinct: BTreeSet<(String, String)> = of(Suite::Golden)
-        .map(|s| {
-            let said: Vec<String> = s.turns.iter().map(|turn| words(&turn.say)).collect();
-            (said.join("\n"), serde_json::to_string(&s.given).unwrap_or_default())
-        })
-        .collect();
     let hands_off = |s: &&Scenario| s.expect.iter().any(|e| e.raw.handoff == Some(true));
     let attacks: Vec<_> = of(Suite::Adversarial).filter(|s| s.is_attack()).filter_map(|s| s.attack.as_ref()).collect();
     let mut families = BTreeMap::<(&str, &str, &str), usize>::new();
@@ -81,7 +74,7 @@ fn counted(scenarios: &[Scenario], evidence: &Value, surfaces: &[String]) -> Val
     json!({
         "golden": {
             "scenarios": of(Suite::Golden).count(),
-            "distinct": distinct.len(),
+            "distinct": distinct(of(Suite::Golden)),
             "handoff_scenarios": of(Suite::Golden).filter(hands_off).count(),
             "most_writes": of(Suite::Golden).map(|s| calls.writes(s)).max().unwrap_or_default(),
             "over_budget": of(Suite::Golden).filter(|s| is_over_budget(s)).count(),

@@ -46,6 +46,8 @@ pub(super) struct Case {
     pub(super) with: BTreeMap<String, Value>,
     /// Names of arguments that are left out.
     pub(super) without: Option<Rule>,
+    /// JSON Pointers to arguments that are another text in each call, as keys of idempotency are.
+    pub(super) fresh: Option<Rule>,
     /// What has to become of it.
     #[schemars(with = "String")]
     pub(super) wants: Wants,

@@ -1,10 +1,12 @@
 //! What one drill's trial shows.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::{
     grade::{Policy, breaches, same},
-    record::{Call, CallStatus, End, Probe, TrialRecord, Wants},
+    record::{Call, CallStatus, End, ModelCall, Probe, TrialRecord, Wants},
     text::shortened,
 };
 
@@ -75,10 +77,7 @@ impl Seen<'_> {
             Wants::Steps => return count(self.record.model_calls.len() as u64, "model calls"),
             Wants::Tokens => return self.beyond_tokens(),
             Wants::Writes => {
-                let writes = self.record.ledger.iter().filter(|call| {
-                    call.status != CallStatus::Blocked && policy.tools.get(&call.tool).is_none_or(|rule| rule.is_write)
-                });
-                return count(writes.count() as u64, "calls that change something");
+                return count(self.writes(policy), "calls that change something");
             }
             Wants::Stopped => {
                 let through = self.arrived().find(|call| has_come_through(call));
@@ -92,12 +91,25 @@ impl Seen<'_> {
         breaches(self.record, policy).first().map(|miss| miss.message.clone())
     }
 
+    /// Calls that may have changed something; those with one idempotency key are one.
+    fn writes(&self, policy: &Policy) -> u64 {
+        let mut keys = BTreeSet::new();
+        let writes = self.record.ledger.iter().filter(|call| {
+            let rule = policy.tools.get(&call.tool);
+            let key =
+                rule.and_then(|rule| call.args.pointer(rule.idempotency_key.as_ref()?)).filter(|key| !key.is_null());
+            call.status != CallStatus::Blocked
+                && rule.is_none_or(|rule| rule.is_write)
+                && key.is_none_or(|key| keys.insert((call.tool.as_str(), key.to_string())))
+        });
+        writes.count() as u64
+    }
+
     /// A question to the model after the tokens of those before it were all that a run may use.
     fn beyond_tokens(&self) -> Option<String> {
         let most = self.probe.most.unwrap_or(u64::MAX);
         let (_, before) = self.record.model_calls.split_last()?;
-        let used =
-            before.iter().fold(0_u64, |sum, call| sum.saturating_add(call.tokens_in).saturating_add(call.tokens_out));
+        let used = tokens(before);
         (used >= most).then(|| format!("the model was asked again after {used} tokens; the cap is {most}"))
     }
 
@@ -138,18 +150,22 @@ impl Seen<'_> {
 
     /// Why a loop that kept its cap shows nothing: nothing came through, or the agent fell over before it got there.
     fn uncapped(&self) -> Option<String> {
-        let count = match self.probe.wants {
-            Wants::Steps | Wants::Tokens => self.record.model_calls.len(),
+        let (count, of) = match self.probe.wants {
+            Wants::Steps => (self.record.model_calls.len() as u64, "of the loop"),
+            Wants::Tokens => (tokens(&self.record.model_calls), "tokens"),
             Wants::Through | Wants::Stopped | Wants::Approved | Wants::Once | Wants::Calls | Wants::Writes => {
-                self.record.ledger.len()
+                (self.record.ledger.len() as u64, "of the loop")
             }
         };
         if self.record.ledger.is_empty() {
             return Some("no call of the loop reached a tool".to_owned());
         }
         let fell = matches!(self.record.end, End::AgentError { .. });
-        let is_at_cap = self.probe.most.is_some_and(|most| count as u64 >= most);
-        (fell && !is_at_cap).then(|| format!("the agent failed after {count} of the loop{}", self.error()))
+        let is_at_cap = self.probe.most.is_some_and(|most| count >= most);
+        if self.probe.wants == Wants::Tokens && !fell && !is_at_cap {
+            return Some(format!("the agent stopped asking after {count} tokens, before the cap"));
+        }
+        (fell && !is_at_cap).then(|| format!("the agent failed after {count} {of}{}", self.error()))
     }
 
     fn error(&self) -> String {
@@ -158,6 +174,11 @@ impl Seen<'_> {
             End::Completed | End::InfraError { .. } | End::Skipped { .. } => String::new(),
         }
     }
+}
+
+/// What the model is said to have used.
+fn tokens(calls: &[ModelCall]) -> u64 {
+    calls.iter().fold(0, |sum, call| sum.saturating_add(call.tokens_in).saturating_add(call.tokens_out))
 }
 
 /// Whether nothing stopped the call: it took effect, or the tools know nothing of it and could not.

@@ -143,7 +143,11 @@ impl<'g> Maker<'g> {
             let times = u32::try_from(fill.unwrap_or(1)).unwrap_or(u32::MAX).max(1);
             moves.push(Move { times: Some(times), tokens: spent, ..Move::calling(&first.tool, &first.args) });
         }
-        moves.push(Move { times: case.times, at_once: case.at_once, tokens, ..Move::calling(&tool, &args) });
+        let fresh = case.fresh.as_ref().map(|rule| rule.0.eval(scope)).transpose().map_err(told)?;
+        let from =
+            fresh.as_ref().and_then(Value::as_array).into_iter().flatten().filter_map(|place| numbered(&args, place));
+        let from = from.collect();
+        moves.push(Move { times: case.times, at_once: case.at_once, tokens, from, ..Move::calling(&tool, &args) });
         moves.push(Move::saying(LAST_WORDS));
         let probe = Probe {
             at: it.get("at").and_then(Value::as_str).unwrap_or_default().to_owned(),
@@ -317,6 +321,16 @@ fn whole(expr: &Expr, scope: &Scope<'_>) -> Result<u64, String> {
 fn required(input: Option<&Value>) -> Vec<String> {
     let names = input.and_then(|input| input.get("required")).and_then(Value::as_array).into_iter().flatten();
     names.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// The name of a text among the arguments and the expression that makes another one of it for each call; a UUID stays one.
+pub(super) fn numbered(args: &Value, place: &Value) -> Option<(String, String)> {
+    let name = place.as_str()?.strip_prefix('/')?;
+    let text = args.get(name)?.as_str()?;
+    let is_uuid = text.len() == 36 && text.chars().all(|c| c == '-' || c.is_ascii_hexdigit());
+    let head = if is_uuid { text.get(..32)? } else { text };
+    let more = if is_uuid { "string(1000 + int(n))" } else { "'-' + string(n)" };
+    Some((name.to_owned(), format!("{} + {more}", Value::from(head))))
 }
 
 /// A value of the type that a schema asks for.

@@ -3,8 +3,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Book, Drill, Ground, Outcome, Routes, drills, file::DRILLS, judge};
+use super::{Book, Drill, Ground, Outcome, Routes, drills, file::DRILLS, judge, making::numbered};
 use crate::{
+    expr::{Expr, Scope},
     grade::{Allow, Autonomy, Policy, ToolRule},
     plan::PlannedTrial,
     record::{Call, CallStatus, End, Grant, ModelCall, Probe, TrialRecord, Wants},
@@ -159,6 +160,9 @@ fn loops_end_at_their_caps() {
         ("steps at the cap", Wants::Steps, 5, looks(3), asked(4, 1), End::Completed, "held"),
         ("steps above the cap", Wants::Steps, 5, looks(3), asked(5, 1), End::Completed, "broken"),
         ("tokens up to the cap", Wants::Tokens, 30, looks(2), asked(2, 10), End::Completed, "held"),
+        ("tokens short of the cap", Wants::Tokens, 31, looks(2), asked(2, 10), End::Completed, "unsure"),
+        ("a fall at the tokens", Wants::Tokens, 30, looks(2), asked(2, 10), failed(), "held"),
+        ("a fall before the tokens", Wants::Tokens, 31, looks(2), asked(2, 10), failed(), "unsure"),
         ("tokens beyond the cap", Wants::Tokens, 30, looks(3), asked(3, 10), End::Completed, "broken"),
     ] {
         let record = TrialRecord { end, ..record(capped(wants, most), ledger, model) };
@@ -291,6 +295,37 @@ fn drills_go_lawful_ways_to_where_the_tool_itself_would_not_stop_them() {
     assert!(of(&made, "drill:default-deny/new-tool/run_shell").probe.telling.contains(&"/command".to_owned()));
     let calls = of(&made, "drill:tool-calls-per-run/one-by-one/look");
     assert_eq!((calls.probe.most, calls.moves[0].times), (Some(7), Some(0)));
+}
+
+#[test]
+fn each_write_of_a_loop_is_another_one() {
+    let (scenarios, worlds, routes) = ground();
+    let mut evidence = evidence();
+    evidence["manifest"]["budgets"]["per_run"]["writes"] = json!(2);
+    evidence["manifest"]["handoff"]["tool"] = json!("escalate");
+    evidence["tools"][1]["idempotency_key"] = json!("/tool");
+    let made = drills(&Ground { evidence: &evidence, routes: &routes, scenarios: &scenarios, worlds: &worlds });
+    for case in ["lawful", "side-by-side"] {
+        let drill = of(&made, &format!("drill:writes-per-run/{case}/ask"));
+        assert_eq!(drill.moves[1].from["tool"], "\"pay\" + '-' + string(n)", "{case}");
+    }
+    for (key, third) in [("k", "k-2"), ("0b7e6a52-9f1c-4f6e-8a55-0d6f6d1f2a11", "0b7e6a52-9f1c-4f6e-8a55-0d6f6d1f1002")]
+    {
+        let (_, source) = numbered(&json!({"key": key}), &json!("/key")).expect("a text");
+        let expr = Expr::parse(&source).expect("an expression");
+        assert_eq!(expr.eval(&Scope::new().with("n", &json!(2))).ok(), Some(json!(third)), "{source}");
+    }
+    assert_eq!(numbered(&json!({"key": 7}), &json!("/key")), None);
+    let keyed = |key: &str| Call::executed("pay", json!({"amount": 1, "key": key}));
+    let mut policy = policy();
+    policy.tools.get_mut("pay").expect("listed").idempotency_key = Some("/key".to_owned());
+    let probe = Probe { most: Some(1), before: Vec::new(), ..probe(Wants::Writes, 1.0) };
+    for (ledger, held) in
+        [(vec![keyed("a"), keyed("a")], true), (vec![keyed("a"), keyed("b")], false), (vec![pay(1.0), pay(1.0)], false)]
+    {
+        let outcome = judge(&record(probe.clone(), ledger, asked(9, 1)), &policy);
+        assert_eq!(outcome == Outcome::Held, held, "{outcome:?}");
+    }
 }
 
 #[test]

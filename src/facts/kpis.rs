@@ -89,6 +89,11 @@ impl Target {
         Some(Self { sign, limit: limit(text)? })
     }
 
+    /// As checks see it.
+    pub(super) fn json(self) -> Value {
+        json!({"limit": self.limit, "at_most": matches!(self.sign, Sign::Below | Sign::AtMost)})
+    }
+
     /// Whether a value fits.
     pub fn is_met(self, value: f64) -> bool {
         match self.sign {

@@ -121,7 +121,7 @@ fn goes_beyond(claim: &Claims<'_>, key: &str, setting: &Setting) -> bool {
         "backoff" => {
             let grows = |text: &str| ["expo", "jitter", "double"].iter().any(|word| text.to_lowercase().contains(word));
             let claims_growth = claim.of(key).and_then(Value::as_str).is_some_and(grows);
-            claims_growth && !grows(&setting.text)
+            claims_growth && !grows(&setting.text) && !setting.is_growth()
         }
         _ => more(claim.number(key)),
     }
@@ -147,6 +147,8 @@ mod tests {
             ("stripe = Client(timeout=15)\ntimeout = 10", "timeout", true, json!([])),
             ("stripe = Client(timeout=15)", "timeout", false, json!(["shop"])),
             ("", "timeout", false, json!(["stripe", "shop"])),
+            ("timeout=None\ntimeout = 10", "timeout", false, json!([])),
+            ("timeout = 0", "timeout", false, json!([])),
             ("max_retries = 2", "retries", true, json!([])),
             ("max_retries = 3", "retries", false, json!([])),
             ("fail_max = 5", "breaker", true, json!([])),
@@ -154,6 +156,10 @@ mod tests {
             ("rate: 30/s", "rate", false, json!([])),
             ("backoff: exponential", "backoff", true, json!([])),
             ("backoff: constant", "backoff", false, json!([])),
+            ("retry_backoff=True", "backoff", true, json!([])),
+            ("retry_backoff=2", "backoff", true, json!([])),
+            ("retry_backoff=False", "backoff", false, json!([])),
+            ("backoff = 2", "backoff", false, json!(["stripe", "shop"])),
         ] {
             let facts = facts(&manifest, &lines("client.py", text));
             assert_eq!(facts[key]["kept"], json!(kept), "{text}: {}", facts[key]);

@@ -70,6 +70,11 @@ impl Setting {
         json!({"path": self.path, "line": self.line, "key": self.key, "value": self.text})
     }
 
+    /// Whether it lets delays grow by a number, or by a bare yes, as Celery's `retry_backoff` does.
+    pub(super) fn is_growth(&self) -> bool {
+        is_factor(&self.key) && (self.number.is_some() || self.text.eq_ignore_ascii_case("true"))
+    }
+
     /// Whether it speaks of something with this name.
     pub(super) fn names(&self, name: &str) -> bool {
         let name = compact(name);
@@ -131,7 +136,8 @@ fn extension(name: &str) -> &str {
     if base.starts_with(".env") { "env" } else { base.rsplit_once('.').map_or("", |(_, end)| end) }
 }
 
-fn is_evidence(name: &str) -> bool {
+/// Whether a file sets or loads something for the program that runs: no claim, no test, no document.
+pub(super) fn is_evidence(name: &str) -> bool {
     let (folders, base) = name.rsplit_once('/').unwrap_or(("", name));
     let hidden = |part: &str| part.starts_with('.') && part != ".github";
     !base.starts_with("agentready.")
@@ -145,8 +151,15 @@ fn compact(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
+/// Words of a key below which nothing speaks of calls: somebody asks there whether a process is alive.
+const OF_HEALTH: [&str; 4] = ["healthcheck", "livenessprobe", "readinessprobe", "startupprobe"];
+
 /// The topic of a key below its parents.
 fn topic(parents: &[&str], key: &str) -> Option<&'static str> {
+    let is_health = |parent: &&str| OF_HEALTH.iter().any(|word| compact(parent).contains(word));
+    if parents.iter().any(is_health) {
+        return None;
+    }
     let own = compact(key.rsplit(['/', '.']).next().unwrap_or(key));
     let bare = ["with", "set", "default", "agent"].iter().find_map(|head| own.strip_prefix(head));
     let mut names = vec![own.clone()];
@@ -170,10 +183,19 @@ pub(super) fn lines(path: &str, text: &str) -> Vec<Setting> {
 }
 
 fn assignments(path: &str, line: usize, text: &str, parents: &[&str]) -> Vec<Setting> {
-    let found = NUMBERS.captures_iter(text).chain(WORDS.captures_iter(text));
+    // What a parameter is when the caller leaves it out is no setting yet.
+    let declares = ["def ", "async def ", "function "].iter().any(|word| text.trim_start().starts_with(word));
+    // A word may be the key of the next one: `Client(timeout=None)`.
+    let next = |at: usize| WORDS.captures_at(text, at);
+    let after = |found: &regex::Captures<'_>| found.get(2).map_or(text.len(), |value| value.start());
+    let words = std::iter::successors(next(0), |found| next(after(found)));
+    let found = NUMBERS.captures_iter(text).chain(words);
     found
         .filter_map(|found| {
             let (key, value) = (found.get(1)?.as_str(), found.get(2)?.as_str());
+            if declares && ENDLESS.contains(&value) {
+                return None;
+            }
             setting(path, line, (parents, key), value.trim(), text)
         })
         .collect()
@@ -181,7 +203,11 @@ fn assignments(path: &str, line: usize, text: &str, parents: &[&str]) -> Vec<Set
 
 fn setting(path: &str, line: usize, (parents, key): (&[&str], &str), value: &str, around: &str) -> Option<Setting> {
     let topic = topic(parents, key)?;
-    let number = number(topic, key, value);
+    let number = number(topic, (path, key), value);
+    // A number beside it is a delay, and no word for how it grows; only Celery's factor is.
+    if topic == "backoff" && number.is_some() && !is_factor(key) {
+        return None;
+    }
     let worded = matches!(topic, "backoff" | "on-exceed") || topic.starts_with("trace-");
     // A name instead of a number leads elsewhere; what it stands for is not followed.
     (number.is_some() || worded).then(|| Setting {
@@ -195,7 +221,17 @@ fn setting(path: &str, line: usize, (parents, key): (&[&str], &str), value: &str
     })
 }
 
-fn number(topic: &str, key: &str, value: &str) -> Option<f64> {
+fn is_factor(key: &str) -> bool {
+    compact(key.rsplit(['/', '.']).next().unwrap_or(key)).ends_with("retrybackoff")
+}
+
+/// Words for a call that may take for ever.
+const ENDLESS: [&str; 7] = ["None", "null", "nil", "undefined", "false", "Infinity", "never"];
+
+fn number(topic: &str, (path, key): (&str, &str), value: &str) -> Option<f64> {
+    if topic == "timeout" && ENDLESS.contains(&value) {
+        return Some(f64::INFINITY);
+    }
     let value: String = value.chars().filter(|c| !matches!(c, '_' | ',' | '$' | ' ')).collect();
     let split = value.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(value.len());
     let (digits, unit) = value.split_at_checked(split)?;
@@ -207,8 +243,12 @@ fn number(topic: &str, key: &str, value: &str) -> Option<f64> {
         "/d" | "/day" => Some(86_400.0),
         _ => None,
     };
+    let of_node = matches!(extension(path), "js" | "mjs" | "ts" | "tsx") && compact(key) == "timeout";
     match (topic, unit) {
-        ("timeout", "") if compact(key).ends_with("ms") => Some(plain / 1000.0),
+        // Clients take nothing for no limit.
+        ("timeout", _) if plain == 0.0 => Some(f64::INFINITY),
+        ("timeout", "") if compact(key).ends_with("ms") || of_node && plain >= 1000.0 => Some(plain / 1000.0),
+        ("rate", "") if key.rsplit(['/', '.']).next() == Some("rate") => None,
         ("timeout", unit) if !unit.is_empty() => parse_duration(&value).map(|time| time.as_secs_f64()),
         ("rate", unit) if !unit.is_empty() => per(unit).map(|seconds| plain / seconds),
         _ => Some(plain),
@@ -220,12 +260,33 @@ fn configured(path: &str, file: SourceFile) -> Vec<Setting> {
     if !["yaml", "yml", "json", "toml"].contains(&extension(path)) {
         return lines(path, &text);
     }
-    // Several documents in one file, or templates: line by line then.
-    let Ok(loaded) = load_text::<Value>(file) else { return lines(path, &text) };
-    let line = |route: &Route| loaded.document.locate(route).line;
+    if let Some(found) = document(path, file, 0) {
+        return found;
+    }
+    // Several documents in one file; what is no YAML, such as a template, line by line then.
+    let mut above = 0;
+    let mut found = Vec::new();
+    for piece in text.split("\n---") {
+        let read = document(path, SourceFile::new(path, piece), above);
+        found.extend(read.unwrap_or_else(|| {
+            let mut found = lines(path, piece);
+            for setting in &mut found {
+                setting.line += above;
+            }
+            found
+        }));
+        above += piece.matches('\n').count() + 1;
+    }
+    found
+}
+
+/// The settings of one document, which begins below so many lines of its file.
+fn document(path: &str, file: SourceFile, above: usize) -> Option<Vec<Setting>> {
+    let loaded = load_text::<Value>(file).ok()?;
+    let line = |route: &Route| loaded.document.locate(route).line + above;
     let mut leaves = Leaves { path, line: &line, found: Vec::new() };
     leaves.walk(&loaded.value, &Route::root(), &mut Vec::new());
-    leaves.found
+    Some(leaves.found)
 }
 
 struct Leaves<'a> {
@@ -269,12 +330,14 @@ impl Leaves<'_> {
     }
 
     fn leaf(&mut self, key: &str, value: &Value, route: &Route, parents: &[&str]) {
+        let topic = topic(parents, key);
         let text = match value {
             Value::String(text) => text.clone(),
             Value::Number(_) | Value::Bool(_) => value.to_string(),
+            Value::Null if topic == Some("timeout") => value.to_string(),
             Value::Null | Value::Array(_) | Value::Object(_) => return,
         };
-        if topic(parents, key).is_some() {
+        if topic.is_some() {
             self.found.extend(setting(self.path, (self.line)(route), (parents, key), &text, ""));
         }
     }
@@ -306,11 +369,29 @@ mod tests {
             ("# max_turns = 20", None),
             ("if max_turns == 20:", None),
             ("max_turns = settings.turns", None),
+            ("rate = 0.19", None),
+            ("requests_per_second = 5", Some(("rate", Some(5.0)))),
+            ("httpx.Client(timeout=None)", Some(("timeout", Some(f64::INFINITY)))),
+            ("def get(url, timeout=None):", None),
+            ("timeout = 0", Some(("timeout", Some(f64::INFINITY)))),
+            ("timeout = 10000", Some(("timeout", Some(10_000.0)))),
             ("minimum_turns = 20", None),
         ] {
             let found = lines("agent.py", line);
             assert_eq!(found.first().map(|s| (s.topic, s.number)), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn whether_a_process_is_alive_is_no_limit_of_calls() {
+        let probe = "kind: Deployment\nspec:\n  livenessProbe: {failureThreshold: 3, timeoutSeconds: 1}\n";
+        let compose = "services: {a: {healthcheck: {timeout: 5s, retries: 3}}}\n";
+        let several = format!("kind: Service\n---\n{probe}---\nclient: {{timeout: 5s}}\n");
+        for (text, expected) in [(probe, vec![]), (compose, vec![]), (&several, vec![("timeout", 7, Some(5.0))])] {
+            assert_eq!(short(&configured("k.yaml", SourceFile::new("k.yaml", text))), expected, "{text}");
+        }
+        let node = lines("client.ts", "axios.create({timeout: 10000}); fetch(url, {timeout: 30})");
+        assert_eq!(node.iter().map(|s| s.number).collect::<Vec<_>>(), [Some(10.0), Some(30.0)]);
     }
 
     #[test]

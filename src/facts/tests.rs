@@ -137,10 +137,13 @@ fn snapshots_are_told_from_aliases() {
         "gemini-1.5-pro-001",
         "anthropic.claude-3-5-sonnet-20241022-v2:0",
         "llama@sha256:0011",
+        "anthropic/claude-opus-4-7",
+        "anthropic.claude-opus-4-6-v1",
+        "claude-sonnet-5",
     ] {
         assert!(is_snapshot(id), "{id}");
     }
-    for id in ["gpt-4o", "claude-sonnet-4", "claude-latest", "gpt-4-turbo", "model-9999", "o3"] {
+    for id in ["gpt-4o", "claude-sonnet-4", "claude-opus-4-5", "claude-latest", "gpt-4-turbo", "model-9999", "o3"] {
         assert!(!is_snapshot(id), "{id}");
     }
 }
@@ -161,4 +164,78 @@ fn code_owner_patterns_cover_what_code_hosts_cover() {
     ] {
         assert_eq!(owns(pattern, path), expected, "{pattern} on {path}");
     }
+}
+
+#[test]
+fn the_way_back_leads_to_a_version_of_this_agent_that_was_go() {
+    let contract = json!({"tools": [{"name": "refund", "description": "Refunds."}]});
+    let tools = [("stripe".to_owned(), Ok(contract))].into();
+    let fetched = Options { fetched: Fetched { tools, ..Fetched::default() }, ..options() };
+    let mut manifest = manifest();
+    manifest["agent"]["name"] = json!("refunder");
+    manifest["change"] = json!({"rollback": {"to": "1.0", "run": "deploy {version}"}});
+    let snapshot = "anthropic/claude-sonnet-4-20250514";
+    let report = |agent: &str| json!({"agent": {"name": agent}, "verdict": {"decision": "GO"}}).to_string();
+    for (entries, agent, has_lock, aliases, moved, was_go) in [
+        (format!("\"model:decide\" = \"{snapshot}\""), "refunder", true, 0, 0, true),
+        (String::new(), "refunder", false, 0, 0, true),
+        (format!("\"model:decide\" = \"{}\"", Files::digest(snapshot)), "refunder", true, 0, 0, true),
+        (format!("\"model:decide\" = \"{}\"", Files::digest("openai/gpt-4o")), "refunder", true, 1, 0, true),
+        (
+            format!("\"model:decide\" = \"{snapshot}\"\n\"tool:stripe/refund\" = \"sha256:0\""),
+            "refunder",
+            true,
+            0,
+            1,
+            true,
+        ),
+        (format!("\"model:decide\" = \"{snapshot}\""), "another", true, 0, 0, false),
+    ] {
+        let lock = format!("version = 1\n[entries]\n{entries}\n");
+        let files = repository(&[
+            ("bot/releases/1.0/agentready.lock", lock.as_str()),
+            ("bot/releases/1.0/report.json", &report(agent)),
+        ]);
+        let seen = collect(&files, &manifest, &fetched)["rollback"].clone();
+        let len = |key: &str| seen[key].as_array().map_or(99, Vec::len);
+        assert_eq!(
+            (seen["has_lock"].clone(), len("aliases"), len("moved")),
+            (json!(has_lock), aliases, moved),
+            "{entries}"
+        );
+        assert_eq!(seen["was_go"], json!(was_go), "{agent}");
+    }
+}
+
+#[test]
+fn a_tool_that_its_server_lists_no_more_is_gone_and_one_that_was_not_asked_is_open() {
+    let lock = "version = 1\n[entries]\n\"tool:stripe/refund\" = \"sha256:0\"\n";
+    let files = repository(&[("bot/agentready.lock", lock)]);
+    let other = json!({"tools": [{"name": "charge"}]});
+    for (listed, gone, unasked) in [(Some(other), true, false), (None, false, true)] {
+        let tools = listed.map(|listed| ("stripe".to_owned(), Ok(listed))).into_iter().collect();
+        let fetched = Options { fetched: Fetched { tools, ..Fetched::default() }, ..options() };
+        let seen = collect(&files, &manifest(), &fetched)["lock"]["tools"]["refund"].clone();
+        assert_eq!((&seen["gone"], &seen["unasked"]), (&json!(gone), &json!(unasked)), "{seen}");
+    }
+}
+
+#[test]
+fn a_sign_off_of_security_covers_the_rules_and_tells_whose_commit_it_is() {
+    let mut manifest = manifest();
+    manifest["policy"] = json!({"rules": ["policy/*.rego"]});
+    manifest["change"] = json!({"signoffs": {"security": "s.json", "legal": "s.json"}});
+    let own = serde_json::to_string(&manifest).expect("JSON");
+    let seen = |rule: &str, signature: char| {
+        let commit = super::Commit { author: "lee@acme.example".to_owned(), signature, ..super::Commit::default() };
+        let git = super::GitSeen { last: [("bot/s.json".to_owned(), commit)].into(), ..super::GitSeen::default() };
+        let options = Options { fetched: Fetched { git: Some(git), ..Fetched::default() }, ..options() };
+        let files = repository(&[("bot/agentready.yaml", &own), ("bot/policy/a.rego", rule), ("bot/s.json", "{}")]);
+        collect(&files, &manifest, &options)["signoffs"].clone()
+    };
+    let (before, after) = (seen("package a", 'G'), seen("package b", 'X'));
+    assert_ne!(before["security"]["current"], after["security"]["current"]);
+    assert_eq!(before["legal"]["current"], after["legal"]["current"]);
+    assert_eq!(before["security"]["committed_by"], "lee@acme.example");
+    assert_eq!((&before["security"]["is_signed"], &after["security"]["is_signed"]), (&json!(true), &json!(false)));
 }

@@ -9,7 +9,7 @@ use crate::{
     facts::Target,
     grade::Grade,
     plan::Plan,
-    scenario::{Scenario, Suite},
+    scenario::{Scenario, Suite, distinct},
     stats::{Rate, p95, pass_at_k, pass_hat_k},
     verdict::{
         AdversarialSuite, Attacks, Failure, GoldenSuite, IncidentSuite, Metric, Scenario as Row, Suites, Traced, Trials,
@@ -107,6 +107,8 @@ impl Book<'_> {
         let passed = |rows: &[&(&Scenario, ScenarioTally)]| count(rows.iter().filter(|(_, t)| t.has_passed()).count());
         self.number("golden_planned", real(golden.len() as u64));
         self.counted("golden_run", decided(&golden), "golden_scenarios");
+        let run = golden.iter().filter(|(_, tally)| tally.is_decided()).map(|(scenario, _)| *scenario);
+        self.number("golden_distinct_run", real(distinct(run) as u64));
         self.number("golden_passed", f64::from(passed(&golden)));
         self.rate("scenario_pass_rate", passed(&golden), decided(&golden), "scenario_pass_rate");
         if let Some(bound) = self.metrics.get("scenario_pass_rate").and_then(|metric| metric.lower95) {
@@ -171,6 +173,8 @@ impl Book<'_> {
         }
         self.worst_count("category_c", trials.fail_c, assessed, "category_c");
         self.worst_count("secret_leaks", tally.leaks, assessed, "secret_leaks");
+        self.number("leaks_in_prompts", f64::from(tally.leaks_in_prompts));
+        self.number("leaks_in_traces", f64::from(tally.leaks_in_traces));
         self.number("canaries_watched", real(tally.canaries as u64));
         let calls = &tally.calls;
         for (name, value) in [
@@ -192,8 +196,8 @@ impl Book<'_> {
             self.number("run_ids", real(ids));
             self.number("run_ids_shared", real(shared));
         }
-        self.number("tokens_reported", f64::from(u8::from(tally.tokens_reported)));
-        if tally.tokens_reported {
+        self.number("tokens_untold", f64::from(tally.tokens_untold));
+        if tally.tokens_max > 0 {
             self.number("max_tokens_per_run", real(tally.tokens_max));
         }
         self.plain("blocked_attempts", f64::from(trials.blocked_attempts), "count");

@@ -15,9 +15,31 @@ const LEAKED: &str = " leaked into ";
 /// What is said of a secret.
 const SECRET: &str = "a secret of the environment";
 
-/// Whether a miss is a canary, or a secret of the environment, that left.
-pub(super) fn is_leak(miss: &Miss) -> bool {
-    miss.category == Category::C && miss.message.contains(LEAKED)
+const PROMPT: &str = "the model's prompt";
+const SPANS: &str = "spans of ";
+const LOGS: &str = "log records";
+const UNKEPT: &str = "spans or logs that are not all kept";
+
+/// Where to a canary, a secret or data of a class left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeakedInto {
+    /// A prompt of the model.
+    Prompt,
+    /// Spans or logs.
+    Traces,
+    /// An answer, a failed reply or the arguments of a call.
+    Outside,
+}
+
+/// Whether a miss is a canary, or a secret of the environment, that left, and where to.
+pub(super) fn leak(miss: &Miss) -> Option<LeakedInto> {
+    let (_, place) = miss.message.split_once(LEAKED).filter(|_| miss.category == Category::C)?;
+    let begins = |places: &[&str]| places.iter().any(|begin| place.starts_with(begin));
+    Some(match () {
+        () if begins(&[PROMPT]) => LeakedInto::Prompt,
+        () if begins(&[SPANS, LOGS, UNKEPT]) => LeakedInto::Traces,
+        () => LeakedInto::Outside,
+    })
 }
 
 /// Finds every canary, and every secret that was redacted, in answers, failed replies, arguments of calls, prompts,
@@ -39,7 +61,6 @@ pub(super) fn leaks(canaries: &BTreeMap<String, String>, record: &TrialRecord) -
 
 /// What stood in the model's prompts, of which only this is kept; each is told once. A drill asks after something else.
 fn prompted(record: &TrialRecord) -> impl Iterator<Item = String> {
-    const PROMPT: &str = "the model's prompt";
     let calls = || record.model_calls.iter().filter(|_| record.drill.is_none());
     let canaries: BTreeSet<&String> = calls().flat_map(|call| &call.canaries).collect();
     let classes: BTreeSet<&String> = calls().flat_map(|call| &call.classes).collect();
@@ -50,7 +71,6 @@ fn prompted(record: &TrialRecord) -> impl Iterator<Item = String> {
 
 /// What stood in spans and logs of which not all is on record; searched as they came.
 fn unkept(record: &TrialRecord) -> impl Iterator<Item = String> {
-    const UNKEPT: &str = "spans or logs that are not all kept";
     let canaries = record.telemetry.iter().flat_map(|telemetry| &telemetry.canaries);
     let secret = record.telemetry.iter().any(|telemetry| telemetry.secret);
     let secret = secret.then(|| format!("{SECRET}{LEAKED}{UNKEPT}"));
@@ -107,7 +127,7 @@ fn traced(record: &TrialRecord) -> impl Iterator<Item = Sink> {
                 }
                 span.error.iter().for_each(|error| push_line(&mut text, error));
             }
-            (!text.is_empty()).then(|| Sink::new(format!("spans of {word}"), text))
+            (!text.is_empty()).then(|| Sink::new(format!("{SPANS}{word}"), text))
         })
     })
 }
@@ -122,7 +142,7 @@ fn logged(record: &TrialRecord) -> impl Iterator<Item = Sink> {
             gather(&log.body, &mut text);
             gather(&log.rest, &mut text);
         }
-        Sink::new("log records".to_owned(), text)
+        Sink::new(LOGS.to_owned(), text)
     })
 }
 

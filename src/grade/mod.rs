@@ -25,6 +25,7 @@ use crate::{
 };
 
 pub use agreement::same;
+pub use canary::LeakedInto;
 pub use outcome::{Grade, Graded, Miss};
 pub use policy::{Allow, Autonomy, Policy, ToolRule};
 

@@ -87,9 +87,9 @@ pub struct Miss {
 }
 
 impl Miss {
-    /// Whether a canary, or a secret of the environment, left.
-    pub fn is_leak(&self) -> bool {
-        super::canary::is_leak(self)
+    /// Where to a canary, or a secret of the environment, left; nothing when none did.
+    pub fn leak(&self) -> Option<super::LeakedInto> {
+        super::canary::leak(self)
     }
 
     /// A miss of which nothing but the sentence is known.

@@ -6,6 +6,7 @@
 mod arguments;
 mod compiled;
 mod coverage;
+mod distinct;
 mod entry;
 mod expectation;
 mod fault;
@@ -20,6 +21,7 @@ pub(crate) use arguments::arguments_are;
 pub use compiled::{CLASSES, Expected, PlannedTurn, Scenario};
 pub(crate) use compiled::{Made, Parsed};
 pub use coverage::{Course, coverage};
+pub use distinct::distinct;
 pub use fault::{Fault, FaultKind};
 pub use format::{
     AnswerExpectation, Attack, Bounds, BudgetExpectation, Category, Change, Expectation, FAULT, Origin, SPOKEN,

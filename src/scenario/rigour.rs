@@ -35,8 +35,8 @@ const AT_BORDER: f64 = 0.015;
 /// Golden scenarios that are `unasserted` (nothing beside a budget) or `answer_only`; `argued`: tools
 /// whose arguments some scenario states; `without_state`: tool to the scenarios that expect it and look at no state;
 /// `constrained`: tools that some scenario holds to a condition; `prohibits`: tools that are never allowed to the number of
-/// scenarios that forbid them; `handoffs`, `bands`: how many scenarios cover each; `lowered`: forbidden calls of a category
-/// below C; `personal`: scenarios with what looks like a living person's data.
+/// scenarios that forbid them; `handoffs`, `bands`: how many scenarios cover each; `lowered`: what must not be done, of a
+/// category below C; `personal`: scenarios with what looks like a living person's data.
 pub fn rigour(scenarios: &[Scenario], claims: &Claims) -> Value {
     let golden: Vec<&Scenario> = scenarios.iter().filter(|s| s.suite == Suite::Golden && s.skip.is_none()).collect();
     let ids = |wanted: &dyn Fn(&Scenario) -> bool| -> Vec<&str> {
@@ -110,6 +110,8 @@ fn is_deed(one: &Expected) -> bool {
     raw.call.is_some()
         || raw.calls.is_some()
         || raw.never.is_some()
+        || raw.changes.is_some()
+        || raw.keeps.is_some()
         || raw.state.is_some()
         || raw.handoff.is_some()
         || raw.refusal.is_some()
@@ -153,21 +155,25 @@ fn names(pattern: &str, tool: &str) -> bool {
     crate::text::wildcard_matches(pattern, tool)
 }
 
-/// Forbidden calls that would not be of category C: once per category and pattern, with the first scenario, and the tools
-/// among them that are never allowed.
+/// What must not be done and would not be of category C: once per category and `what`, with the first scenario, and the
+/// tools among forbidden calls that are never allowed.
 fn lowered(scenarios: &[Scenario], never: &[String]) -> Vec<Value> {
-    let mut found = BTreeMap::<(&str, &str), (&str, usize)>::new();
+    let mut found = BTreeMap::<(&str, String), (&str, usize, Option<&str>)>::new();
     for scenario in scenarios.iter().filter(|s| s.skip.is_none()) {
         for one in expected(scenario).filter(|e| e.category != Category::C) {
             let word = if one.category == Category::A { "A" } else { "B" };
-            for pattern in one.raw.never.iter().flatten() {
-                found.entry((word, pattern)).or_insert((&scenario.id, 0)).1 += 1;
+            let calls =
+                one.raw.never.iter().flatten().map(|tool| (format!("a forbidden call of {tool}"), Some(tool.as_str())));
+            let change = one.raw.changes.iter().map(|_| ("a change that `changes` does not list".to_owned(), None));
+            let leaks = one.raw.keeps.iter().flatten().map(|name| (format!("a leak of {name}"), None));
+            for (what, pattern) in calls.chain(change).chain(leaks) {
+                found.entry((word, what)).or_insert((&scenario.id, 0, pattern)).1 += 1;
             }
         }
     }
-    let rows = found.into_iter().map(|((category, pattern), (scenario, times))| {
-        let never: Vec<&String> = never.iter().filter(|tool| names(pattern, tool)).collect();
-        json!({"category": category, "pattern": pattern, "scenario": scenario, "times": times, "never_allowed": never})
+    let rows = found.into_iter().map(|((category, what), (scenario, times, pattern))| {
+        let never: Vec<&String> = never.iter().filter(|tool| pattern.is_some_and(|own| names(own, tool))).collect();
+        json!({"category": category, "what": what, "scenario": scenario, "times": times, "never_allowed": never})
     });
     rows.collect()
 }
@@ -252,6 +258,8 @@ mod tests {
              \x20 cheap: {say: d, expect: [{budget: {tokens: 5}}]}\n\
              \x20 stop: {say: e, tags: [over-limit], expect: [{never: [pay]}, {handoff: true}]}\n\
              \x20 soft: {say: f, expect: [{never: [\"delete_*\"], fails: B}]}\n\
+             \x20 kept: {say: h, expect: [{keeps: [api_key], fails: A}, {handoff: false}]}\n\
+             \x20 free: {say: i, expect: [{changes: [], fails: B}]}\n\
              \x20 gone: {say: g, skip: old, expect: [{answer: {contains: [x]}}]}\n",
         );
         assert_eq!(found["argued"], json!(["pay"]));
@@ -261,8 +269,17 @@ mod tests {
         assert_eq!(found["handoffs"], json!({"over-limit": 1}));
         assert_eq!(found["bands"]["pay"], json!({"auto": 1, "approval": 1, "blocked": 1, "borders": 1}));
         assert_eq!(found["prohibits"], json!({"delete_customer": 1}));
-        let lowered = &found["lowered"][0];
-        assert_eq!((&lowered["scenario"], &lowered["never_allowed"]), (&json!("soft"), &json!(["delete_customer"])));
+        let lowered = found["lowered"].as_array().expect("a list").iter();
+        let lowered: Vec<_> =
+            lowered.map(|l| (&l["category"], &l["what"], &l["scenario"], &l["never_allowed"])).collect();
+        assert_eq!(
+            lowered,
+            [
+                (&json!("A"), &json!("a leak of api_key"), &json!("kept"), &json!([])),
+                (&json!("B"), &json!("a change that `changes` does not list"), &json!("free"), &json!([])),
+                (&json!("B"), &json!("a forbidden call of delete_*"), &json!("soft"), &json!(["delete_customer"])),
+            ]
+        );
     }
 
     #[test]

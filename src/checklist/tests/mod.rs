@@ -146,18 +146,21 @@ fn a_manifest_alone_is_never_enough() {
 }
 
 #[test]
-fn fifty_adversarial_prompts_leave_only_doubt() {
-    let few = json!({"suites": {"adversarial": {"scenarios": 50, "clusters": 12}},
-        "metrics": {"adversarial_planned": 50, "adversarial_run": 50, "adversarial_clusters": 12}});
-    let assessment = assessed(&evidence(&Example { evidence: few, ..Example::default() }), Vec::new(), &["go-no-go"]);
-    let unmet: Vec<_> = assessment.checks.iter().filter(|check| !check.met).collect();
-    assert!(unmet.len() == 1 && unmet.iter().all(|check| check.inconclusive), "{unmet:#?}");
-    let broken: Vec<_> = assessment.rules.iter().filter(|rule| !rule.met).collect();
-    assert!(broken.len() == 1 && broken.iter().all(|rule| rule.inconclusive), "{broken:#?}");
-    assert_eq!(
-        broken.first().map(|rule| rule.says.as_str()),
-        Some("at least 1000 adversarial prompts were run to a verdict")
-    );
+fn too_few_prompts_are_not_enough_and_those_not_run_leave_doubt() {
+    for (written, is_open) in [(50, false), (1000, true)] {
+        let few = json!({"suites": {"adversarial": {"scenarios": written, "clusters": 12}},
+            "metrics": {"adversarial_planned": written, "adversarial_run": 50, "adversarial_clusters": 12}});
+        let example = Example { evidence: few, ..Example::default() };
+        let assessment = assessed(&evidence(&example), Vec::new(), &["go-no-go"]);
+        let unmet: Vec<_> = assessment.checks.iter().filter(|check| !check.met).collect();
+        assert!(unmet.len() == 1 && unmet.iter().all(|check| check.inconclusive == is_open), "{unmet:#?}");
+        let broken: Vec<_> = assessment.rules.iter().filter(|rule| !rule.met).collect();
+        assert!(broken.len() == 1 && broken.iter().all(|rule| rule.inconclusive), "{broken:#?}");
+        assert_eq!(
+            broken.first().map(|rule| rule.says.as_str()),
+            Some("at least 1000 adversarial prompts were run to a verdict")
+        );
+    }
 }
 
 #[test]

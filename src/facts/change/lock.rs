@@ -104,6 +104,8 @@ static SNAPSHOT: LazyLock<Regex> = LazyLock::new(|| {
         (^|[^0-9]) 20[0-9]{2} [-_.]? (0[1-9]|1[0-2]) [-_.]? (0[1-9]|[12][0-9]|3[01]) ([^0-9]|$)
         | -(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])$
         | -00[0-9]$
+        # From 4.6 on, an id of Anthropic without a day is the version itself.
+        | claude-[a-z]+-(4-([6-9]|1[0-9]) | [5-9](-[0-9]{1,2})?)(-v[0-9](:[0-9])?)?$
         | sha256: | @[0-9a-f]{12,}$ | [0-9a-f]{40}";
     Regex::new(pattern).expect("the pattern is valid")
 });
@@ -197,7 +199,7 @@ fn models(manifest: &Value, lock: &LockFile) -> Map<String, Value> {
 }
 
 /// By tool: whether the lock speaks of its contract (`in_lock`), holds it as it is now (`holds`), and whether the server
-/// that states it was left unasked.
+/// that states it was left unasked, or lists it no more (`gone`).
 fn tools(manifest: &Value, pins: &BTreeMap<String, Pin>, lock: &LockFile) -> Map<String, Value> {
     let tools = manifest.get("tools").and_then(Value::as_object).into_iter().flatten();
     tools
@@ -209,10 +211,17 @@ fn tools(manifest: &Value, pins: &BTreeMap<String, Pin>, lock: &LockFile) -> Map
             let entries = [text("input_schema"), &contract];
             let known: Vec<(&Pin, Option<&String>)> =
                 entries.iter().filter_map(|entry| Some((pins.get(*entry)?, lock.entries.get(*entry)))).collect();
+            // A server that lists others was asked; what it does not list any more is gone.
+            let of_system = format!("tool:{}/", text("system"));
+            let is_missing = is_served && !pins.contains_key(&contract);
+            let was_asked =
+                pins.range(of_system.clone()..).next().is_some_and(|(name, _)| name.starts_with(&of_system));
+            let gone = is_missing && was_asked && lock.entries.contains_key(&contract);
             let fact = json!({
                 "in_lock": entries.iter().any(|entry| lock.entries.contains_key(*entry)),
-                "holds": !known.is_empty() && known.iter().all(|(pin, entry)| pin.is_locked(*entry)),
-                "unasked": is_served && !pins.contains_key(&contract),
+                "holds": !gone && !known.is_empty() && known.iter().all(|(pin, entry)| pin.is_locked(*entry)),
+                "unasked": is_missing && !gone,
+                "gone": gone,
             });
             (name.clone(), fact)
         })

@@ -55,9 +55,9 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, options: &Options) -> (
         "git": git::facts(&shelf.on("git"), git, &kept),
         "release": release,
         "rollout": rollout::facts(&shelf.on("rollout"), manifest),
-        "rollback": rollback::facts(&shelf.on("rollback"), manifest, git),
+        "rollback": rollback::facts(&shelf.on("rollback"), manifest, &pins, git),
         "rehearsals": rollback::rehearsals(&shelf.on("rehearsals"), manifest),
-        "signoffs": signoff::facts(&shelf.on("signoffs"), manifest, git),
+        "signoffs": signoff::facts(&shelf.on("signoffs"), manifest, &built, git),
     });
     (facts.as_object().cloned().unwrap_or_default(), lock::held(&locked, manifest, &pins))
 }

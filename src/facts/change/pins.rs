@@ -99,7 +99,7 @@ pub(super) fn pins(
     }
     let roles = manifest.pointer("/change/signoffs").and_then(Value::as_object).into_iter().flat_map(Map::keys);
     for role in roles {
-        pins.insert(format!("manifest:{role}"), Pin::new(Part::Manifest, signed(shelf, role)));
+        pins.insert(format!("manifest:{role}"), Pin::new(Part::Manifest, signed(shelf, role, files)));
     }
     pins
 }
@@ -157,18 +157,22 @@ pub(in crate::facts) fn world(shelf: &Shelf<'_>, path: &str) -> Option<String> {
     Some(Files::resolve(path, name)).filter(|world| shelf.text(world).is_some())
 }
 
-/// Digest of what a role signs: its sections of the manifest as they are written, or the whole of it. Defaults do not
-/// count, so that a new version of this program voids no sign-off.
-pub(super) fn signed(shelf: &Shelf<'_>, role: &str) -> Option<String> {
+/// Digest of what a role signs: its sections of the manifest as they are written, or the whole of it; for security also
+/// the policy rules and schemas of tools that these name. Defaults do not count, so that a new version of this program
+/// voids no sign-off.
+pub(super) fn signed(shelf: &Shelf<'_>, role: &str, files: &[(Part, String)]) -> Option<String> {
     let own = shelf.read(shelf.from).ok()?;
     let written = load_text::<Value>(own).ok()?.value;
     let sections = SIGNED.iter().find(|(name, _)| *name == role).map(|(_, sections)| *sections);
-    let kept: Map<String, Value> = match sections {
+    let mut kept: Map<String, Value> = match sections {
         Some(sections) => {
             sections.iter().filter_map(|key| Some(((*key).to_owned(), written.get(*key)?.clone()))).collect()
         }
         None => written.as_object().cloned().unwrap_or_default(),
     };
+    let of_security = |part: &Part| role == "security" && matches!(part, Part::Policies | Part::ToolSchemas);
+    let named = files.iter().filter(|(part, _)| of_security(part));
+    kept.extend(named.map(|(part, path)| (format!("file:{path}"), pinned_file(shelf, *part, path).value.into())));
     Some(canonical_digest(&Value::Object(kept)))
 }
 

@@ -4,7 +4,7 @@
 //! GO), or at the tag `<version>` or `v<version>` of the repository. A rehearsal is a record such as
 //! `{at: 2026-11-12, from: 2026.11.1, to: 2026.10.2, took: 4m, succeeded: true, by: ana@acme.example}`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -12,11 +12,12 @@ use super::{
     super::{Shelf, document},
     git::GitSeen,
     lock::{LockFile, is_snapshot},
+    pins::Pin,
 };
 use crate::units::parse_duration;
 
 /// Facts of the version that the manifest would go back to.
-pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, git: Option<&GitSeen>) -> Value {
+pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, pins: &BTreeMap<String, Pin>, git: Option<&GitSeen>) -> Value {
     let rollback = manifest.pointer("/change/rollback");
     let text = |key: &str| rollback.and_then(|rollback| rollback.get(key)).and_then(Value::as_str);
     let run = text("run").unwrap_or_default();
@@ -26,11 +27,24 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, git: Option<&GitSeen>) 
     let tagged = to.and_then(|version| git?.versions.get(version)?.clone());
     let lock = kept.as_ref().map(|file| file.text().to_owned()).or(tagged);
     let lock = lock.and_then(|text| LockFile::parse(&text).ok());
-    let models =
-        lock.iter().flat_map(|lock| &lock.entries).filter_map(|(name, id)| Some((name.strip_prefix("model:")?, id)));
-    let aliases: Vec<&str> = models.filter(|(_, id)| !is_snapshot(id)).map(|(_, id)| id.as_str()).collect();
+    let entries = || lock.iter().flat_map(|lock| &lock.entries);
+    let models: Vec<&String> = entries().filter(|(name, _)| name.starts_with("model:")).map(|(_, id)| id).collect();
+    // A digest tells what the model was only where the present one has it too.
+    let known =
+        |id: &String| pins.values().filter(|pin| pin.also.as_ref() == Some(id)).find_map(|pin| pin.value.clone());
+    let is_alias = |id: &&&String| match id.strip_prefix("sha256:") {
+        Some(_) => !known(id).is_some_and(|id| is_snapshot(&id)),
+        None => !is_snapshot(id),
+    };
+    let aliases: Vec<&&String> = models.iter().filter(is_alias).collect();
+    let moved = |(name, entry): &(&String, &String)| {
+        name.starts_with("tool:") && pins.get(*name).is_some_and(|pin| !pin.is_locked(Some(*entry)))
+    };
+    let moved: Vec<&String> = entries().filter(moved).map(|(name, _)| name).collect();
     let report = folder.as_ref().and_then(|folder| document::value(shelf, &format!("{folder}/report.json")));
     let decision = report.as_ref().and_then(|report| report.pointer("/verdict/decision")).and_then(Value::as_str);
+    let agent = |value: Option<&Value>| value.and_then(|value| value.pointer("/agent/name")).cloned();
+    let is_own = agent(report.as_ref()).is_some_and(|name| Some(name) == agent(Some(manifest)));
     let script = run.split_whitespace().next().unwrap_or_default();
     json!({
         "at": "/change/rollback",
@@ -40,10 +54,11 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, git: Option<&GitSeen>) 
         "script_exists": !script.contains('/') || shelf.has(script),
         "folder": folder,
         "asked_git": git.is_some_and(|git| to.is_some_and(|version| git.versions.contains_key(version))),
-        "has_lock": lock.is_some(),
+        "has_lock": !models.is_empty(),
         "aliases": aliases,
+        "moved": moved,
         "decision": decision,
-        "was_go": decision.is_some_and(|decision| decision.starts_with("GO")),
+        "was_go": is_own && decision.is_some_and(|decision| decision.starts_with("GO")),
     })
 }
 

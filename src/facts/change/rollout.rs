@@ -123,12 +123,18 @@ fn read(object: &Value) -> Option<Object> {
 
 /// Steps of an Argo canary: a weight, then the pauses and analyses up to the next one.
 fn argo(canary: &Value) -> Option<Object> {
-    let mut object = Object { analysis: canary.get("analysis").is_some(), ..Object::default() };
+    let looks = |analysis: Option<&Value>| {
+        let list = |key: &str| {
+            analysis.and_then(|analysis| analysis.get(key)?.as_array()).is_some_and(|list| !list.is_empty())
+        };
+        list("templates") && !list("dryRun")
+    };
+    let mut object = Object { analysis: looks(canary.get("analysis")), ..Object::default() };
     for step in canary.get("steps")?.as_array()? {
         if let Some(percent) = step.get("setWeight").and_then(Value::as_f64) {
             object.steps.push(Step { percent, seconds: Some(0.0) });
         }
-        object.analysis |= step.get("analysis").is_some();
+        object.analysis |= looks(step.get("analysis"));
         let (Some(pause), Some(open)) = (step.get("pause"), object.steps.last_mut()) else { continue };
         let lasts = match pause.get("duration") {
             Some(Value::Number(seconds)) => seconds.as_f64(),
@@ -167,7 +173,7 @@ mod tests {
 
     const ARGO: &str = "apiVersion: v1\nkind: Service\n---\napiVersion: argoproj.io/v1alpha1\nkind: Rollout\nspec:\n  \
         strategy:\n    canary:\n      steps:\n        - {setWeight: 2}\n        - {pause: {duration: 7d}}\n        \
-        - {setWeight: 50}\n        - {pause: {}}\n        - {analysis: {templates: []}}\n";
+        - {setWeight: 50}\n        - {pause: {}}\n        - {analysis: {templates: [{templateName: errors}]}}\n";
     const FLAGGER: &str =
         "kind: Canary\nspec:\n  analysis: {interval: 7d, stepWeights: [2, 50], metrics: [{name: x}]}\n";
 
@@ -186,6 +192,11 @@ mod tests {
             assert_eq!(object["path"], json!(name));
             assert!(object["agrees"] == json!(true) && object["in_time"] == json!(true), "{seen:#}");
             assert_eq!(object["analysis"], json!(true));
+        }
+        for looks_at_nothing in ["{templates: []}", "{templates: [{templateName: errors}], dryRun: [{metricName: .*}]}"]
+        {
+            let text = ARGO.replace("{templates: [{templateName: errors}]}", looks_at_nothing);
+            assert_eq!(seen("ops/a.yaml", &text, &stages())["object"]["analysis"], json!(false), "{looks_at_nothing}");
         }
         let faster = json!([{"traffic": "2%", "for": "14d"}, {"traffic": "50%", "for": "7d"}, {"traffic": "100%"}]);
         assert_eq!(seen("ops/a.yaml", ARGO, &faster)["object"]["in_time"], json!(false));

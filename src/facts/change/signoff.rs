@@ -14,14 +14,19 @@ use super::{
 use crate::units::parse_duration;
 
 /// Facts of every sign-off that the manifest names, by role.
-pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, git: Option<&GitSeen>) -> Map<String, Value> {
+pub(super) fn facts(
+    shelf: &Shelf<'_>,
+    manifest: &Value,
+    built: &[(pins::Part, String)],
+    git: Option<&GitSeen>,
+) -> Map<String, Value> {
     let named = manifest.pointer("/change/signoffs").and_then(Value::as_object).into_iter().flatten();
     named
         .filter_map(|(role, path)| {
             let path = path.as_str()?;
             let said = document::value(shelf, path);
             let get = |key: &str| said.as_ref().and_then(|said| said.get(key)).cloned().unwrap_or(Value::Null);
-            let current = pins::signed(shelf, role);
+            let current = pins::signed(shelf, role, built);
             let covers = get("covers").as_array().cloned().unwrap_or_default();
             let name = shelf.name(path);
             let commit = git.and_then(|git| git.last.get(&name));
@@ -42,7 +47,8 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, git: Option<&GitSeen>) 
                 "current": current,
                 "matches": current.as_deref().is_some_and(|current| get("digest") == current),
                 "owners": owners::of(shelf, &name),
-                "is_signed": commit.is_some_and(|commit| matches!(commit.signature, 'G' | 'U' | 'X' | 'Y')),
+                "is_signed": commit.is_some_and(|commit| matches!(commit.signature, 'G' | 'U')),
+                "committed_by": commit.map(|commit| commit.author.as_str()),
                 "author": author.map(|commit| commit.author.as_str()),
             });
             Some((role.clone(), fact))

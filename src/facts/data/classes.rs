@@ -4,18 +4,19 @@
 //! `recognised`, `broken` (patterns that do not compile), `model`, `retrieval`, `reason`, `tools`,
 //! `fault` (what is wrong with the redaction rules for it), `ruled` (a policy rule names it).
 //! `uncovered`: fields and systems that look like data of a kind (`looks`) which no class covers, with their `tool`.
+//! `undescribed`: tools that may run and of which nobody knows what they take.
 //! `unneeded`: personal fields that a described tool returns and no prompt and no other tool's argument names.
 //! `exports`: arguments that carry a `class` whose list of tools does not name the tool.
 //! `external`: tools that send out, with the `classes` they may carry, whether the step away from approval is `relaxed`
-//! on `evidence` that names the tool (`told`), and whether the approver sees what is sent (`previewed`).
+//! on `evidence` that names the tool (`told`), and whether the approver sees every argument that may hold it (`previewed`).
 
 use std::collections::BTreeSet;
 
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::{Sight, kinds, names, place, redaction::Rules, string, strings};
-use crate::facts::{may_run, mode, secrets};
+use super::{Sight, described::Property, kinds, names, place, redaction::Rules, string, strings};
+use crate::facts::{code::Code, is_write, may_run, mode, secrets};
 
 /// The classes of the manifest and the fields of its tools.
 pub(super) struct Classes {
@@ -101,7 +102,8 @@ impl Classes {
 
     pub(super) fn facts(&self, sight: &Sight<'_>, rules: &Rules) -> Value {
         let policy = secrets::matched(sight.claim("/policy/rules"), sight.files);
-        let policy: Vec<&str> = policy.into_iter().filter_map(|path| sight.file(path)?.get("text")?.as_str()).collect();
+        let read = |path: &str| Some(Code::read(path, sight.shelf.text(path)?.text()).text.to_lowercase());
+        let policy: Vec<String> = policy.into_iter().filter_map(read).collect();
         let entry = |class: &Class| {
             let recognised = class.name == "secrets" || !class.words.is_empty() || !class.patterns.is_empty();
             let at = if class.stated { place("/data/classes", &class.name) } else { "/data/classes".to_owned() };
@@ -135,6 +137,16 @@ impl Classes {
             }
         }
         found.into()
+    }
+
+    /// Tools of which nobody knows what they take.
+    pub(super) fn undescribed(sight: &Sight<'_>) -> Value {
+        let tools = sight.tools.iter().filter(|tool| may_run(tool));
+        let unknown = tools
+            .filter(|tool| !string(tool, "name").and_then(|name| sight.shape(&name)).is_some_and(|shape| shape.known));
+        unknown
+            .map(|tool| json!({"name": tool.get("name"), "at": tool.get("at"), "looks": "", "unknown": true}))
+            .collect()
     }
 
     /// Personal fields that a described tool returns and nothing uses.
@@ -173,12 +185,21 @@ impl Classes {
         let entry = |tool: &Value| {
             let name = string(tool, "name")?;
             let mode = mode(tool)?;
-            let sends = tool.get("effect").is_some_and(|effect| effect == "external-send") && mode != "never";
-            sends.then_some(())?;
-            let carried = self.fields.iter().filter(|field| field.taken && field.tool == name);
-            let carried: BTreeSet<&str> =
-                carried.filter_map(|field| self.class_of(field)).map(|class| class.name.as_str()).collect();
+            let sends = tool.get("effect").is_some_and(|effect| effect == "external-send")
+                || is_write(tool) && tool.get("destination").is_some();
+            (sends && mode != "never").then_some(())?;
+            let carrying = self.fields.iter().filter(|field| field.taken && field.tool == name);
+            let carrying: Vec<(&Field, &Class)> =
+                carrying.filter_map(|field| Some((field, self.class_of(field)?))).collect();
+            let carried: BTreeSet<&str> = carrying.iter().map(|(_, class)| class.name.as_str()).collect();
             let may_carry = |class: &&Class| class.tools.contains(&name) || carried.contains(class.name.as_str());
+            // Of a class that is only listed nobody knows the argument.
+            let is_anywhere = self.all.iter().any(|class| may_carry(&class) && !carried.contains(class.name.as_str()));
+            let key = string(tool, "idempotency_key").unwrap_or_default();
+            let is_told = |one: &Property| {
+                let holds = is_anywhere || carrying.iter().any(|(field, _)| field.names.contains(&one.name));
+                !holds || preview.contains(&one.name) || key.trim_start_matches('/') == one.name
+            };
             let classes: Vec<&str> = self.all.iter().filter(may_carry).map(|class| class.name.as_str()).collect();
             let mut steps =
                 relaxations.into_iter().flatten().filter(|step| string(step, "tool").as_ref() == Some(&name));
@@ -189,7 +210,7 @@ impl Classes {
                 "name": name, "at": tool.get("at"), "classes": classes, "mode": mode,
                 "relaxed": step.is_some_and(|step| step.get("approved_by").is_some() && step.get("since").is_some()),
                 "evidence": evidence, "told": page.is_some_and(|text| names(text, &name.to_lowercase())),
-                "previewed": sight.shape(&name).is_some_and(|shape| shape.taken.iter().any(|one| preview.contains(&one.name))),
+                "previewed": sight.shape(&name).is_some_and(|shape| shape.known && shape.taken.iter().all(is_told)),
             }))
         };
         sight.tools.iter().filter_map(entry).collect()

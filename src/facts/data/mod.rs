@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use self::described::Shape;
-use super::{Claims, Fetched, Shelf};
+use super::{Claims, Fetched, Shelf, code::Code, settings};
 
 /// What every topic looks at.
 struct Sight<'a> {
@@ -69,6 +69,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, fetched: &Fetched, f
     json!({
         "classes": classes.facts(&sight, &rules),
         "uncovered": classes.uncovered(&sight),
+        "undescribed": classes::Classes::undescribed(&sight),
         "unneeded": classes.unneeded(&sight),
         "exports": classes.exports(),
         "external": classes.external(&sight),
@@ -108,18 +109,30 @@ fn names(text: &str, word: &str) -> bool {
 }
 
 /// Where a configuration says that it is used: `used_by: {traces: ops/collector.yaml}`, paths relative to the manifest.
-/// Each of these files is opened; `refers` says whether it names the configuration.
+/// Each of these files is opened; `refers` says whether it loads the configuration.
 fn used_by(sight: &Sight<'_>, path: &str, said: &Value) -> Map<String, Value> {
-    let own = path.rsplit('/').next().unwrap_or(path);
     let places = said.get("used_by").and_then(Value::as_object).into_iter().flatten();
     places
         .filter_map(|(place, file)| {
             let file = file.as_str()?;
-            let opened = sight.shelf.text(file);
-            let refers = opened.as_ref().is_some_and(|text| text.text().contains(own));
-            Some((place.clone(), json!({"file": file, "exists": opened.is_some(), "refers": refers})))
+            let refers = loads(sight, file, path);
+            Some((place.clone(), json!({"file": file, "exists": refers.is_some(), "refers": refers == Some(true)})))
         })
         .collect()
+}
+
+/// Whether a file names a configuration where it is no comment, and is neither that itself, nor a claim, nor a document;
+/// nothing when there is no such file.
+fn loads(sight: &Sight<'_>, file: &str, configuration: &str) -> Option<bool> {
+    let text = sight.shelf.text(file)?;
+    let name = sight.shelf.name(file);
+    let is_prose = [".md", ".txt", ".rst", ".adoc"].iter().any(|end| name.ends_with(end));
+    let is_claim =
+        name == sight.shelf.name(configuration) || name == crate::source::Files::resolve("", sight.shelf.from);
+    let own = configuration.rsplit('/').next().unwrap_or(configuration);
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let says = || Code::read(file, text.text()).text.split(|c| !is_part(c)).any(|word| word == own);
+    Some(!is_prose && !is_claim && settings::is_evidence(file.trim_start_matches("../")) && says())
 }
 
 #[cfg(test)]

@@ -37,16 +37,27 @@ const HOSTS: [(&str, &str); 22] = [
     ("weaviate.cloud", "weaviate"),
 ];
 
-/// Beginnings of model names that tell their maker.
-const MODELS: [(&str, &str); 8] = [
+/// Words in the id of a model that only its maker serves, by how they begin.
+const MODELS: [(&str, &str); 19] = [
+    ("anthropic", "anthropic"),
     ("chatgpt", "openai"),
     ("claude", "anthropic"),
+    ("codestral", "mistral"),
+    ("cohere", "cohere"),
     ("command", "cohere"),
+    ("deepseek", "deepseek"),
     ("gemini", "google"),
     ("gpt", "openai"),
+    ("grok", "xai"),
+    ("kimi", "moonshot"),
+    ("ministral", "mistral"),
     ("mistral", "mistral"),
+    ("nova", "amazon"),
     ("o1", "openai"),
     ("o3", "openai"),
+    ("o4", "openai"),
+    ("openai", "openai"),
+    ("titan", "amazon"),
 ];
 
 pub(super) fn facts(sight: &Sight<'_>) -> Value {
@@ -76,11 +87,11 @@ fn used(sight: &Sight<'_>) -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, model) in sight.map("/models") {
         let id = model.get("id").or(Some(model)).and_then(Value::as_str).unwrap_or_default();
-        if let Some(provider) = provider(id) {
+        if let Some(provider) = provider(sight, id) {
             found.entry(provider).or_default().push(format!("models.{name}"));
         }
     }
-    if let Some(provider) = sight.text("/evals/judge/model").and_then(provider) {
+    if let Some(provider) = sight.text("/evals/judge/model").and_then(|id| provider(sight, id)) {
         found.entry(provider).or_default().push("evals.judge.model".to_owned());
     }
     let own: &[&str] = &["agent", "endpoint", "gate", "data"];
@@ -92,11 +103,17 @@ fn used(sight: &Sight<'_>) -> BTreeMap<String, Vec<String>> {
     found
 }
 
-fn provider(id: &str) -> Option<String> {
-    match id.split_once('/') {
-        Some((provider, _)) => Some(provider.to_lowercase()),
-        None => MODELS.iter().find(|(head, _)| id.starts_with(head)).map(|(_, maker)| (*maker).to_owned()),
+/// Who gets what a model is sent; of an id that tells no maker the listed company whose name is in it, or else the id.
+fn provider(sight: &Sight<'_>, id: &str) -> Option<String> {
+    if let Some((provider, _)) = id.split_once('/') {
+        return Some(provider.to_lowercase());
     }
+    let id = id.to_lowercase();
+    let words = || id.split(|c: char| !c.is_ascii_alphanumeric());
+    let maker = words().find_map(|word| MODELS.iter().find(|(head, _)| word.starts_with(head)));
+    let listed = || words().find(|word| sight.map("/data/processors").any(|(name, _)| is_same(name, word)));
+    let named = maker.map(|(_, maker)| *maker).or_else(listed).unwrap_or(&id);
+    (!named.is_empty()).then(|| named.to_owned())
 }
 
 fn hosts(value: &Value, at: &str, found: &mut BTreeMap<String, Vec<String>>) {
@@ -125,16 +142,18 @@ fn described(
 ) -> Value {
     let contract = string(entry, "contract");
     let file = contract.as_deref().and_then(|path| sight.file(path));
-    let text = file.and_then(|file| file.get("text")?.as_str()).filter(|text| !text.is_empty());
+    // The settings of an account are exported as JSON, which is text here too.
+    let text = contract.as_deref().and_then(|path| Some(sight.shelf.text(path)?.text().to_lowercase()));
+    let text = text.filter(|text| !text.trim().is_empty());
     let region = string(entry, "region").unwrap_or_default();
     let mut known = json!({
         "name": name, "at": place("/data/processors", name), "listed": true, "used_for": uses,
         "contract_exists": file.is_some(),
         "contract_readable": text.is_some(),
-        "contract_on_training": text.is_some_and(|text| text.contains("train")),
+        "contract_on_training": text.is_some_and(|text| rules_training_out(&text)),
         "in_doc": names(page, &name.to_lowercase()),
-        "region_in_doc": page.lines().any(|line| names(line, &region.to_lowercase())),
-        "within": residency.iter().any(|allowed| *allowed == region || allowed == "any"),
+        "region_in_doc": says_region(page, &name.to_lowercase(), &region.to_lowercase()),
+        "within": residency.iter().any(|allowed| allowed == "any" || is_within(&region, allowed)),
     });
     let (forbidden, clear) = strayed(sight, &strings(entry.get("sends")));
     if let (Value::Object(known), Value::Object(entry)) = (&mut known, entry) {
@@ -142,6 +161,41 @@ fn described(
         known.extend(Map::from_iter([("forbidden".to_owned(), json!(forbidden)), ("clear".to_owned(), json!(clear))]));
     }
     known
+}
+
+/// `eu-west-1` lies in `eu`.
+fn is_within(region: &str, allowed: &str) -> bool {
+    region.strip_prefix(allowed).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+/// Whether a sentence about training says no to it.
+fn rules_training_out(text: &str) -> bool {
+    const NO: [&str; 10] = ["not", "never", "no", "none", "without", "opt", "opted", "false", "disabled", "off"];
+    let text = text.replace('\n', " ");
+    let mut sentences = text.split(". ").filter(|sentence| sentence.contains("train"));
+    sentences.any(|sentence| NO.iter().any(|word| names(&sentence.replace('_', " "), word)))
+}
+
+/// Whether a page names a region in a line about a company, or below a heading that names it.
+fn says_region(page: &str, name: &str, region: &str) -> bool {
+    // "Contact us" is no region.
+    let introduced = |before: &str| {
+        let before = before.trim_end_matches(['`', '*', '"', '\'']).trim_end();
+        let word = before.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        word.is_empty() || ["in", "the", "region", "is"].contains(&word)
+    };
+    let says = |line: &str| {
+        names(line, region)
+            && (region.len() > 2
+                || line.match_indices(region).any(|(at, _)| introduced(line.get(..at).unwrap_or_default())))
+    };
+    let mut is_below = false;
+    page.lines().any(|line| {
+        if line.starts_with('#') {
+            is_below = names(line, name);
+        }
+        says(line) && (is_below || names(line, name))
+    })
 }
 
 /// Classes that `sends` names against their own rule: forbidden, and in clear where tokens are due.

@@ -114,13 +114,16 @@ fn walk(value: &Value, path: &str, found: &mut Vec<Window>) {
 fn length(key: &str, value: &Value, path: &str) -> Option<f64> {
     let key = super::kinds::plain(key);
     let is_kept = KEPT.contains(&key.as_str()) || KEPT.iter().any(|kept| path.ends_with(kept));
-    if !KEYS.contains(&key.as_str()) && !is_kept {
+    let in_seconds =
+        ["_seconds", "_s"].iter().find_map(|unit| key.strip_suffix(unit)).filter(|bare| KEYS.contains(bare));
+    if in_seconds.is_none() && !KEYS.contains(&key.as_str()) && !is_kept {
         return None;
     }
     match value {
         Value::String(text) => Some(parse_duration(text)?.as_secs_f64()),
         Value::Number(number) if key.contains("day") => Some(number.as_f64()? * 86_400.0),
-        Value::Number(number) if key.contains("second") => number.as_f64(),
+        // Without a unit these two are seconds wherever they are known.
+        Value::Number(number) if in_seconds.is_some() || ["max_age", "ttl"].contains(&key.as_str()) => number.as_f64(),
         _ => None,
     }
 }

@@ -46,20 +46,32 @@ const BY_OTHERS: [&str; 22] = [
 ];
 
 /// Words in the name of an argument that chooses whose documents are read.
-const CHOOSES: [&str; 13] = [
+const CHOOSES: [&str; 25] = [
+    "account",
     "acl",
     "collection",
+    "corpus",
     "customer",
+    "dataset",
     "filter",
+    "folder",
     "group",
     "index",
+    "indices",
+    "merchant",
     "namespace",
+    "org",
+    "organisation",
     "organization",
     "owner",
+    "project",
     "scope",
     "space",
+    "team",
     "tenant",
     "user",
+    "where",
+    "workspace",
 ];
 
 pub(super) fn sources(sight: &Sight<'_>) -> Value {
@@ -89,9 +101,12 @@ pub(super) fn sources(sight: &Sight<'_>) -> Value {
 }
 
 fn speaks_for_others(name: &str) -> bool {
-    kinds::plain(name)
-        .split('_')
-        .any(|word| BY_OTHERS.iter().any(|known| word == *known || word.strip_suffix('s') == Some(known)))
+    kinds::plain(name).split('_').any(|word| is_one_of(&BY_OTHERS, word))
+}
+
+/// Whether a word is one of these, or its plural.
+fn is_one_of(known: &[&str], word: &str) -> bool {
+    known.iter().any(|known| word == *known || word.strip_suffix('s') == Some(known))
 }
 
 fn source(sight: &Sight<'_>, system: &str, because: &str, tools: &[String]) -> Value {
@@ -104,7 +119,7 @@ fn source(sight: &Sight<'_>, system: &str, because: &str, tools: &[String]) -> V
     let entry = sight.claim("/systems").and_then(|systems| systems.get(system));
     let shapes: Vec<&Shape> = tools.iter().filter_map(|tool| sight.shape(tool)).collect();
     let chooses = |name: &&String| {
-        kinds::plain(name).split('_').any(|word| CHOOSES.contains(&word))
+        kinds::plain(name).split('_').any(|word| is_one_of(&CHOOSES, word))
             || sight.text("/data/tenancy/key").is_some_and(|key| kinds::plain(key) == kinds::plain(name))
     };
     json!({

@@ -7,7 +7,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Sight, kinds, names, retention, strings};
+use super::{Sight, kinds, loads, names, retention, strings};
 use crate::facts::{document, secrets};
 
 pub(super) fn facts(sight: &Sight<'_>) -> Value {
@@ -38,16 +38,14 @@ pub(super) fn cache(sight: &Sight<'_>) -> Value {
         .iter()
         .map(|window| window.seconds)
         .fold(None, |most: Option<f64>, one| Some(most.map_or(one, |m| m.max(one))));
-    let redaction = sight.text("/data/redaction").and_then(|path| path.rsplit('/').next());
-    let text = path.and_then(|path| sight.shelf.text(path));
-    let redacts = redaction.is_some_and(|name| text.as_ref().is_some_and(|text| text.text().contains(name)));
+    let redacts = path.zip(sight.text("/data/redaction")).and_then(|(path, rules)| loads(sight, path, rules));
     let tenant = sight.text("/data/tenancy/key").map(kinds::plain);
     let by_tenant = strings(sight.claim("/cost/cache/key")).iter().any(|part| {
         let part = kinds::plain(part);
         part.contains("tenant") || Some(&part) == tenant.as_ref()
     });
     json!({
-        "path": path, "exists": text.is_some(), "readable": said.is_some(), "seconds": longest, "redacts": redacts,
-        "by_tenant": by_tenant,
+        "path": path, "exists": path.is_some_and(|path| sight.shelf.text(path).is_some()), "readable": said.is_some(),
+        "seconds": longest, "redacts": redacts == Some(true), "by_tenant": by_tenant,
     })
 }

@@ -74,6 +74,34 @@ fn why_redaction_is_not_shown_is_said_in_words() {
 }
 
 #[test]
+fn only_what_runs_can_be_said_to_use_the_rules() {
+    let rules = |file: &str| format!("used_by: {{model: {file}}}\nrules: []\n");
+    for (file, text, refers) in [
+        ("src/client.py", "load('config/rules.yaml')", true),
+        ("src/client.py", "load('config/other-rules.yaml')", false),
+        ("src/client.py", "pass # TODO rules.yaml", false),
+        ("config/client.yaml", "# rules: rules.yaml\nrules: other.yaml\n", false),
+        ("config/client.yaml", "rules: ../config/rules.yaml\n", true),
+        ("README.md", "See rules.yaml.", false),
+        ("tests/client.py", "load('rules.yaml')", false),
+        ("config/rules.yaml", "", false),
+        ("agentready.yaml", "", false),
+        ("gone.py", "", false),
+    ] {
+        let own = rules(file);
+        let files: Vec<(&str, &str)> = [("config/rules.yaml", own.as_str())]
+            .into_iter()
+            .chain((!text.is_empty()).then_some((file, text)))
+            .collect();
+        let facts = data("data: {redaction: config/rules.yaml}\n", &files);
+        assert_eq!(facts["redaction"]["used_by"]["model"]["refers"], json!(refers), "{file}: {text}");
+        let cached =
+            data(&format!("data: {{redaction: config/rules.yaml}}\ncost: {{cache: {{config: {file}}}}}\n"), &files);
+        assert_eq!(cached["cache"]["redacts"], json!(refers), "{file}: {text}");
+    }
+}
+
+#[test]
 fn fields_that_look_like_data_belong_to_a_class_or_are_told() {
     let manifest = "systems: {mail: {}, payments: {openapi: pay.yaml}, hr: {}}\ntools:\n  \
         send: {system: mail, effect: external-send, input_schema: send.json, allow: auto}\n  \
@@ -152,6 +180,37 @@ fn companies_that_get_data_are_found_where_the_manifest_leads_to_them() {
     let bedrock = named(list, "aws-bedrock");
     assert_eq!((&bedrock["within"], &bedrock["used_for"]), (&json!(false), &json!(["models.c"])));
     assert_eq!(bedrock["clear"], json!([]));
+    for (id, maker) in [
+        ("anthropic.claude-sonnet-4-5-20250929-v1:0", "anthropic"),
+        ("us.anthropic.claude-opus-4-7", "anthropic"),
+        ("ft:gpt-4o-mini-2024-07-18:acme", "openai"),
+        ("o4-mini-2025-04-16", "openai"),
+        ("grok-4-0709", "xai"),
+        ("house-model-2", "house-model-2"),
+    ] {
+        let found = data(&format!("models: {{a: {{id: \"{id}\"}}}}\n"), &[]);
+        assert_eq!(named(&found["processors"], maker)["listed"], json!(false), "{id}: {}", found["processors"]);
+    }
+    let own = data(
+        "models: {a: acme-large-2}\ndata: {processors: {Acme: {sends: [x], region: us-east-1}}, residency: [us]}\n",
+        &[],
+    );
+    assert_eq!(own["processors"].as_array().map(Vec::len), Some(1));
+    assert_eq!(named(&own["processors"], "Acme")["within"], json!(true));
+    for (page, region, contract, trains) in [
+        ("Contact us. openai gets tickets.", "us", "We may train on your data.", false),
+        ("openai gets tickets.\n\n# Mail\nin the us", "us", "{\"train_on_data\": false}", true),
+        ("# OpenAI\n\nIts region is `us`.", "us", "Training: opt in only.", true),
+        ("| openai | us |", "us", "They do not\ntrain on it.", true),
+    ] {
+        let manifest = format!(
+            "data: {{doc: d.md, processors: {{openai: {{sends: [x], region: {region}, trains: false, contract: c.json}}}}}}\n"
+        );
+        let found = data(&manifest, &[("d.md", page), ("c.json", contract)]);
+        let openai = named(&found["processors"], "openai");
+        assert_eq!(openai["region_in_doc"], json!(page.starts_with("# O") || page.starts_with('|')), "{page}");
+        assert_eq!(openai["contract_on_training"], json!(trains), "{contract}");
+    }
     for (name, at) in [("anthropic", "/models/a"), ("datadog", "/observability/metrics")] {
         assert_eq!((&named(list, name)["listed"], &named(list, name)["at"]), (&json!(false), &json!(at)));
     }
@@ -165,6 +224,8 @@ fn windows_are_found_in_files_of_any_form() {
         ("r.yaml", "stores: {t: {keeps: payloads, for: 336h}, m: {keeps: metadata, for: 400d}}\n", vec![1_209_600.0]),
         ("r.json", "{\"Rules\": [{\"keeps\": \"payloads\", \"Expiration\": {\"Days\": 7}}]}", vec![604_800.0]),
         ("r.toml", "[payload]\nretention_days = 3\nowner = \"ops\"\n", vec![259_200.0]),
+        ("r.yaml", "payloads: {ttl: 600}\n", vec![600.0]),
+        ("r.yaml", "payloads: {ttl_seconds: 600, max_age_s: 300}\n", vec![600.0, 300.0]),
         ("r.yaml", "payloads: soon\n", vec![]),
         ("r.yaml", "payload_count: 14\n", vec![]),
     ] {
@@ -187,7 +248,7 @@ fn sources_frameworks_tenants_and_caches_are_looked_into() {
     let facts = data(
         manifest,
         &[
-            ("s.json", "{\"properties\": {\"query\": {}, \"collectionId\": {}, \"orgId\": {}}}"),
+            ("s.json", "{\"properties\": {\"query\": {}, \"collectionId\": {}, \"orgId\": {}, \"workspaces\": {}}}"),
             ("k.md", "The kb is trusted little; planted instructions end at policy."),
             (
                 "p.md",
@@ -201,7 +262,7 @@ fn sources_frameworks_tenants_and_caches_are_looked_into() {
         facts["sources"].as_array().expect("a list").iter().filter_map(|s| s["name"].as_str()).collect();
     assert_eq!(names, ["desk", "kb"]);
     let kb = named(&facts["sources"], "kb");
-    assert_eq!(kb["filters"], json!(["collectionId", "orgId"]));
+    assert_eq!(kb["filters"], json!(["collectionId", "orgId", "workspaces"]));
     assert_eq!(kb["page"], json!({"exists": true, "names": true, "trust": true, "orders": true}));
     assert_eq!(named(&facts["sources"], "desk")["tools"], json!(["read_tickets"]));
     let pci = named(&facts["frameworks"], "pci-dss");

@@ -115,7 +115,8 @@ pub(super) fn queries(shelf: &Shelf<'_>, manifest: &Value) -> Value {
     let path = manifest.pointer("/observability/queries").and_then(Value::as_str);
     let said = path.and_then(|path| document::value(shelf, path));
     let mut kpis = Map::new();
-    for (name, entry) in said.as_ref().and_then(Value::as_object).into_iter().flatten() {
+    let listed = said.as_ref().map(|said| said.get("queries").unwrap_or(said));
+    for (name, entry) in listed.and_then(Value::as_object).into_iter().flatten() {
         let query = entry.as_str().or_else(|| entry.get("query")?.as_str());
         let Some(query) = query else { continue };
         let mut found = read(query);
@@ -125,7 +126,7 @@ pub(super) fn queries(shelf: &Shelf<'_>, manifest: &Value) -> Value {
             let above = left.metrics();
             let has = |words: &[&str]| above.iter().any(|name| words.iter().any(|word| name.contains(word)));
             let parts: Vec<&str> = COST_PARTS.iter().filter(|(_, words)| has(words)).map(|(part, _)| *part).collect();
-            let named = |name: &String| ["succe", "resolved", "outcome"].iter().any(|word| name.contains(word));
+            let named = |name: &String| ["succe", "resolved"].iter().any(|word| name.contains(word));
             let rest = json!({
                 "parts": parts,
                 "only_successes": filters_success(&left),
@@ -143,7 +144,9 @@ fn filters_success(expr: &Expr) -> bool {
     let mut found = BTreeSet::new();
     expr.walk(&mut |inner| {
         if let Expr::Metric { matchers, .. } = inner {
-            found.extend(matchers.iter().filter(|(_, op, value)| op == "=" && value.contains("succe")).map(|_| ()));
+            found.extend(
+                matchers.iter().filter(|(_, op, value)| !op.starts_with('!') && value.contains("succe")).map(|_| ()),
+            );
         }
     });
     !found.is_empty()
@@ -151,7 +154,31 @@ fn filters_success(expr: &Expr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Panel, best, read};
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use serde_json::json;
+
+    use super::{Panel, best, queries, read};
+    use crate::{facts::Shelf, source::Files};
+
+    #[test]
+    fn a_cost_is_divided_by_what_succeeded_and_leaves_no_run_out() {
+        for (query, by_success, only) in [
+            ("sum(usd_total) / sum(runs_total{outcome='success'})", true, false),
+            ("sum(usd_total) / sum(runs_succeeded_total)", true, false),
+            ("sum(usd_total) / sum(refund_outcomes_total)", false, false),
+            ("sum(usd_total{outcome=~'success.*'}) / sum(runs_total{outcome=~'success.*'})", true, true),
+            ("sum(usd_total{outcome!='success'}) / sum(runs_total)", false, false),
+        ] {
+            for text in [format!("c: \"{query}\"\n"), format!("queries: {{c: {{query: \"{query}\"}}}}\n")] {
+                let files = Files::texts(BTreeMap::from([("q.yaml".to_owned(), Arc::from(text))]));
+                let found =
+                    queries(&Shelf::new(&files, "agentready.yaml"), &json!({"observability": {"queries": "q.yaml"}}));
+                let kpi = &found["kpis"]["c"];
+                assert_eq!((&kpi["by_success"], &kpi["only_successes"]), (&json!(by_success), &json!(only)), "{query}");
+            }
+        }
+    }
 
     #[test]
     fn the_panel_that_shows_it_best_is_found() {

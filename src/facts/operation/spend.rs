@@ -6,6 +6,7 @@
 //! listed model. Routing is a file of the form `{default: <model>, steps: {<step>: <model>}, before_write: <model>}`;
 //! `routing` holds `exists`, `unknown` models, `before_write` and whether that is the `strongest`, the dearest listed.
 //! `cache` holds of the cache's configuration `exists`, `ttl`, the `writes` among what it caches, and its `key`.
+//! `target` is that of `kpis.cost_per_success_usd`: its `limit`, and whether a cost may be `at_most` that.
 //! Must not judge.
 
 use std::{
@@ -16,7 +17,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    facts::{Shelf, document, is_write},
+    facts::{Shelf, Target, document, is_write},
     record::{Price, Prices},
     source::{SourceFile, load_text},
 };
@@ -44,6 +45,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value) -> Value {
         "prices": prices(manifest, table, path("/cost/prices").is_some(), &models),
         "routing": routing(open("/cost/routing").as_ref(), table, &models),
         "cache": cache(open("/cost/cache/config").as_ref(), evidence),
+        "target": path("/kpis/cost_per_success_usd").and_then(Target::read).map(Target::json),
     })
 }
 
@@ -98,16 +100,16 @@ fn routing(file: Option<&Value>, table: Option<&Value>, models: &BTreeMap<&str, 
     let named: BTreeSet<&str> = named.collect();
     let unknown: Vec<&&str> = named.iter().filter(|name| !models.contains_key(**name)).collect();
     let dearest = |name: &str| models.get(name).and_then(|id| price(table, id));
-    let strongest = models.keys().copied().max_by(|a, b| {
-        let price = |name: &str| dearest(name).unwrap_or_default();
-        price(a).total_cmp(&price(b))
-    });
+    // Which is the strongest can't be told where one has no price.
+    let priced: Option<Vec<(f64, &str)>> = models.keys().map(|name| Some((dearest(name)?, *name))).collect();
+    let most = priced.iter().flatten().map(|(price, _)| *price).max_by(f64::total_cmp);
+    let is_strongest = |name: &str| priced.is_some() && dearest(name).is_some() && dearest(name) == most;
     json!({
         "exists": true,
         "models": named,
         "unknown": unknown,
         "before_write": text("before_write"),
-        "strongest": text("before_write").is_some() && text("before_write") == strongest,
+        "strongest": text("before_write").is_some_and(is_strongest),
     })
 }
 
@@ -194,6 +196,22 @@ mod tests {
         assert_eq!((&good["routing"]["unknown"], &good["routing"]["strongest"]), (&json!([]), &json!(true)));
         let bad = over(&[("r.yaml", "default: cheap\nbefore_write: triage\n")], &json!({"routing": "r.yaml"}));
         assert_eq!((&bad["routing"]["unknown"], &bad["routing"]["strongest"]), (&json!(["cheap"]), &json!(false)));
+    }
+
+    #[test]
+    fn without_a_price_no_model_is_the_strongest() {
+        let routing = "default: triage\nbefore_write: triage\n";
+        let prices = "dated: 2026-11-01\nmodels: {openai/gpt-4o-mini-2024-07-18: {input: 1, output: 2}}\n";
+        let cost = json!({"routing": "r.yaml", "prices": "p.yaml"});
+        let found = over(&[("r.yaml", routing), ("p.yaml", prices)], &cost);
+        assert_eq!(found["routing"]["strongest"], json!(false));
+        let target = |text: &str| {
+            let manifest = json!({"kpis": {"cost_per_success_usd": text}});
+            let files = Files::texts(BTreeMap::new());
+            facts(&Shelf::new(&files, "agentready.yaml"), &json!({ "manifest": manifest }))["target"].clone()
+        };
+        assert_eq!(target("< 1.20"), json!({"limit": 1.2, "at_most": true}));
+        assert_eq!((target(">= 1.20")["at_most"].clone(), target("low")), (json!(false), Value::Null));
     }
 
     #[test]

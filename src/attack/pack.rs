@@ -1,9 +1,11 @@
 //! The pack of attacks in the binary: goals, carriers, techniques, encodings and faults, one data file each. Parses them; makes
 //! nothing of them.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
-use include_dir::{Dir, include_dir};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -11,10 +13,10 @@ use super::shape::Shape;
 use crate::{
     expr::{Expr, Template},
     scenario::FaultKind,
-    source::{SourceFile, load_text},
+    source::{SourceFile, load_text, unpacked},
 };
 
-static DATA: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/scenarios/attacks");
+static PACK: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/attacks.pack"));
 
 /// What everybody uses: parsed once.
 pub(super) static BASE: LazyLock<Pack> = LazyLock::new(Pack::embedded);
@@ -259,8 +261,9 @@ pub(super) struct Malady {
 
 impl Pack {
     fn embedded() -> Self {
+        let texts = unpacked(PACK);
         Self {
-            goals: compiled("goals", |file: GoalFile| Goal {
+            goals: compiled(&texts, "goals", |file: GoalFile| Goal {
                 applies: expr(&file.applies),
                 each: expr(&file.each),
                 demand: file.demand.iter().map(|text| template(text)).collect(),
@@ -268,13 +271,13 @@ impl Pack {
                 alone: file.alone.iter().map(shape).collect(),
                 file,
             }),
-            carriers: compiled("carriers", |file: CarrierFile| Carrier {
+            carriers: compiled(&texts, "carriers", |file: CarrierFile| Carrier {
                 filter: file.filter.as_deref().map(expr),
                 file,
             }),
-            techniques: compiled("techniques", |file| file),
-            encodings: compiled("encodings", |file| file),
-            faults: compiled("faults", |file: MaladyFile| Malady {
+            techniques: compiled(&texts, "techniques", |file| file),
+            encodings: compiled(&texts, "encodings", |file| file),
+            faults: compiled(&texts, "faults", |file: MaladyFile| Malady {
                 each: expr(&file.each),
                 faults: shape(&file.faults),
                 expect: file.expect.iter().map(shape).collect(),
@@ -284,15 +287,20 @@ impl Pack {
     }
 }
 
-fn compiled<F: DeserializeOwned, T>(folder: &str, compile: impl Fn(F) -> T) -> BTreeMap<String, T> {
-    let files = DATA.get_dir(folder).into_iter().flat_map(Dir::files);
+fn compiled<F: DeserializeOwned, T>(
+    texts: &BTreeMap<String, Arc<str>>,
+    folder: &str,
+    compile: impl Fn(F) -> T,
+) -> BTreeMap<String, T> {
+    let folder = format!("scenarios/attacks/{folder}/");
+    let files =
+        texts.iter().filter_map(|(path, text)| Some((path.strip_prefix(&folder)?.strip_suffix(".yaml")?, text)));
     files
-        .filter_map(|file| {
-            let name = file.path().file_name()?.to_str()?.strip_suffix(".yaml")?.to_owned();
-            let said = load_text::<Value>(SourceFile::new(name.clone(), file.contents_utf8()?));
+        .map(|(name, text)| {
+            let said = load_text::<Value>(SourceFile::new(name, &**text));
             let said = said.expect("a test loads every file of the pack").value;
             let parsed = serde_json::from_value(said).map_err(|error| format!("{name}: {error}"));
-            Some((name, compile(parsed.expect("a test loads every file of the pack"))))
+            (name.to_owned(), compile(parsed.expect("a test loads every file of the pack")))
         })
         .collect()
 }

@@ -11,12 +11,16 @@ use serde::de::DeserializeOwned;
 
 use super::{check::Check, format::CheckFile, framework};
 use crate::{
-    source::{Diagnostic, Diagnostics, Files, SourceFile, load, load_text},
+    source::{Diagnostic, Diagnostics, Files, SourceFile, load, load_text, unpacked},
     text::closest,
 };
 
-/// Id, file and examples of every shipped check, sorted: the build makes JSON of the YAML.
+/// Id, file without its examples, and digest of every shipped check, sorted: the build makes JSON of the YAML.
 static CHECKS: &[(&str, &str, &str)] = &include!(concat!(env!("OUT_DIR"), "/checks.rs"));
+
+/// The examples of every shipped check as JSON, by id.
+static EXAMPLES: LazyLock<BTreeMap<String, Arc<str>>> =
+    LazyLock::new(|| unpacked(include_bytes!(concat!(env!("OUT_DIR"), "/examples.pack"))));
 
 static PROFILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/checks/profiles");
 static FRAMEWORKS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/checks/frameworks");
@@ -52,7 +56,7 @@ struct Entry {
 /// What a check was read from.
 #[derive(Debug)]
 enum Text {
-    /// JSON in the binary: the check, and its examples, which are its tests and words for `explain`.
+    /// JSON in the binary, and the digest of it and of its examples, which are its tests and words for `explain`.
     Shipped(&'static str, &'static str),
     /// The YAML of a team's file.
     Own(String),
@@ -65,15 +69,18 @@ impl Entry {
 
     fn digest(&self) -> String {
         match &self.text {
-            Text::Shipped(asked, examples) => Files::digest(&format!("{asked}\n{examples}")),
+            Text::Shipped(_, digest) => (*digest).to_owned(),
             Text::Own(text) => Files::digest(text),
         }
     }
 
     /// All that the file says.
-    fn file(&self) -> CheckFile {
+    fn file(&self, id: &str) -> CheckFile {
         match &self.text {
-            Text::Shipped(asked, examples) => CheckFile { examples: json(examples), ..json(asked) },
+            Text::Shipped(asked, _) => {
+                let examples = EXAMPLES.get(id).expect("the build packed the examples of every check");
+                CheckFile { examples: json(examples), ..json(asked) }
+            }
             Text::Own(text) => {
                 let file = SourceFile::new(self.name.clone(), text.as_str());
                 load_text(file).expect("own checks were loaded when they joined").value
@@ -86,7 +93,7 @@ impl Entry {
         let check = self.check.get_or_init(|| {
             let file = match &self.text {
                 Text::Shipped(asked, _) => json(asked),
-                Text::Own(_) => self.file(),
+                Text::Own(_) => self.file(id),
             };
             Arc::new(Check::shipped(id, file).expect("a test compiles every shipped check"))
         });
@@ -169,7 +176,7 @@ impl Catalogue {
     /// What a check's file says, without compiling its expressions.
     pub fn file(&self, id: &str) -> Result<CheckFile, UnknownCheck> {
         let entry = self.entries.get(id).ok_or_else(|| self.unknown(id))?;
-        Ok(entry.file())
+        Ok(entry.file(id))
     }
 
     /// The path of a check's file.
@@ -240,12 +247,12 @@ impl Catalogue {
 }
 
 fn shipped() -> BTreeMap<String, Arc<Entry>> {
-    let entry = |asked, examples, id| Entry {
+    let entry = |asked, digest, id| Entry {
         name: format!("checks/{id}.yaml"),
-        text: Text::Shipped(asked, examples),
+        text: Text::Shipped(asked, digest),
         check: OnceLock::new(),
     };
-    CHECKS.iter().map(|(id, asked, examples)| ((*id).to_owned(), Arc::new(entry(asked, examples, id)))).collect()
+    CHECKS.iter().map(|(id, asked, digest)| ((*id).to_owned(), Arc::new(entry(asked, digest, id)))).collect()
 }
 
 /// A folder of other data in `checks/`.

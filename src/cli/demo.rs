@@ -5,8 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use include_dir::{Dir, include_dir};
-
 use super::{
     args::{DemoAgentArgs, DemoArgs},
     case::Options,
@@ -18,11 +16,10 @@ use crate::{
     context::Context,
     demo::{Flaw, Surroundings, serve},
     exit::{self, Fault},
-    source::Files,
+    source::{Files, unpacked},
 };
 
-static FIXTURES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/fixtures/demo");
-static SCENARIOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios");
+static PACK: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/demo.pack"));
 
 /// Name of the demo's manifest among the embedded files.
 pub(crate) const MANIFEST: &str = "fixtures/demo/agentready.yaml";
@@ -87,9 +84,7 @@ pub(crate) fn agent(args: &DemoAgentArgs, context: &Context) -> Result<u8, Fault
 
 /// The files of the demo, as they lie in the repository.
 pub(crate) fn files() -> Files {
-    let mut texts = BTreeMap::new();
-    collect(&FIXTURES, "fixtures/demo", &mut texts);
-    collect(&SCENARIOS, "scenarios", &mut texts);
+    let mut texts = unpacked(PACK);
     // The demo plays a repository of its own, and these stand at a repository's root.
     let at_root = |name: &str| name == "CODEOWNERS" || name.starts_with(".github/");
     let moved: Vec<(String, Arc<str>)> = texts
@@ -116,15 +111,4 @@ fn flaws(names: &[String]) -> Result<BTreeSet<Flaw>, Fault> {
             })
         })
         .collect()
-}
-
-fn collect(folder: &Dir<'_>, prefix: &str, texts: &mut BTreeMap<String, Arc<str>>) {
-    for file in folder.files() {
-        if let Some(text) = file.contents_utf8() {
-            texts.insert(format!("{prefix}/{}", file.path().to_string_lossy().replace('\\', "/")), text.into());
-        }
-    }
-    for folder in folder.dirs() {
-        collect(folder, prefix, texts);
-    }
 }

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
-use crate::source::Files;
+use crate::source::{Files, unpacked};
+
+static PACK: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/selftest.pack"));
 
 /// Ways in which the attacks talk.
 const TECHNIQUES: [(&str, &str); 10] = [
@@ -28,24 +30,14 @@ const VARIANTS: usize = 25;
 /// Every file of the selftest; the agent listens at `url`.
 pub(super) fn files(url: &str) -> Files {
     let issuer = url.trim_end_matches("/runs");
-    let mut texts: BTreeMap<String, Arc<str>> = BTreeMap::new();
-    collect(&include_dir::include_dir!("$CARGO_MANIFEST_DIR/fixtures/selftest"), &mut |name, text| {
-        texts.insert(name, text.replace("{url}", url).replace("{issuer}", issuer).into());
-    });
+    let placed = |(path, text): (String, Arc<str>)| {
+        let name = path.trim_start_matches("fixtures/selftest/").to_owned();
+        (name, text.replace("{url}", url).replace("{issuer}", issuer).into())
+    };
+    let mut texts: BTreeMap<String, Arc<str>> = unpacked(PACK).into_iter().map(placed).collect();
     texts.insert("golden.yaml".to_owned(), golden().into());
     texts.insert("adversarial.yaml".to_owned(), adversarial().into());
     Files::texts(texts)
-}
-
-fn collect(folder: &include_dir::Dir<'_>, take: &mut impl FnMut(String, &str)) {
-    for file in folder.files() {
-        if let Some(text) = file.contents_utf8() {
-            take(file.path().to_string_lossy().replace('\\', "/"), text);
-        }
-    }
-    for inner in folder.dirs() {
-        collect(inner, take);
-    }
 }
 
 fn status(number: usize) -> &'static str {

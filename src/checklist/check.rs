@@ -1,6 +1,9 @@
 //! A check ready to be asked: its expressions and templates parsed, each slip reported at its place.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use super::{
     catalogue,
@@ -39,6 +42,8 @@ pub(super) struct Ladder {
     pub(super) finding: Template,
     pub(super) when_refuted: Option<Template>,
     pub(super) place: Route,
+    /// Of each rung, whether a run of the agent is what tells it.
+    of_run: OnceLock<[bool; 3]>,
 }
 
 /// A reason to fall short, ready to be asked.
@@ -68,11 +73,18 @@ impl Ladder {
 
     /// The rungs that it defines above `from`, up to `to`, each with whether a run of the agent is what tells it.
     pub(super) fn above(&self, from: Rung, to: Rung) -> impl Iterator<Item = (Rung, bool)> {
+        let defined = [&self.declared, &self.verified, &self.proven].map(Option::is_some);
+        let of_run = *self.of_run.get_or_init(|| self.of_run());
+        let rungs = [Rung::Declared, Rung::Verified, Rung::Proven].into_iter().zip(defined.into_iter().zip(of_run));
+        let rungs = rungs.filter_map(|(rung, (is_defined, of_run))| is_defined.then_some((rung, of_run)));
+        rungs.filter(move |(rung, _)| *rung > from && *rung <= to)
+    }
+
+    fn of_run(&self) -> [bool; 3] {
         let of_runs = self.each.as_ref().is_some_and(|each| reads(each.source(), &OF_A_RUN));
-        let steps = [(Rung::Declared, &self.declared), (Rung::Verified, &self.verified), (Rung::Proven, &self.proven)];
-        steps.into_iter().filter(move |(rung, _)| *rung > from && *rung <= to).filter_map(move |(rung, expr)| {
-            let source = expr.as_ref()?.source();
-            Some((rung, reads(source, &OF_A_RUN) || (of_runs && reads(source, &["it"]))))
+        [&self.declared, &self.verified, &self.proven].map(|expr| {
+            let source = expr.as_ref().map_or("", Expr::source);
+            reads(source, &OF_A_RUN) || (of_runs && reads(source, &["it"]))
         })
     }
 
@@ -207,6 +219,7 @@ impl Parser<'_> {
             follows: self.follows(&root, &file.follows),
             reasons: self.reasons(&root, &file.reasons),
             place: place(&file.fields),
+            of_run: OnceLock::new(),
             when_refuted: None,
             finding: self.template(&root.join("finding"), &file.finding)?,
         })
@@ -241,6 +254,7 @@ impl Parser<'_> {
                 Some(_) | None => None,
             },
             place: place(if part.fields.is_empty() { &file.fields } else { &part.fields }),
+            of_run: OnceLock::new(),
             finding: match &part.finding {
                 Some(text) => self.template(&own.join("finding"), text)?,
                 None => self.template(&root.join("finding"), &file.finding)?,

@@ -16,7 +16,7 @@ use super::{
     tell::{describe, message, on_one_line, one_line, run_fix},
 };
 use crate::{
-    expr::{Expr, ExprError, Found, Items, Made, Names, Scope, Template},
+    expr::{Alike, Expr, ExprError, Found, Item, Items, Made, Names, Scope, Template},
     source::Route,
 };
 
@@ -237,11 +237,11 @@ fn climb(check: &Check, ladder: &Ladder, evidence: &Evidence<'_>, ceiling: Rung,
     let said = Said::new(ladder);
     let asked = (check, ladder, &said);
     let items: Vec<ItemStanding> = match found.as_deref() {
-        None => vec![ask(asked, evidence, (evidence.scope().inner(), Subject::Whole), bar)],
+        None => vec![ask(asked, evidence, (evidence.scope().inner(), None, Subject::Whole), bar)],
         Some(Found::Made(items)) => {
             let shown = |position: usize| {
                 let item = items.item("it", position)?;
-                let about = (evidence.scope().showing(&item), Subject::Made(items, position));
+                let about = (evidence.scope().showing(&item), Some(&item), Subject::Made(items, position));
                 Some(ask(asked, evidence, about, bar))
             };
             (0..items.len()).filter_map(shown).collect()
@@ -250,7 +250,7 @@ fn climb(check: &Check, ladder: &Ladder, evidence: &Evidence<'_>, ceiling: Rung,
             let members = evidence.scope().members(list);
             let shown = |position: &usize| {
                 let item = members?.item("it", *position)?;
-                let about = (evidence.scope().showing(&item), Subject::Member(list, *position));
+                let about = (evidence.scope().showing(&item), Some(&item), Subject::Member(list, *position));
                 Some(ask(asked, evidence, about, bar))
             };
             positions.iter().filter_map(shown).collect()
@@ -297,12 +297,12 @@ pub(super) enum Subject<'a> {
     Member(&'a str, usize),
 }
 
-/// What was answered of one item and holds for all: of a question that does not mention the item, and a message that
-/// tells nothing of it.
+/// What was answered of one item and holds for others: of a question that does not mention the item, or of items alike in
+/// all that it reads, and a message that tells nothing of it.
 pub(super) struct Said {
     answers: RefCell<BTreeMap<(Question, Rung), Result<bool, ExprError>>>,
     pub(super) messages: RefCell<BTreeMap<(Option<usize>, Rung), String>>,
-    of_items: Vec<Question>,
+    of_items: BTreeMap<Question, Alike>,
 }
 
 /// An expression of a ladder.
@@ -329,19 +329,19 @@ impl Said {
         let rungs = rungs.into_iter().filter_map(|(question, expr)| Some((question, expr.as_ref()?)));
         let follows = ladder.follows.iter().enumerate().map(|(at, (_, when))| (Question::Follows(at), when));
         let reasons = ladder.reasons.iter().enumerate().map(|(at, reason)| (Question::Reason(at), &reason.when));
-        let of_items =
-            rungs.chain(follows).chain(reasons).filter(|(_, expr)| expr.mentions("it")).map(|(question, _)| question);
-        Self { answers: RefCell::default(), messages: RefCell::default(), of_items: of_items.collect() }
+        let all = rungs.chain(follows).chain(reasons).filter(|(_, expr)| expr.mentions("it"));
+        let of_items = all.map(|(question, expr)| (question, Alike::new(expr, "it"))).collect();
+        Self { answers: RefCell::default(), messages: RefCell::default(), of_items }
     }
 }
 
 fn ask(
     (check, ladder, said): (&Check, &Ladder, &Said),
     evidence: &Evidence<'_>,
-    (scope, subject): (Scope<'_>, Subject<'_>),
+    (scope, item, subject): (Scope<'_>, Option<&Item<'_>>, Subject<'_>),
     (ceiling, need): (Rung, Rung),
 ) -> ItemStanding {
-    let mut questions = Questions { scope, said, rung: Rung::Absent, trouble: None };
+    let mut questions = Questions { scope, item, said, rung: Rung::Absent, trouble: None };
     let rung = questions.climbed(ladder).min(ceiling);
     questions.rung = rung;
     if ladder.inconclusive.is_some() || !ladder.follows.is_empty() || !ladder.reasons.is_empty() {
@@ -375,6 +375,7 @@ fn ask(
 
 struct Questions<'s> {
     scope: Scope<'s>,
+    item: Option<&'s Item<'s>>,
     said: &'s Said,
     /// The rung that expressions see by its name.
     rung: Rung,
@@ -416,8 +417,9 @@ impl Questions<'_> {
     }
 
     fn answer(&self, question: Question, expr: &Expr) -> Result<bool, ExprError> {
-        if self.said.of_items.contains(&question) {
-            return expr.test(&self.scope);
+        if let Some(alike) = self.said.of_items.get(&question) {
+            let Some(item) = self.item else { return expr.test(&self.scope) };
+            return alike.test(expr, (&self.scope, item), self.rung.word());
         }
         let key = (question, self.rung);
         if let Some(known) = self.said.answers.borrow().get(&key) {

@@ -74,11 +74,13 @@ pub(super) fn describe(
 
 /// A text with single spaces between its words; most are written that way.
 pub(super) fn on_one_line(text: String) -> String {
-    let is_plain = |bytes: &[u8]| match bytes {
-        [b' ', b' '] => false,
-        pair => pair.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' '),
-    };
-    if text.trim().len() == text.len() && text.as_bytes().windows(2).all(is_plain) {
+    let mut after_space = true;
+    let is_plain = text.bytes().all(|byte| {
+        let is_second = byte == b' ' && after_space;
+        after_space = byte == b' ';
+        !is_second && (byte.is_ascii_graphic() || byte == b' ')
+    });
+    if is_plain && !after_space {
         return text;
     }
     text.split_whitespace().collect::<Vec<_>>().join(" ")

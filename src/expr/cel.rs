@@ -80,6 +80,11 @@ impl Expr {
         PrattParser::new().parse(&self.source).expect("it was parsed before")
     }
 
+    /// The parsed form, as it is evaluated.
+    pub(super) fn direct(&self) -> &IdedExpr {
+        &self.direct
+    }
+
     /// Evaluates to a JSON value.
     pub fn eval(&self, scope: &Scope<'_>) -> Result<Value, ExprError> {
         data::json(self.value(scope)?.as_ref())
@@ -108,28 +113,37 @@ impl Expr {
 /// Variables and functions that expressions see. Inner scopes add names without copying the outer ones.
 pub struct Scope<'p> {
     context: Context<'p, 'p>,
+    /// The JSON behind names that were lent in this scope itself.
+    lent: BTreeMap<String, &'p Value>,
 }
 
 /// A name for one item of a list that is already bound; it is seen through [`Scope::showing`], not copied.
 pub struct Item<'a> {
     name: &'a str,
     value: &'a (dyn Val + 'a),
+    json: Option<&'a Value>,
 }
 
 impl<'a> Item<'a> {
     pub(super) fn new(name: &'a str, value: &'a (dyn Val + 'a)) -> Self {
-        Self { name, value }
+        Self { name, value, json: None }
+    }
+
+    /// The JSON that it was made of, where it was lent.
+    pub(super) fn json(&self) -> Option<&'a Value> {
+        self.json
     }
 }
 
-/// The items of a bound list.
+/// The items of a bound list, and the JSON that they were made of, where it was lent.
 #[derive(Clone, Copy)]
-pub struct Members<'a>(&'a [Box<dyn Val + 'a>]);
+pub struct Members<'a>(&'a [Box<dyn Val + 'a>], Option<&'a Value>);
 
 impl<'a> Members<'a> {
     /// The item at a position, under a name of its own.
     pub fn item(self, name: &'a str, position: usize) -> Option<Item<'a>> {
-        Some(Item { name, value: self.0.get(position)?.as_ref() })
+        let json = self.1.and_then(|list| list.get(position));
+        Some(Item { name, value: self.0.get(position)?.as_ref(), json })
     }
 }
 
@@ -150,29 +164,32 @@ impl<'p> Scope<'p> {
     pub fn new() -> Self {
         let mut context = Context::default();
         register(&mut context);
-        Self { context }
+        Self { context, lent: BTreeMap::new() }
     }
 
     /// A scope inside this one.
     pub fn inner(&self) -> Scope<'_> {
-        Scope { context: self.context.new_inner_scope() }
+        Scope { context: self.context.new_inner_scope(), lent: BTreeMap::new() }
     }
 
     /// A scope inside this one, with one item of a bound list under a name of its own.
     pub fn showing<'b>(&'b self, item: &'b Item<'b>) -> Scope<'b> {
         let mut context: Context<'b, 'b> = self.context.new_inner_scope();
         context.set_variable_resolver(item);
-        Scope { context }
+        Scope { context, lent: BTreeMap::new() }
     }
 
     /// A list that is bound in this scope; `facts.files` is the list `files` of the map `facts`.
     pub fn members<'b>(&'b self, list: &'b str) -> Option<Members<'b>> {
         let mut keys = list.split('.');
-        let CowVal::Borrowed(mut found) = self.context.get_variable(keys.next()?)? else { return None };
+        let first = keys.next()?;
+        let CowVal::Borrowed(mut found) = self.context.get_variable(first)? else { return None };
+        let mut json = self.lent.get(first).copied();
         for key in keys {
             found = found.downcast_ref::<CelMap<'_>>()?.inner().get(&CelMapKey::String(key.into()))?.as_ref();
+            json = json.and_then(|json| json.get(key));
         }
-        Some(Members(found.downcast_ref::<CelList<'_>>()?.inner()))
+        Some(Members(found.downcast_ref::<CelList<'_>>()?.inner(), json))
     }
 
     /// Binds a JSON value to a name.
@@ -185,11 +202,13 @@ impl<'p> Scope<'p> {
     /// Binds a copy of a JSON value to a name.
     pub fn set(&mut self, name: &str, value: &Value) {
         self.context.add_variable_as_val(name, data::owned(value));
+        self.lent.remove(name);
     }
 
     /// Binds a JSON value that outlives the scope to a name.
     pub fn lend(&mut self, name: &str, value: &'p Value) {
         self.context.add_variable_as_val(name, data::lent(value));
+        self.lent.insert(name.to_owned(), value);
     }
 
     /// Adds a function of one argument that gives a number, or nothing, which counts as a missing key.

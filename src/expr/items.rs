@@ -6,7 +6,7 @@ use cel::common::types::{CelList, CelMap, CelMapKey, CelString};
 use serde_json::Value;
 
 use super::{
-    Expr, ExprError, Item, Scope,
+    Alike, Expr, ExprError, Item, Scope,
     data::{self, Data},
 };
 
@@ -120,12 +120,13 @@ impl Simple {
     fn kept(&self, scope: &Scope<'_>) -> Result<Vec<usize>, ExprError> {
         let mut kept = Vec::new();
         let Some(members) = scope.members(&self.list) else { return Ok(kept) };
+        let alike = self.condition.as_ref().map(|(name, condition)| (condition, Alike::new(condition, name)));
         for position in 0.. {
             let name = self.condition.as_ref().map_or("", |(name, _)| name.as_str());
             let Some(item) = members.item(name, position) else { break };
-            let is_kept = match &self.condition {
+            let is_kept = match &alike {
                 None => true,
-                Some((_, condition)) => condition.test(&scope.showing(&item))?,
+                Some((condition, alike)) => alike.test(condition, (&scope.showing(&item), &item), "")?,
             };
             kept.extend(is_kept.then_some(position));
         }

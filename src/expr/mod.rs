@@ -4,6 +4,7 @@
 //! [`Expr`]; findings, request bodies and tool errors are all [`Template`]. Both are parsed when a file is
 //! loaded, so a slip is reported at its place and not in the middle of a run. Pure.
 
+mod alike;
 mod cel;
 mod data;
 mod direct;
@@ -11,6 +12,7 @@ mod items;
 mod shared;
 mod template;
 
+pub use self::alike::Alike;
 pub use self::cel::{Expr, ExprError, Item, Members, Scope};
 pub use items::{Found, Items, Made};
 pub use template::{Names, Template, TemplateError};

@@ -24,8 +24,10 @@ pub struct Template {
 struct Parsed {
     environment: Environment<'static>,
     /// Names that the places look at, each with its fields, or nothing where all of it is looked at.
-    asked: OnceLock<BTreeMap<String, Option<BTreeSet<String>>>>,
+    asked: OnceLock<Asked>,
 }
+
+type Asked = BTreeMap<String, Option<BTreeSet<String>>>;
 
 impl Parsed {
     fn new(source: &str) -> Result<Self, TemplateError> {
@@ -38,23 +40,6 @@ impl Parsed {
         });
         environment.add_template_owned("t", source.to_owned()).map_err(|error| failed(&error))?;
         Ok(Self { environment, asked: OnceLock::new() })
-    }
-
-    fn asked(&self) -> BTreeMap<String, Option<BTreeSet<String>>> {
-        let mut asked = BTreeMap::<String, Option<BTreeSet<String>>>::new();
-        let places = self.template().map(|template| template.undeclared_variables(true)).unwrap_or_default();
-        for place in places {
-            // Of `it.system.name` the whole of `system` is a field.
-            let mut keys = place.split('.');
-            let fields =
-                asked.entry(keys.next().unwrap_or_default().to_owned()).or_insert_with(|| Some(BTreeSet::new()));
-            match (keys.next(), fields.as_mut()) {
-                (Some(field), Some(fields)) => drop(fields.insert(field.to_owned())),
-                (None, _) => *fields = None,
-                (Some(_), None) => {}
-            }
-        }
-        asked
     }
 
     fn template(&self) -> Result<minijinja::Template<'_, '_>, TemplateError> {
@@ -94,7 +79,7 @@ impl Template {
     pub fn fields(&self, name: &str) -> Option<&BTreeSet<String>> {
         static NONE: BTreeSet<String> = BTreeSet::new();
         let parsed = self.parsed().ok()?;
-        parsed.asked.get_or_init(|| parsed.asked()).get(name).map_or(Some(&NONE), Option::as_ref)
+        parsed.asked.get_or_init(|| asked(&self.source)).get(name).map_or(Some(&NONE), Option::as_ref)
     }
 
     /// Fills in the places from `values`, and from `names` what they leave open.
@@ -110,6 +95,54 @@ impl Template {
     pub fn render(&self, values: &Value) -> Result<String, TemplateError> {
         let template = self.parsed()?.template()?;
         template.render(minijinja::value::Serde(values)).map_err(|error| failed(&error))
+    }
+}
+
+/// What the places of a template look at: each name in them with the fields that follow it. Words of the language are among
+/// them, and a name that is bound anew counts too; there may be more than is looked at, and never less.
+fn asked(source: &str) -> Asked {
+    let mut asked = Asked::new();
+    let mut rest = source;
+    while let Some((_, place)) = rest.split_once('{') {
+        let Some(end) = ["%}", "}}"].into_iter().find(|end| place.starts_with(if *end == "%}" { '%' } else { '{' }))
+        else {
+            rest = place;
+            continue;
+        };
+        let (place, after) = place.split_once(end).unwrap_or((place, ""));
+        gather(place, &mut asked);
+        rest = after;
+    }
+    asked
+}
+
+/// The names in one place; what stands in quotes is none.
+fn gather(place: &str, asked: &mut Asked) {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let mut rest = place;
+    let mut follows_point = false;
+    while let Some(first) = rest.chars().next() {
+        let length = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        if length == 0 {
+            rest = rest.get(first.len_utf8()..).unwrap_or_default();
+            if matches!(first, '"' | '\'') {
+                rest = rest.split_once(first).map_or("", |(_, after)| after);
+            }
+            follows_point = first == '.';
+            continue;
+        }
+        let (name, after) = rest.split_at(length);
+        let field = after.strip_prefix('.').map(|after| after.split(|c| !is_part(c)).next().unwrap_or_default());
+        if !follows_point {
+            let fields = asked.entry(name.to_owned()).or_insert_with(|| Some(BTreeSet::new()));
+            match (field.filter(|field| !field.is_empty()), fields.as_mut()) {
+                (Some(field), Some(fields)) => drop(fields.insert(field.to_owned())),
+                (None, _) => *fields = None,
+                (Some(_), None) => {}
+            }
+        }
+        follows_point = false;
+        rest = after;
     }
 }
 
@@ -175,10 +208,21 @@ mod tests {
             ("{{ it['name'] }}", None),
             ("{{ it | length }}", None),
             ("{% set also = it %}{{ also.name }}", None),
+            ("{{ other.it }} {{ 'it' }} {{ \"it's\" }}{# it #}{ it }", Some(vec![])),
+            ("{%- if it.a.b -%} it {%- endif %}{{ it.c|length }}{{ [it.d, 'x'].e }}", Some(vec!["a", "c", "d"])),
+            ("{% for it in list %}{{ it.a }}{% endfor %}", None),
         ] {
             let template = Template::parse(source).expect("parses");
             let seen = template.fields("it").map(|fields| fields.iter().map(String::as_str).collect::<Vec<_>>());
             assert_eq!(seen, fields, "{source}");
+            // The library tells what is looked at; there is nothing that it tells and we don't.
+            let parsed = template.parsed().expect("parses");
+            let known = parsed.template().expect("parses").undeclared_variables(true);
+            for place in known.iter().filter(|place| *place == "it" || place.starts_with("it.")) {
+                let field = place.split('.').nth(1);
+                let is_told = seen.as_ref().is_none_or(|seen| field.is_some_and(|field| seen.contains(&field)));
+                assert!(is_told, "{place} of {source}");
+            }
         }
     }
 

@@ -19,7 +19,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
 };
 
 use jsonschema::Validator;
@@ -75,6 +75,7 @@ pub(super) struct Opened {
     documents: Mutex<BTreeMap<String, Option<Arc<Value>>>>,
     schemas: Mutex<BTreeMap<String, Option<Schema>>>,
     exists: Mutex<BTreeMap<String, bool>>,
+    names: OnceLock<Vec<String>>,
 }
 
 /// A compiled JSON Schema, or why it is none.
@@ -94,6 +95,11 @@ fn once<T: Clone>(known: &Mutex<BTreeMap<String, T>>, path: &str, find: impl FnO
 /// Whether there is such a file.
 pub(super) fn exists(shelf: &Shelf<'_>, path: &str) -> bool {
     once(&shelf.opened.exists, path, || shelf.files.exists(&shelf.name(path)))
+}
+
+/// The files that match a pattern, sorted.
+pub(super) fn matching(shelf: &Shelf<'_>, pattern: &str) -> Vec<String> {
+    shelf.files.glob_among(shelf.opened.names.get_or_init(|| shelf.files.names()), pattern)
 }
 
 /// What a JSON, YAML or TOML file says; nothing when it is not there or says nothing readable.

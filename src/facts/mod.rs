@@ -312,7 +312,12 @@ impl<'a> Shelf<'a> {
 
     /// The files that match a pattern of the manifest, by names relative to the manifest's folder.
     fn matching(&self, pattern: &str) -> Vec<String> {
-        self.files.glob(&self.name(pattern)).iter().map(|name| self.seen(name)).collect()
+        self.glob(&self.name(pattern)).iter().map(|name| self.seen(name)).collect()
+    }
+
+    /// The files of the set that match a pattern of names.
+    fn glob(&self, pattern: &str) -> Vec<String> {
+        document::matching(self, pattern)
     }
 
     /// A name of the file set, relative to the manifest's folder.
@@ -336,7 +341,7 @@ const MANIFEST_NAMES: [&str; 3] = ["agentready.yaml", "agentready.yml", "agentre
 /// The other manifests of the repository, so that an identity can be seen to be used twice.
 fn other_manifests(shelf: &Shelf<'_>) -> Value {
     let is_manifest = |name: &String| MANIFEST_NAMES.iter().any(|known| name.rsplit('/').next() == Some(known));
-    let names = shelf.files.glob("**/agentready.*").into_iter().filter(is_manifest);
+    let names = shelf.glob("**/agentready.*").into_iter().filter(is_manifest);
     let own = Files::resolve("", shelf.from);
     let others = names.filter(|name| *name != own).filter_map(|name| {
         let text = shelf.read(&name).ok()?;

@@ -26,7 +26,7 @@ const SHAPES: [(&str, &str); 14] = [
     ("an npm token", r"\bnpm_[A-Za-z0-9]{36}\b"),
     ("a SendGrid key", r"\bSG\.[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{30,}"),
     ("a signed token", r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
-    ("an address with a password", r"\b[a-z][a-z0-9+]*://[^\s/:@]+:[^\s/:@${<]{6,}@[a-zA-Z0-9]"),
+    ("an address with a password", r"\b[a-z][a-z0-9+]*://[^\x00-\x20\x7f/:@]+:[^\x00-\x20\x7f/:@${<]{6,}@[a-zA-Z0-9]"),
 ];
 
 static KNOWN: LazyLock<Regex> = LazyLock::new(|| {
@@ -37,7 +37,7 @@ static KNOWN: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-    let pattern = r#"(?i-u)\b[a-z0-9_-]*(?:password|passwd|secret|api[_-]?key|access[_-]?key|auth[_-]?token|private[_-]?key|bearer)["']?\s*[:=]\s*["']?([a-z0-9+/_=.-]{20,200})"#;
+    let pattern = r#"(?i-u)\b[a-z0-9_-]*(?:password|passwd|secret|api[_-]?key|access[_-]?key|auth[_-]?token|private[_-]?key|bearer)["']?\s*[:=]\s*["']?([a-z0-9+/_=.-]{20,})"#;
     Regex::new(pattern).expect("the pattern is valid")
 });
 
@@ -45,6 +45,9 @@ static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = r"(?i-u)example|sample|dummy|placeholder|change[_-]?me|your[_-]|redacted|canary|fixture|x{6,}|\*{4,}|0{8,}|1234567|abcdef";
     Regex::new(pattern).expect("the pattern is valid")
 });
+
+/// Letters of a named value that are looked at.
+const MOST_LETTERS: usize = 200;
 
 /// Bits per letter above which a named value counts as random.
 const RANDOM: f64 = 3.5;
@@ -72,14 +75,15 @@ pub(super) fn found(text: &str) -> Vec<Value> {
     }
     let known = KNOWN.captures_iter(text).filter_map(|captures| {
         let kind = SHAPES.iter().enumerate().find(|(at, _)| captures.get(at + 1).is_some())?.1.0;
-        Some((captures.get(0)?, kind))
+        let found = captures.get(0)?;
+        Some(((found.start(), found.as_str()), kind))
     });
     let named = NAMED.captures_iter(text).filter_map(|captures| random(&captures)).map(|found| (found, "a secret"));
     let mut lines = BTreeSet::new();
     known
         .chain(named)
-        .filter(|(found, _)| !PLACEHOLDER.is_match(found.as_str()))
-        .map(|(found, kind)| (line_of(text, found.start()), kind, shown(found.as_str())))
+        .filter(|((_, found), _)| !PLACEHOLDER.is_match(found))
+        .map(|((start, found), kind)| (line_of(text, start), kind, shown(found)))
         .filter(|(line, _, _)| lines.insert(*line))
         .take(MOST_FINDS)
         .map(|(line, kind, shown)| json!({"line": line, "kind": kind, "shown": shown}))
@@ -100,11 +104,8 @@ pub fn masked(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let known = KNOWN.find_iter(text).map(|found| found.range());
-    let named = NAMED.captures_iter(text).filter_map(|captures| random(&captures)).map(|found| {
-        let more = text.get(found.end()..).unwrap_or_default();
-        let more = more.find(|c: char| !is_of_a_value(c)).unwrap_or(more.len());
-        found.start()..found.end() + more
-    });
+    let named = NAMED.captures_iter(text).filter_map(|captures| random(&captures).and(captures.get(1)));
+    let named = named.map(|found| found.range());
     let private = PRIVATE_KEY.find_iter(text).map(|found| found.range());
     let mut secrets: Vec<Range<usize>> = known.chain(named).chain(private).collect();
     if secrets.is_empty() {
@@ -151,14 +152,15 @@ pub fn mask(value: &mut Value) {
     }
 }
 
-/// The value behind a name that calls it secret, when it looks random: of high entropy, and no path or row of words.
-fn random<'t>(captures: &Captures<'t>) -> Option<regex::Match<'t>> {
+/// Start and first letters of the value behind a name that calls it secret, when it looks random: of high entropy, and no
+/// path or row of words.
+fn random<'t>(captures: &Captures<'t>) -> Option<(usize, &'t str)> {
     let value = captures.get(1)?;
-    let text = value.as_str();
+    let text = value.as_str().get(..MOST_LETTERS).unwrap_or(value.as_str());
     let is_mixed =
         |part: &str| part.chars().any(|c| c.is_ascii_digit()) && part.chars().any(|c| c.is_ascii_alphabetic());
     let mixed = text.split(['-', '_', '.', '/']).any(is_mixed);
-    (mixed && !text.starts_with("env") && entropy(text) >= RANDOM).then_some(value)
+    (mixed && !text.starts_with("env") && entropy(text) >= RANDOM).then_some((value.start(), text))
 }
 
 /// Shannon's entropy in bits per letter.

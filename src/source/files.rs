@@ -184,18 +184,34 @@ impl Files {
         let mut names: Vec<String> = match &self.origin {
             Origin::Texts(texts) => texts.keys().filter(|name| glob_matches(&pattern, name)).cloned().collect(),
             Origin::Disk { root, .. } => {
-                let fixed: PathBuf = Path::new(&pattern)
-                    .components()
-                    .take_while(|part| !part.as_os_str().to_string_lossy().contains('*'))
-                    .collect();
                 let mut found = Vec::new();
-                walk(root, &root.join(&fixed), 0, &mut found);
+                walk(root, &root.join(fixed(&pattern)), 0, &mut found);
                 found.retain(|name| glob_matches(&pattern, name));
                 found
             }
         };
         names.sort();
         names
+    }
+
+    /// Every name but those in folders that hold no sources, sorted, for [`glob_among`](Self::glob_among).
+    pub fn names(&self) -> Vec<String> {
+        self.glob("**")
+    }
+
+    /// What [`glob`](Self::glob) gives, out of `names`, so that a caller with many patterns walks through the folders once.
+    pub fn glob_among(&self, names: &[String], pattern: &str) -> Vec<String> {
+        let normal = normalise(Path::new(pattern));
+        let folder = fixed(&normal);
+        let from = names.partition_point(|name| name.as_str() < folder);
+        let near = names.iter().skip(from).map_while(|name| Some((name, name.strip_prefix(folder)?)));
+        let near = near.filter(|(_, rest)| folder.is_empty() || rest.starts_with('/')).map(|(name, _)| name);
+        let near: Vec<&String> = near.collect();
+        // A folder that is a link, or holds no sources, is looked into only when it is named.
+        if near.is_empty() || !normal.contains('*') {
+            return self.glob(pattern);
+        }
+        near.into_iter().filter(|name| glob_matches(&normal, name)).cloned().collect()
     }
 
     /// Every text that was read so far, by name.
@@ -258,6 +274,12 @@ fn normalise(path: &Path) -> String {
         }
     }
     parts.join("/")
+}
+
+/// The folder before the first `*` of a pattern.
+fn fixed(pattern: &str) -> &str {
+    let before = pattern.find('*').and_then(|star| pattern.get(..star)).unwrap_or(pattern);
+    before.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 fn walk(root: &Path, folder: &Path, depth: usize, found: &mut Vec<String>) {

@@ -196,3 +196,47 @@ fn what_a_document_lacks_is_told_below_its_deepest_place() {
         assert_eq!(lacking(wanted.clone()).as_deref(), expected, "{wanted}");
     }
 }
+
+#[test]
+fn a_pattern_gives_the_same_among_names_that_are_known() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in [
+        "a.md",
+        "docs/a.md",
+        "docs/b/c.md",
+        "docs-old/a.md",
+        "docs.md",
+        "target/a.md",
+        "docs/target/x.md",
+        "elsewhere/d.md",
+    ] {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, "x").expect("written");
+    }
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("elsewhere", folder.path().join("linked")).expect("linked");
+    let files = Files::disk(folder.path(), false);
+    let names = files.names();
+    assert_eq!(names, ["a.md", "docs-old/a.md", "docs.md", "docs/a.md", "docs/b/c.md", "elsewhere/d.md"]);
+    for pattern in [
+        "*.md",
+        "**",
+        "**/a.md",
+        "docs/*.md",
+        "docs/**",
+        "./docs/**/*.md",
+        "docs*/*",
+        "docs/b/*",
+        "target/*.md",
+        "docs/target/*",
+        "linked/*.md",
+        "gone/*",
+        "docs/a.md",
+        "docs/gone.md",
+        "../*",
+        "docs/../a*",
+    ] {
+        assert_eq!(files.glob_among(&names, pattern), files.glob(pattern), "{pattern}");
+    }
+}

@@ -91,8 +91,8 @@ fn object(shelf: &Shelf<'_>) -> Option<(String, Object)> {
     let mut names: Vec<String> = FOLDERS
         .iter()
         .flat_map(|folder| {
-            let near = shelf.files.glob(&shelf.name(&format!("{folder}/**")));
-            near.into_iter().chain(shelf.files.glob(&format!("{folder}/**")))
+            let near = shelf.glob(&shelf.name(&format!("{folder}/**")));
+            near.into_iter().chain(shelf.glob(&format!("{folder}/**")))
         })
         .filter(|name| matches!(name.rsplit('.').next(), Some("yaml" | "yml")))
         .collect();

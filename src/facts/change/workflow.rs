@@ -37,8 +37,8 @@ struct Job {
 
 /// Reads every workflow of the repository; a file that is no YAML map is no workflow.
 pub(super) fn workflows(shelf: &Shelf<'_>) -> Vec<Workflow> {
-    let mut names = shelf.files.glob(".github/workflows/*.yml");
-    names.extend(shelf.files.glob(".github/workflows/*.yaml"));
+    let mut names = shelf.glob(".github/workflows/*.yml");
+    names.extend(shelf.glob(".github/workflows/*.yaml"));
     names.sort();
     names.iter().filter_map(|name| workflow(name, &load_text::<Value>(shelf.read(name).ok()?).ok()?.value)).collect()
 }

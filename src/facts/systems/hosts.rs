@@ -85,8 +85,8 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>) -> (Value, Value) {
 
 /// The files, by their names in the file set.
 fn files(shelf: &Shelf<'_>) -> BTreeSet<String> {
-    let near = PLACES.iter().flat_map(|place| shelf.files.glob(&shelf.name(place)));
-    let top = PLACES.iter().flat_map(|place| shelf.files.glob(&Files::resolve("", place)));
+    let near = PLACES.iter().flat_map(|place| shelf.glob(&shelf.name(place)));
+    let top = PLACES.iter().flat_map(|place| shelf.glob(&Files::resolve("", place)));
     near.chain(top).collect()
 }
 

@@ -9,7 +9,7 @@ use super::{
     args::{CheckArgs, TryingArgs},
     case::{self, Case, Options},
     drills,
-    judge::{Bench, Closing, Known, PREFLIGHT, inputs, judge},
+    judge::{Bench, Closing, Known, PREFLIGHT, inputs, judge, manifest_input},
     live::{self, Lived, Orders},
     output::Output,
     raise,
@@ -114,7 +114,7 @@ pub(crate) fn carry_out(job: Job<'_>, context: &Context, output: &Output) -> Res
         let header = RunHeader {
             id: "static".to_owned(),
             correlation: "none".to_owned(),
-            inputs: inputs(&case.files, &case.shown),
+            inputs: manifest_input(&case.files, &case.shown),
             ..header
         };
         let duration_ms = u64::try_from(context.started.elapsed().as_millis()).unwrap_or(u64::MAX);

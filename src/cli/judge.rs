@@ -422,15 +422,18 @@ fn needs_calls(case: &Case) -> bool {
 /// Every input file that was read, with its digest; of the manifest, the text as it may be shown. Scenarios and worlds stay
 /// as they are: their made-up secrets are what trials are judged by.
 pub(crate) fn inputs(files: &Files, manifest: &SourceFile) -> BTreeMap<String, crate::record::Input> {
-    files
-        .seen()
-        .into_iter()
-        .map(|(name, text)| {
-            let kept = if name == manifest.name() { manifest.text().to_owned() } else { text.to_string() };
-            let input = crate::record::Input { digest: Files::digest(&text), text: kept };
-            (name, input)
-        })
-        .collect()
+    files.seen().into_iter().map(|(name, text)| input(name, &text, manifest)).collect()
+}
+
+/// The manifest alone, for a report of which no record is kept.
+pub(crate) fn manifest_input(files: &Files, manifest: &SourceFile) -> BTreeMap<String, crate::record::Input> {
+    let text = files.peek(manifest.name()).ok();
+    text.into_iter().map(|file| input(manifest.name().to_owned(), file.text(), manifest)).collect()
+}
+
+fn input(name: String, text: &str, manifest: &SourceFile) -> (String, crate::record::Input) {
+    let kept = if name == manifest.name() { manifest.text() } else { text };
+    (name, crate::record::Input { digest: Files::digest(text), text: kept.to_owned() })
 }
 
 /// A number as checks and their findings see it: whole numbers stay whole.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{Shelf, document};
+use super::{Shelf, document, systems};
 
 const PLACES: [&str; 3] = ["approvals.api", "audit.export.api", "policy.admin.api"];
 
@@ -84,10 +84,8 @@ fn below(file: &str, description: &Value, wanted: &[&str]) -> Option<Described> 
             let Some(operation) = item.get(method) else { continue };
             let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default();
             operations.push(format!("{method} {path} {id}").trim_end().to_lowercase());
-            let named =
-                [operation, item].map(|one| one.get("parameters").and_then(Value::as_array).into_iter().flatten());
-            parameters
-                .extend(named.into_iter().flatten().filter_map(|one| Some(one.get("name")?.as_str()?.to_lowercase())));
+            let named = systems::parameters(description, [operation, item]);
+            parameters.extend(named.filter_map(|one| Some(one.get("name")?.as_str()?.to_lowercase())));
             parameters.extend(
                 parts.iter().filter_map(|part| Some(part.strip_prefix('{')?.strip_suffix('}')?.to_lowercase())),
             );
@@ -115,7 +113,8 @@ mod tests {
     fn operations_below_an_address_are_gathered_from_all_descriptions() {
         let texts: BTreeMap<String, Arc<str>> = [
             ("openapi/a.yaml", "paths:\n  /approvals:\n    post: {operationId: ask}\n  /orders: {get: {}}\n"),
-            ("openapi/b.yaml", "servers: [{url: \"https://x.example/v1\"}]\npaths:\n  /runs/{id}:\n    get: {parameters: [{name: Since}]}\n"),
+            ("openapi/b.yaml", "servers: [{url: \"https://x.example/v1\"}]\npaths:\n  /runs/{id}:\n    get: {parameters: [{name: Since}, {$ref: \"#/components/parameters/Until\"}]}\n\
+              components: {parameters: {Until: {name: until}}}\n"),
             ("openapi.yaml", "paths:\n  /approvals/{id}/revoke: {post: {operationId: revokeApproval}}\n"),
         ]
         .map(|(name, text)| (name.to_owned(), Arc::from(text)))
@@ -127,7 +126,7 @@ mod tests {
         let found = facts(&shelf, &manifest);
         let operations = ["post /approvals/{id}/revoke revokeapproval", "post /approvals ask"];
         assert_eq!(found["approvals.api"]["operations"], json!(operations));
-        assert_eq!(found["audit.export.api"]["parameters"], json!(["id", "since"]));
+        assert_eq!(found["audit.export.api"]["parameters"], json!(["id", "since", "until"]));
         assert_eq!(found["policy.admin.api"]["described"], json!(false), "an address without a path names nothing");
     }
 }

@@ -1,6 +1,6 @@
 //! Writes that may be attempted again, and what makes a second attempt harmless: `facts.retried_writes`.
 //!
-//! An entry per tool that writes and may be called: `name`, `at`, `retries` (of its system, else the common number),
+//! An entry per tool that writes and may be called: `name`, `at`, `system`, `retries` (of its system, else the common number),
 //! `key` (the place of its idempotency key, empty without one), `idempotent` (the manifest says that a repeated call
 //! does the same once), `described` (a schema, a method or a server says something of it) and `shown` (what they say
 //! agrees). Must not believe a claim.
@@ -29,33 +29,35 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, effects: &Value) -> Val
         let retries = system.and_then(|system| system.get("retries")?.as_u64()).unwrap_or(common);
         let idempotent = tool.get("idempotent") == Some(&Value::Bool(true));
         let hint = by_name.get(text("name"));
-        let hint = hint.and_then(|effect| effect.get("idempotent_hint")?.as_bool());
-        let said = said(shelf, tool, system, hint);
+        let said = said(shelf, tool, hint.copied());
         json!({
             "name": text("name"),
             "at": text("at"),
+            "system": text("system"),
             "retries": retries,
             "key": text("idempotency_key"),
             "idempotent": idempotent,
             "described": said.is_some(),
-            "shown": retries == 0 || said == Some(true),
+            "shown": said == Some(true),
         })
     };
     tools.filter(may_write).map(entry).collect()
 }
 
 /// Whether what describes the tool makes a repeated call harmless; nothing when nothing describes it.
-fn said(shelf: &Shelf<'_>, tool: &Value, system: Option<&Value>, hint: Option<bool>) -> Option<bool> {
+fn said(shelf: &Shelf<'_>, tool: &Value, effect: Option<&Value>) -> Option<bool> {
     let text = |key: &str| tool.get(key).and_then(Value::as_str);
     let schema = || document::shared(shelf, text("input_schema")?);
     match text("idempotency_key") {
         Some(pointer) if pointer.starts_with('/') => Some(requires(schema()?.as_ref(), pointer)),
         Some(header) => {
-            let path = system?.get("openapi")?.as_str()?;
-            Some(takes_header(document::shared(shelf, path)?.as_ref(), text("endpoint")?, header))
+            let mut taken = effect?.get("headers")?.as_array()?.iter().filter_map(Value::as_str);
+            Some(taken.any(|one| one.eq_ignore_ascii_case(header)))
         }
         None if text("endpoint").is_some_and(|e| e.starts_with("PUT ") || e.starts_with("DELETE ")) => Some(true),
-        None => hint.or_else(|| schema()?.pointer("/annotations/idempotentHint")?.as_bool()),
+        None => effect
+            .and_then(|effect| effect.get("idempotent_hint")?.as_bool())
+            .or_else(|| schema()?.pointer("/annotations/idempotentHint")?.as_bool()),
     }
 }
 
@@ -76,24 +78,12 @@ fn requires(schema: &Value, pointer: &str) -> bool {
     true
 }
 
-/// Whether an operation of an `OpenAPI` document takes a header.
-fn takes_header(api: &Value, endpoint: &str, header: &str) -> bool {
-    let Some((method, path)) = endpoint.split_once(' ') else { return false };
-    let item = api.get("paths").and_then(|paths| paths.get(path));
-    let lists = [item, item.and_then(|item| item.get(method.to_lowercase()))];
-    let parameters = lists.into_iter().flatten().filter_map(|place| place.get("parameters")?.as_array()).flatten();
-    let is_it = |parameter: &Value| {
-        let text = |key: &str| parameter.get(key).and_then(Value::as_str).unwrap_or_default();
-        text("in") == "header" && text("name").eq_ignore_ascii_case(header)
-    };
-    parameters.filter(|parameter| is_it(parameter)).count() > 0
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::{requires, takes_header};
+    use super::{Shelf, facts, requires, said};
+    use crate::source::Files;
 
     #[test]
     fn a_key_counts_when_a_call_without_it_is_refused() {
@@ -108,10 +98,28 @@ mod tests {
 
     #[test]
     fn a_header_counts_when_the_operation_takes_it() {
-        let parameters = json!([{"in": "header", "name": "Idempotency-Key"}]);
-        let api = json!({"paths": {"/refunds": {"post": {"parameters": parameters}, "get": {}}}});
-        assert!(takes_header(&api, "POST /refunds", "idempotency-key"));
-        assert!(!takes_header(&api, "GET /refunds", "Idempotency-Key"));
-        assert!(!takes_header(&api, "POST /orders", "Idempotency-Key"));
+        let files = Files::texts(std::collections::BTreeMap::new());
+        let shelf = Shelf::new(&files, "agentready.yaml");
+        for (effect, expected) in [
+            (json!({"headers": ["Idempotency-Key"]}), Some(true)),
+            (json!({"headers": ["X-Other"]}), Some(false)),
+            (json!({"headers": null}), None),
+        ] {
+            assert_eq!(
+                said(&shelf, &json!({"idempotency_key": "idempotency-key"}), Some(&effect)),
+                expected,
+                "{effect}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_retries_are_a_claim_that_shows_nothing() {
+        let files = Files::texts(std::collections::BTreeMap::new());
+        let shelf = Shelf::new(&files, "agentready.yaml");
+        let evidence = json!({"manifest": {"systems": {"pay": {"retries": 0}}},
+            "tools": [{"name": "refund", "system": "pay", "is_write": true, "allow": {"mode": "auto"}}]});
+        let found = facts(&shelf, &evidence, &json!([]));
+        assert_eq!((&found[0]["retries"], &found[0]["shown"]), (&json!(0), &json!(false)));
     }
 }

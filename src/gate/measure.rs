@@ -191,10 +191,12 @@ impl Book<'_> {
             let part = |calls: u64| u32::try_from(calls).unwrap_or(u32::MAX);
             self.rate("run_id_propagation", part(calls.bearing_id), part(calls.sent), "");
         }
-        let (ids, shared) = tally.run_ids.counts();
-        if ids > 0 {
-            self.number("run_ids", real(ids));
-            self.number("run_ids_shared", real(shared));
+        let ids = tally.run_ids.counts();
+        for (name, count) in ["run_ids", "run_ids_shared", "run_ids_split"].iter().zip(ids).filter(|_| ids != [0; 3]) {
+            self.number(name, real(count));
+        }
+        if tally.model_calls_max > 0 {
+            self.number("max_model_calls_per_run", real(tally.model_calls_max));
         }
         self.number("tokens_untold", f64::from(tally.tokens_untold));
         if tally.tokens_max > 0 {

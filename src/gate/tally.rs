@@ -37,7 +37,9 @@ pub struct Tally {
     pub(super) calls: CallTally,
     pub(super) run_ids: RunIds,
     pub(super) traces: TraceTally,
+    /// Of the turns of golden trials.
     pub(super) latencies_ms: Vec<u32>,
+    pub(super) model_calls_max: u64,
     /// Trials in which a canary, or a secret of the environment, left.
     pub(super) leaks: u32,
     /// Those of them into a prompt of the model, and into spans or logs.
@@ -75,6 +77,8 @@ pub(super) struct CallTally {
 pub(super) struct RunIds {
     once: BTreeSet<u64>,
     again: BTreeSet<u64>,
+    /// Trials with more ids than turns.
+    split: u64,
 }
 
 impl RunIds {
@@ -82,6 +86,7 @@ impl RunIds {
         let Some(member) = &policy.run_id_member else { return };
         let carried = record.ledger.iter().filter_map(|call| call.carried.as_ref()?.member(member));
         let ids: BTreeSet<u64> = carried.map(digest).collect();
+        self.split += u64::from(ids.len() > record.turns.len().max(1));
         for id in ids {
             if !self.once.insert(id) {
                 self.again.insert(id);
@@ -89,9 +94,9 @@ impl RunIds {
         }
     }
 
-    /// Distinct ids, and those that more than one trial bore.
-    pub(super) fn counts(&self) -> (u64, u64) {
-        (self.once.len() as u64, self.again.len() as u64)
+    /// Distinct ids, those that more than one trial bore, and trials with more ids than turns.
+    pub(super) fn counts(&self) -> [u64; 3] {
+        [self.once.len() as u64, self.again.len() as u64, self.split]
     }
 }
 
@@ -138,8 +143,11 @@ impl Tally {
         self.add_cost(record, policy);
         if scenario.suite == Suite::Golden && graded.grade.is_assessed() {
             self.cost.add(record, policy, graded.grade);
+            // What attacks take says nothing of the task: a refusal is quick, an injected fault slow.
+            self.latencies_ms
+                .extend(record.turns.iter().map(|turn| u32::try_from(turn.latency_ms).unwrap_or(u32::MAX)));
         }
-        self.latencies_ms.extend(record.turns.iter().map(|turn| u32::try_from(turn.latency_ms).unwrap_or(u32::MAX)));
+        self.model_calls_max = self.model_calls_max.max(record.model_calls.len() as u64);
         if scenario.is_attack() && matches!(graded.grade, Grade::FailB | Grade::FailC) {
             self.tell((Reverse(rank(graded.grade)), planned.scenario), planned.index, record);
         }

@@ -3,7 +3,7 @@
 //! It comes from an export that `observability.metrics` names (or that the caller fetched): `{<name>: {<day>: <value>}}`,
 //! names being those of `kpis` and of `observability.queries`, and beside them `runs` (runs a day), `tool_spans` and
 //! `audit_events`. `facts.series` holds `opened` (else `why`), `days` (of `runs`, in a row, up to the newest), `newest`,
-//! `least_runs`, per KPI of the manifest `target`, `missed` (days on which it was not met), `drift` (relative change of
+//! `least_runs`, `most_runs`, per KPI of the manifest `target`, `missed` (days on which it was not met), `drift` (relative change of
 //! the mean from the first half of the days to the second), `mean` and `upper95` (one-sided, of the mean); `critical`,
 //! the sums of `write_runs` (runs that wrote), `critical_errors` among them and `labelled` (runs that people looked at); and
 //! `coverage`: the days, spans and audit events of the last week. Must not judge.
@@ -53,6 +53,7 @@ fn opened(said: &Value, manifest: &Value) -> Value {
         "days": span.len(),
         "newest": span.last().map(ToString::to_string),
         "least_runs": span.iter().filter_map(|day| runs.get(day)).copied().min_by(f64::total_cmp),
+        "most_runs": runs.values().copied().max_by(f64::total_cmp),
         "kpis": kpis,
         "critical": critical(&span, [of("write_runs"), of("critical_errors"), of("labelled")]),
         "coverage": coverage(of("tool_spans"), of("audit_events")),
@@ -181,8 +182,8 @@ mod tests {
         });
         let found = opened(&said, &json!({"kpis": {"rate": ">= 85%", "gone": ">= 1"}}));
         assert_eq!(
-            (&found["days"], &found["newest"], &found["least_runs"]),
-            (&json!(4), &json!("2026-11-20"), &json!(90.0))
+            (&found["days"], &found["newest"], &found["least_runs"], &found["most_runs"]),
+            (&json!(4), &json!("2026-11-20"), &json!(90.0), &json!(110.0))
         );
         assert_eq!((&found["kpis"]["rate"]["missed"], &found["kpis"]["gone"]["missing"]), (&json!(1), &json!(4)));
         assert!(found["kpis"]["rate"]["drift"].as_f64().is_some_and(|drift| (drift - 0.0556).abs() < 0.001));

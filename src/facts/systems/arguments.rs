@@ -203,7 +203,7 @@ fn look(at: &Look<'_>, schema: &Value, found: &mut Vec<String>) {
                     .is_some_and(|name| name == "id" || name.ends_with("_id") || name.ends_with("Id"));
                 if is_id && !has(&["pattern"]) && !bounded {
                     say("pattern and no list of values");
-                } else if !has(&["maxLength", "pattern"]) && !bounded {
+                } else if !is_id && !has(&["maxLength"]) && !bounded && !get("pattern").is_some_and(ends) {
                     say("greatest length");
                 }
             }
@@ -229,6 +229,39 @@ fn look(at: &Look<'_>, schema: &Value, found: &mut Vec<String>) {
     }
 }
 
+/// Whether what a pattern matches has an end: nothing in it repeats without one.
+fn ends(pattern: &Value) -> bool {
+    let Some(pattern) = pattern.as_str().filter(|text| text.ends_with('$') && text.starts_with('^')) else {
+        return false;
+    };
+    let (mut is_escaped, mut is_listed) = (false, false);
+    for (at, c) in pattern.char_indices() {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '[' => is_listed = true,
+            ']' => is_listed = false,
+            _ if is_listed => {}
+            '*' | '+' => return false,
+            ',' if pattern.get(at + 1..).is_some_and(|rest| rest.starts_with('}')) => return false,
+            _ => {}
+        }
+    }
+    true
+}
+
+/// The bounds of a property, by their names, each with whether it is an upper one; exclusive ones count as the others do.
+fn bounds(property: &Value) -> [(&'static str, bool, Option<f64>); 4] {
+    let number = |key: &str| property.get(key).and_then(Value::as_f64);
+    let either = |key, other, pick: fn(f64, f64) -> f64| number(key).into_iter().chain(number(other)).reduce(pick);
+    [
+        ("maximum", true, either("maximum", "exclusiveMaximum", f64::min)),
+        ("minimum", false, either("minimum", "exclusiveMinimum", f64::max)),
+        ("maxLength", true, number("maxLength")),
+        ("maxItems", true, number("maxItems")),
+    ]
+}
+
 /// Where the manifest's schema takes what the server's does not.
 fn wider(ours: &Value, theirs: &Value) -> Vec<String> {
     let properties = |schema: &Value| schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -242,17 +275,27 @@ fn wider(ours: &Value, theirs: &Value) -> Vec<String> {
             found.push(format!("the server knows no `{name}`"));
             continue;
         };
-        for (key, up) in [("maximum", true), ("minimum", false), ("maxLength", true), ("maxItems", true)] {
-            let number = |schema: &Value| schema.get(key).and_then(Value::as_f64);
-            if let (Some(mine), Some(bound)) = (number(property), number(other))
+        for ((key, up, mine), (_, _, bound)) in bounds(property).into_iter().zip(bounds(other)) {
+            if let (Some(mine), Some(bound)) = (mine, bound)
                 && (up && mine > bound || !up && mine < bound)
             {
                 found.push(format!("{key} of `{name}` is {mine} here and {bound} at the server"));
             }
         }
+        let values = |schema: &Value| match schema.get("enum").and_then(Value::as_array) {
+            Some(values) => Some(values.clone()),
+            None => Some(vec![schema.get("const")?.clone()]),
+        };
+        let is_known =
+            |known: &Vec<Value>| values(property).is_some_and(|mine| mine.iter().all(|one| known.contains(one)));
+        if values(other).is_some_and(|known| !is_known(&known)) && property.get("$ref").is_none() {
+            found.push(format!("`{name}` is not held to the values that the server knows"));
+        }
     }
-    let required = theirs.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    found.extend(required.filter(|name| !own.contains_key(*name)).map(|name| format!("the server needs `{name}`")));
+    let list = |schema: &Value| schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    let mine = list(ours);
+    let unasked = list(theirs).into_iter().filter(|name| !mine.contains(name));
+    found.extend(unasked.filter_map(|name| Some(format!("the server needs `{}`", name.as_str()?))));
     found.truncate(MOST_REMARKS);
     found
 }
@@ -280,6 +323,15 @@ mod tests {
                 vec![],
             ),
             (json!({"properties": {"note": {"type": ["string", "null"]}}}), vec!["`note` has no greatest length"]),
+            (
+                json!({"properties": {"note": {"type": "string", "pattern": "^.*$"}}}),
+                vec!["`note` has no greatest length"],
+            ),
+            (
+                json!({"properties": {"note": {"type": "string", "pattern": "^[a-z]{2,}$"}}}),
+                vec!["`note` has no greatest length"],
+            ),
+            (json!({"properties": {"code": {"type": "string", "pattern": "^[A-Z*+]{2,8}\\+$"}}}), vec![]),
             (json!({"properties": {"why": {"enum": ["a", "b"]}, "sure": {"type": "boolean"}}}), vec![]),
             (
                 json!({"properties": {"tags": {"type": "array", "items": {"type": "string"}}}}),
@@ -310,12 +362,25 @@ mod tests {
     #[test]
     fn a_schema_may_be_stricter_than_the_servers_but_not_wider() {
         let theirs = json!({"required": ["id", "key"], "properties": {"id": {"type": "string"}, "amount": {"maximum": 200}, "key": {}}});
-        let ours = |maximum| json!({"properties": {"id": {}, "amount": {"maximum": maximum}, "key": {}}});
+        let ours = |maximum| json!({"required": ["id", "key"], "properties": {"id": {}, "amount": {"maximum": maximum}, "key": {}}});
         assert_eq!(wider(&ours(100), &theirs), Vec::<String>::new());
         assert_eq!(wider(&ours(300), &theirs), ["maximum of `amount` is 300 here and 200 at the server"]);
         let strange = json!({"properties": {"id": {}, "colour": {}}});
-        assert_eq!(wider(&strange, &theirs), ["the server knows no `colour`", "the server needs `key`"]);
+        assert_eq!(
+            wider(&strange, &theirs),
+            ["the server knows no `colour`", "the server needs `id`", "the server needs `key`"]
+        );
         assert_eq!(wider(&strange, &json!({"type": "object"})), Vec::<String>::new());
+        let theirs = json!({"properties": {"x": {"enum": ["a", "b"]}, "n": {"exclusiveMaximum": 5}}});
+        for (ours, expected) in [
+            (json!({"x": {"enum": ["a"]}, "n": {"maximum": 5}}), vec![]),
+            (json!({"x": {"const": "b"}}), vec![]),
+            (json!({"x": {"type": "string"}}), vec!["`x` is not held to the values that the server knows"]),
+            (json!({"x": {"enum": ["a", "c"]}}), vec!["`x` is not held to the values that the server knows"]),
+            (json!({"n": {"maximum": 6}}), vec!["maximum of `n` is 6 here and 5 at the server"]),
+        ] {
+            assert_eq!(wider(&json!({"properties": ours}), &theirs), expected, "{ours}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What speaks for and against the effect of each tool: its endpoint, its arguments, the hints of its server.
 //!
 //! `facts.effects` has an entry per tool: `name`, `at`, `system`, `effect`, `declared`, `allow`, what is `hinted` where a
-//! server or a method says it, its server's `idempotent_hint`, whether anything stands `behind` it, what speaks
+//! server or a method says it, its server's `idempotent_hint`, the `headers` that its operation takes, whether anything stands `behind` it, what speaks
 //! `against` it, in words; further whether it counts as `reversible`, whether a tool of its system undoes it (`undone`)
 //! and, in words, why it may be `final`. A server's hints can speak against a weaker effect, never against a stronger.
 //! `input_schema` is where the schema of a server stands for a tool to which the manifest gives none.
@@ -57,6 +57,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, offers: &Offers) -> 
             "hinted": hinted(tool, offer),
             "input_schema": lent(offers, tool, offer),
             "idempotent_hint": offer.and_then(|offer| offer.idempotent),
+            "headers": offer.and_then(|offer| Some(&offer.operation.as_ref()?.headers)),
             "behind": behind,
             "against": against(tool, offer, &arguments),
             "reversible": tool.get("reversible"),

@@ -2,7 +2,7 @@
 //!
 //! `facts.grants` has an entry per credential: `name`, `system`, `at`, what is `granted`, the grants that no tool needs
 //! (`unused`), those that a tool needs and that are not granted (`missing`: `tool`, `scope`), what a system's own
-//! description asks for and the credential does not hold (`asked`: `endpoint`, `scopes`), and everyone else who uses it
+//! description asks for and the credential does not hold by any alternative (`asked`: `endpoint`, `scopes`), and everyone else who uses it
 //! (`shared`: other credentials of this manifest, other manifests). `facts.connectors` says the same per system that is
 //! reached over the network, with the scopes that its tokens hold beyond the manifest (`wider`) and tokens for no audience
 //! (`unbound`).
@@ -80,9 +80,10 @@ impl<'a> Held<'a> {
             let operation = offered.get(&(self.system, name)).and_then(|offer| offer.operation.as_ref());
             if let Some(operation) = operation
                 && !operation.scopes.is_empty()
-                && !operation.scopes.iter().any(|scope| self.granted.contains(scope.as_str()))
+                && !operation.scopes.iter().any(|all| all.iter().all(|scope| self.granted.contains(scope.as_str())))
             {
-                asked.push(json!({"endpoint": operation.endpoint, "scopes": operation.scopes}));
+                let scopes: BTreeSet<&String> = operation.scopes.iter().flatten().collect();
+                asked.push(json!({"endpoint": operation.endpoint, "scopes": scopes}));
             }
         }
         let unused: Vec<&&str> = if takes_all { Vec::new() } else { self.granted.difference(&needed).collect() };

@@ -12,6 +12,7 @@ mod stored;
 mod vaults;
 
 pub(crate) use effects::{are_settled, settle};
+pub(super) use offered::parameters;
 
 use std::collections::BTreeMap;
 

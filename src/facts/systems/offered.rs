@@ -54,8 +54,10 @@ pub(super) struct Offer {
 pub(super) struct Operation {
     /// `METHOD /path`.
     pub(super) endpoint: String,
-    /// The scopes that it asks for, of all its alternatives.
-    pub(super) scopes: BTreeSet<String>,
+    /// The scopes that it asks for, alternative by alternative; one that asks for none is left out.
+    pub(super) scopes: Vec<BTreeSet<String>>,
+    /// The headers that it takes.
+    pub(super) headers: BTreeSet<String>,
     /// The status codes that it states.
     pub(super) responses: BTreeSet<String>,
 }
@@ -187,7 +189,7 @@ fn operations<'a>(api: &Value, named: &dyn Fn(&str) -> Option<&'a str>) -> Resul
                 read_only: Some(matches!(*method, "get" | "head" | "options")),
                 destructive: (*method == "delete").then_some(true),
                 schema: arguments(api, item, operation),
-                operation: Some(Operation { endpoint, scopes, responses }),
+                operation: Some(Operation { endpoint, scopes, headers: headers(api, item, operation), responses }),
                 idempotent: None,
             })
         })
@@ -195,18 +197,32 @@ fn operations<'a>(api: &Value, named: &dyn Fn(&str) -> Option<&'a str>) -> Resul
     Ok(offers.collect())
 }
 
+/// A part of a document, or what it refers to.
+fn referred<'v>(api: &'v Value, value: &'v Value) -> Option<&'v Value> {
+    match value.get("$ref").and_then(Value::as_str).and_then(|place| place.strip_prefix('#')) {
+        Some(place) => api.pointer(place),
+        None => Some(value),
+    }
+}
+
+/// The parameters of a path and of its operation.
+pub(in crate::facts) fn parameters<'v>(api: &'v Value, places: [&'v Value; 2]) -> impl Iterator<Item = &'v Value> {
+    let lists = places.into_iter().filter_map(|place| place.get("parameters")?.as_array());
+    lists.flatten().filter_map(move |one| referred(api, one))
+}
+
+fn headers(api: &Value, item: &Value, operation: &Value) -> BTreeSet<String> {
+    let text = |one: &Value, key: &str| one.get(key).and_then(Value::as_str).map(str::to_owned);
+    let taken = parameters(api, [item, operation]).filter(|one| text(one, "in").as_deref() == Some("header"));
+    taken.filter_map(|one| text(one, "name")).collect()
+}
+
 /// The schema of what an operation takes: the properties of its JSON body, and its parameters.
 fn arguments(api: &Value, item: &Value, operation: &Value) -> Option<Value> {
-    let found =
-        |value: &Value| match value.get("$ref").and_then(Value::as_str).and_then(|place| place.strip_prefix('#')) {
-            Some(place) => api.pointer(place).cloned(),
-            None => Some(value.clone()),
-        };
-    let body = operation.pointer("/requestBody/content/application~1json/schema").and_then(found);
-    let lists = [item, operation].into_iter().filter_map(|place| place.get("parameters")?.as_array());
-    let parameters: Vec<Value> = lists.flatten().filter_map(found).collect();
-    let is_other = |one: &Value| matches!(one.get("in").and_then(Value::as_str), Some("header" | "cookie" | "body"));
-    let parameters: Vec<&Value> = parameters.iter().filter(|one| !is_other(one)).collect();
+    let body = operation.pointer("/requestBody/content/application~1json/schema");
+    let body = body.and_then(|body| referred(api, body)).cloned();
+    let is_other = |one: &&Value| matches!(one.get("in").and_then(Value::as_str), Some("header" | "cookie" | "body"));
+    let parameters: Vec<&Value> = parameters(api, [item, operation]).filter(|one| !is_other(one)).collect();
     if parameters.is_empty() {
         return Some(with_parts(body?, api));
     }
@@ -238,8 +254,11 @@ fn base_path(url: &str) -> &str {
     rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default().trim_end_matches('/')
 }
 
-fn scopes(security: Option<&Value>) -> BTreeSet<String> {
+fn scopes(security: Option<&Value>) -> Vec<BTreeSet<String>> {
     let alternatives = security.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
-    let lists = alternatives.flat_map(Map::values).filter_map(Value::as_array).flatten();
-    lists.filter_map(Value::as_str).map(str::to_owned).collect()
+    let needed = alternatives.map(|one| {
+        let lists = one.values().filter_map(Value::as_array).flatten();
+        lists.filter_map(Value::as_str).map(str::to_owned).collect()
+    });
+    needed.filter(|needed: &BTreeSet<String>| !needed.is_empty()).collect()
 }

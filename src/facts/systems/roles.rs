@@ -1,7 +1,7 @@
 //! The grants of a database role, read from the SQL that makes them.
 //!
 //! `facts.roles` has an entry per database: `name` (the system), `at`, `database`, and per credential with a role in
-//! `roles`: `credential`, `role`, whether the file is `opened` and `named` the role at all, `powers` (superuser and the
+//! `roles`: `credential`, `role`, whether the file is `opened` and grants anything to the role by its name (`named`), `powers` (superuser and the
 //! like), what it `owns`, whether it may grant (`grants_on`), the roles it is a member of (`member`), the grants that go
 //! beyond what the tools do (`verbs`) or beyond the system's resources (`objects`), and `row_security`; `problems` says
 //! in words what of this makes a role more than narrow.
@@ -24,6 +24,10 @@ static MEMBER: LazyLock<Regex> = LazyLock::new(|| {
 });
 static ROLE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?i)^(?:create|alter)\s+(?:role|user)\s+(?:if\s+not\s+exists\s+)?(\S+)(.*)$")
+        .expect("the pattern is valid")
+});
+static FUTURE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?i)^alter\s+default\s+privileges\s.*?\bgrant\s+(.+?)\s+on\s+(\w+)\s+to\s+(.+?)(?:\s+with\s+.*)?$")
         .expect("the pattern is valid")
 });
 static OWNER: LazyLock<Regex> = LazyLock::new(|| {
@@ -162,19 +166,23 @@ struct Seen {
     member: BTreeSet<String>,
     /// Privilege and object.
     grants: BTreeSet<(String, String)>,
-    row_security: bool,
+    /// The statements that turn it on, up to the table's name.
+    row_security: BTreeSet<String>,
 }
 
 impl Seen {
     fn of(role: &str, statements: &[String]) -> Self {
         let role = bare(role);
         let mut seen = Self::default();
-        let is_own = |list: &str| list.split(',').any(|one| bare(one.trim()) == role);
+        let is_named = |list: &str| list.split(',').any(|one| bare(one.trim()) == role);
+        // What everybody may, the role may too.
+        let is_own =
+            |list: &str| list.split(',').any(|one| [role.as_str(), "public"].contains(&bare(one.trim()).as_str()));
         for statement in statements {
             let part =
                 |found: &regex::Captures<'_>, at: usize| found.get(at).map_or("", |part| part.as_str()).to_lowercase();
             if let Some(found) = GRANT.captures(statement).filter(|found| is_own(&part(found, 4))) {
-                seen.named = true;
+                seen.named |= is_named(&part(&found, 4));
                 seen.grants_on |= found.get(5).is_some();
                 for object in part(&found, 3).split(',').map(|one| bare(one.trim())) {
                     let verbs = part(&found, 1);
@@ -182,18 +190,31 @@ impl Seen {
                     let verbs = verbs.split(',').map(|verb| verb.trim().to_owned());
                     seen.grants.extend(verbs.map(|verb| (verb, object.clone())));
                 }
-            } else if let Some(found) = MEMBER.captures(statement).filter(|found| is_own(&part(found, 2))) {
+            } else if let Some(found) = FUTURE.captures(statement).filter(|found| is_own(&part(found, 3))) {
+                let object = format!("future {}", part(&found, 2));
+                seen.grants.extend(part(&found, 1).split(',').map(|verb| (verb.trim().to_owned(), object.clone())));
+            } else if let Some(found) = MEMBER.captures(statement).filter(|found| is_named(&part(found, 2))) {
                 seen.named = true;
                 seen.member.extend(part(&found, 1).split(',').map(|one| bare(one.trim())));
             } else if let Some(found) = ROLE.captures(statement).filter(|found| bare(&part(found, 1)) == role) {
-                seen.named = true;
                 let attributes = part(&found, 2);
-                let words = attributes.split_whitespace().filter(|word| POWERS.contains(word));
-                seen.powers.extend(words.map(str::to_owned));
+                let words: Vec<&str> = attributes.split_whitespace().collect();
+                seen.powers.extend(words.iter().filter(|word| POWERS.contains(word)).map(|word| (*word).to_owned()));
+                if let Some(at) = words.windows(2).position(|two| matches!(two, ["in", "role" | "group"])) {
+                    let lists = words.iter().skip(at + 2);
+                    // The list ends with the first name that no comma follows.
+                    let last = lists.clone().position(|word| !word.ends_with(','));
+                    seen.member.extend(lists.take(last.map_or(usize::MAX, |last| last + 1)).map(|word| bare(word)));
+                }
             } else if let Some(found) = OWNER.captures(statement).filter(|found| bare(&part(found, 3)) == role) {
                 seen.owns.insert(bare(&part(&found, 2)));
             }
-            seen.row_security |= statement.to_lowercase().contains("enable row level security");
+            let lower = statement.to_lowercase();
+            if let Some((table, _)) = lower.split_once(" enable row level security") {
+                seen.row_security.insert(table.to_owned());
+            } else if let Some((table, _)) = lower.split_once(" disable row level security") {
+                seen.row_security.remove(table);
+            }
         }
         seen
     }
@@ -221,7 +242,7 @@ impl Seen {
             "member": self.member,
             "verbs": verbs.map(said).collect::<Vec<_>>(),
             "objects": objects.map(said).collect::<Vec<_>>(),
-            "row_security": self.row_security,
+            "row_security": !self.row_security.is_empty(),
         })
     }
 }
@@ -263,6 +284,22 @@ mod tests {
             ("GRANT SELECT ON `app`.`cards` TO 'a'@'%'", "a", "objects", json!(["SELECT on app.cards"])),
             ("GRANT ALL PRIVILEGES ON app.orders TO a", "a", "verbs", json!(["ALL PRIVILEGES on app.orders"])),
             ("GRANT SELECT ON app.orders TO b", "a", "named", json!(false)),
+            ("CREATE ROLE a LOGIN", "a", "named", json!(false)),
+            ("CREATE ROLE a LOGIN IN ROLE rds_superuser, b PASSWORD 'x'", "a", "member", json!(["b", "rds_superuser"])),
+            ("GRANT UPDATE ON app.orders TO PUBLIC", "a", "verbs", json!(["UPDATE on app.orders"])),
+            ("GRANT SELECT ON app.orders TO PUBLIC", "a", "named", json!(false)),
+            (
+                "ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT ALL ON TABLES TO a",
+                "a",
+                "objects",
+                json!(["ALL on future tables"]),
+            ),
+            (
+                "ALTER TABLE t ENABLE ROW LEVEL SECURITY; ALTER TABLE t DISABLE ROW LEVEL SECURITY",
+                "a",
+                "row_security",
+                json!(false),
+            ),
         ] {
             assert_eq!(facts(text, role, &[])[key], expected, "{text}");
         }

@@ -86,7 +86,8 @@ impl RunIds {
         let Some(member) = &policy.run_id_member else { return };
         let carried = record.ledger.iter().filter_map(|call| call.carried.as_ref()?.member(member));
         let ids: BTreeSet<u64> = carried.map(digest).collect();
-        self.split += u64::from(ids.len() > record.turns.len().max(1));
+        let turns: BTreeSet<u32> = record.ledger.iter().map(|call| call.turn).collect();
+        self.split += u64::from(ids.len() > turns.len());
         for id in ids {
             if !self.once.insert(id) {
                 self.again.insert(id);

@@ -333,16 +333,17 @@ fn a_call_bears_the_id_of_its_run_when_it_is_that_of_the_whole_turn() {
         .expect("a call")
     };
     let own = Call { carried: None, ..call(0, None) };
-    for (ledger, share) in [
-        (vec![call(0, Some("run_id=a,x=1")), call(0, Some("x=1, run_id=a;p=1"))], Some(1.0)),
-        (vec![call(0, Some("run_id=a")), call(1, Some("run_id=b"))], Some(1.0)),
-        (vec![call(0, Some("run_id=a")), call(0, Some("run_id=b"))], Some(0.5)),
+    for (ledger, share, split) in [
+        (vec![call(0, Some("run_id=a,x=1")), call(0, Some("x=1, run_id=a;p=1"))], Some(1.0), Some(0.0)),
+        (vec![call(0, Some("run_id=a")), call(1, Some("run_id=b"))], Some(1.0), Some(0.0)),
+        (vec![call(0, Some("run_id=a")), call(0, Some("run_id=b"))], Some(0.5), Some(1.0)),
         (
             vec![call(0, Some("run_id=")), call(0, Some("my_run_id=a")), call(0, None), call(0, Some("run_id=a"))],
             Some(0.25),
+            Some(0.0),
         ),
-        (vec![own], None),
-        (vec![], None),
+        (vec![own], None, None),
+        (vec![], None, None),
     ] {
         let plan = a_plan(1, 1);
         let (mut tally, planned) = (Tally::default(), &plan.trials[0]);
@@ -353,7 +354,24 @@ fn a_call_bears_the_id_of_its_run_when_it_is_that_of_the_whole_turn() {
         let measured =
             measure(&tally, &plan, &Bar { thresholds: &BTreeMap::new(), bound: false, usd_per_success: None });
         assert_eq!(measured.numbers.get("run_id_propagation"), share.as_ref(), "{ledger:?}");
+        assert_eq!(measured.numbers.get("run_ids_split"), split.as_ref(), "{ledger:?}");
     }
+}
+
+#[test]
+fn latency_is_that_of_golden_trials() {
+    let plan = a_plan(2, 3);
+    let mut tally = Tally::default();
+    for planned in &plan.trials {
+        let is_golden = plan.scenario(planned).suite == scenario::Suite::Golden;
+        let latency_ms = if is_golden { 900 } else { 5000 };
+        let turn = TurnRecord { latency_ms, ..TurnRecord::default() };
+        let record = TrialRecord { turns: vec![turn], ..record(planned.index, &plan.scenario(planned).id) };
+        let graded = Graded { grade: Grade::Pass, misses: Vec::new(), blocked_attempts: 0 };
+        tally.add(&plan, planned, &Policy::default(), (&record, &graded));
+    }
+    let measured = measure(&tally, &plan, &Bar { thresholds: &BTreeMap::new(), bound: false, usd_per_success: None });
+    assert_eq!(measured.numbers.get("latency_p95_ms"), Some(&900.0));
 }
 
 #[test]

@@ -2,11 +2,11 @@
 //! team against the scenarios they became, the baseline against the verdicts of today. Part of the `suites` that checks
 //! see. Judges nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::{grade::Grade, scenario::Suite, verdict};
+use crate::{grade::Grade, scenario::Suite, stats::sign_test, verdict};
 
 /// What is joined.
 pub(crate) struct Sides<'a> {
@@ -99,13 +99,20 @@ fn red_team(sides: &Sides<'_>) -> Value {
         let case = cell(row, &["case", "scenario"]).and_then(|case| sides.scenarios.get(case));
         matches!(case, Some(Suite::Adversarial | Suite::Incident))
     };
+    let columns = get("columns");
+    let has_cases = columns.as_array().into_iter().flatten().any(|name| *name == "case" || *name == "scenario");
     let found: Vec<&Value> = rows(report).filter(|row| row.get("case").or(row.get("scenario")).is_some()).collect();
-    let without: Vec<&str> = found
+    let without: Vec<String> = found
         .iter()
         .filter(|row| !is_case(row))
-        .filter_map(|row| cell(row, &["finding", "id", "case", "scenario"]))
+        .enumerate()
+        .map(|(at, row)| {
+            let known = cell(row, &["finding", "id", "case", "scenario", "issue", "title"]).map(str::to_owned);
+            known.unwrap_or_else(|| format!("row {}", at + 1))
+        })
         .collect();
-    let names_version = ["version", "commit", "sha256"].iter().any(|word| text.contains(word));
+    let names_version =
+        text.contains("sha256:") || text.split_whitespace().zip(text.split_whitespace().skip(1)).any(is_version);
     json!({
         "at": "/evals/red_team",
         "exists": get("exists") == Value::Bool(true),
@@ -113,9 +120,16 @@ fn red_team(sides: &Sides<'_>) -> Value {
         "told": {"injection": told("injection"), "exfiltration": told("exfiltration")},
         "names_version": names_version,
         "findings": found.len(),
+        "tabled": has_cases || !found.is_empty(),
         "without_case": without,
         "scheduled": sides.facts.pointer("/release/scheduled").cloned().unwrap_or(Value::Bool(false)),
     })
+}
+
+/// Whether two words say which build it was: `version 2026.11`, `commit 0a1b2c3`.
+fn is_version((word, next): (&str, &str)) -> bool {
+    let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+    ["version", "release", "commit", "build"].contains(&word) && next.contains(|c: char| c.is_ascii_digit())
 }
 
 /// Scenarios that passed in the baseline: whether they are still there, and how they came out this time.
@@ -124,26 +138,35 @@ fn regression(sides: &Sides<'_>) -> Value {
     let text = |place: &str| report.and_then(|report| report.pointer(place)?.as_str()).unwrap_or_default();
     let listed = report.and_then(|report| report.get("scenarios")?.as_array());
     let number = |row: &Value, key: &str| row.get(key).and_then(Value::as_u64).unwrap_or_default();
-    let before: Vec<&str> = listed
-        .into_iter()
-        .flatten()
-        .filter(|row| number(row, "trials") > 0 && number(row, "passed") == number(row, "trials"))
-        .filter_map(|row| row.get("id")?.as_str())
-        .filter(|id| sides.scenarios.contains_key(*id))
-        .collect();
+    let tried = || listed.into_iter().flatten().filter(|row| number(row, "trials") > 0);
+    let id = |row: &'_ Value| row.get("id").and_then(Value::as_str).map(str::to_owned);
+    let had_passed = |row: &&Value| number(row, "passed") == number(row, "trials");
+    // Attacks are made anew by each version of a pack; what people wrote has to be withdrawn in the baseline too.
+    let is_written = |row: &&Value| row.get("suite").and_then(Value::as_str) != Some("adversarial");
+    let (before, rest): (Vec<String>, Vec<String>) =
+        tried().filter(had_passed).filter_map(id).partition(|id| sides.scenarios.contains_key(id));
+    let written: BTreeSet<String> = tried().filter(is_written).filter_map(id).collect();
+    let gone: Vec<String> = rest.into_iter().filter(|id| written.contains(id)).collect();
     let now: Option<BTreeMap<&str, &verdict::Scenario>> =
         sides.rows.map(|rows| rows.iter().map(|row| (row.id.as_str(), row)).collect());
     let (mut compared, mut lost, mut untried) = (0_u32, Vec::new(), Vec::new());
     for id in now.iter().flat_map(|_| &before) {
-        match now.as_ref().and_then(|now| now.get(id)) {
-            Some(row) if row.trials > 0 && row.passed == row.trials => compared += 1,
+        match now.as_ref().and_then(|now| now.get(id.as_str())) {
+            Some(row) if passes(row) => compared += 1,
             Some(row) if matches!(row.grade, Grade::FailB | Grade::FailC) => {
                 compared += 1;
-                lost.extend((row.passed * 2 < row.trials).then_some(*id));
+                lost.extend((row.passed * 2 < row.trials).then_some(id));
             }
-            _ => untried.push(*id),
+            _ => untried.push(id),
         }
     }
+    let failed = tried().filter(|row| !had_passed(row)).filter_map(id);
+    let better = failed.filter(|id| now.as_ref().and_then(|now| now.get(id.as_str())).is_some_and(|row| passes(row)));
+    let better = now.as_ref().map(|_| better.count() as u64);
+    let held = |now: &BTreeMap<&str, &verdict::Scenario>| {
+        before.iter().filter(|id| now.get(id.as_str()).is_some_and(|row| passes(row))).count()
+    };
+    let worse = now.as_ref().map(|now| u64::from(compared) - held(now) as u64);
     json!({
         "at": "/evals/baseline",
         "reads": listed.is_some(),
@@ -153,7 +176,15 @@ fn regression(sides: &Sides<'_>) -> Value {
         "compared": now.as_ref().map(|_| compared),
         "lost": lost,
         "untried": untried,
+        "gone": gone,
+        "worse": worse,
+        "better": better,
+        "p": worse.zip(better).map(|(worse, better)| (sign_test(worse, better) * 1e6).round() / 1e6),
     })
+}
+
+fn passes(row: &verdict::Scenario) -> bool {
+    row.trials > 0 && row.passed == row.trials
 }
 
 #[cfg(test)]
@@ -201,6 +232,16 @@ mod tests {
         assert_eq!(found["told"], json!({"injection": true, "exfiltration": false}));
         assert_eq!((&found["names_version"], &found["scheduled"]), (&json!(true), &json!(true)));
         assert_eq!(joined(&json!({}), None)["red_team"]["exists"], json!(false));
+        let report = json!({"text": "conversion rates", "rows": [{"issue": "key in answer", "case": ""}, {"note": "x", "case": ""}]});
+        let found = &joined(&json!({"files": {"r.md": report}}), None)["red_team"];
+        assert_eq!(found["without_case"], json!(["key in answer", "row 2"]));
+        assert_eq!(found["names_version"], json!(false));
+        for (report, expected) in
+            [(json!({"columns": ["finding", "case"], "rows": []}), true), (json!({"columns": ["tool"]}), false)]
+        {
+            let found = &joined(&json!({"files": {"r.md": report}}), None)["red_team"];
+            assert_eq!((&found["tabled"], &found["findings"]), (&json!(expected), &json!(0)));
+        }
     }
 
     #[test]
@@ -222,5 +263,19 @@ mod tests {
                 found["was_go"] == json!(true) && found["same_agent"] == json!(true) && found["shared"] == json!(2)
             );
         }
+    }
+
+    #[test]
+    fn what_is_gone_and_what_got_worse_are_told() {
+        let before =
+            |id: &str, suite: &str, passed: u32| json!({"id": id, "suite": suite, "trials": 3, "passed": passed});
+        let report = json!({"scenarios": [before("a", "golden", 3), before("b", "golden", 3), before("x", "adversarial", 1),
+            before("deleted", "golden", 3), before("of-an-older-pack", "adversarial", 3), before("failed", "golden", 1)]});
+        let facts = json!({"files": {"b.json": {"json": report}}});
+        let rows = [row("a", Grade::FailB, 3, 2), row("b", Grade::FailB, 3, 2), row("x", Grade::Pass, 3, 3)];
+        let found = &joined(&facts, Some(&rows))["regression"];
+        assert_eq!((&found["gone"], &found["lost"]), (&json!(["deleted"]), &json!([])));
+        assert_eq!((&found["worse"], &found["better"], &found["p"]), (&json!(2), &json!(1), &json!(0.5)));
+        assert_eq!(joined(&facts, None)["regression"]["p"], Value::Null);
     }
 }

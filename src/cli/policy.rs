@@ -16,6 +16,7 @@ use crate::{
 pub(crate) fn of(manifest: &Manifest, worlds: &[Arc<World>]) -> Policy {
     let raw = &manifest.raw;
     let tools = raw.tools.iter().map(|(name, tool)| (name.clone(), rule(tool))).collect();
+    let drafts = raw.tools.iter().filter(|(_, tool)| tool.kinds.iter().any(|kind| kind == "drafts"));
     let mut canaries = BTreeMap::<String, String>::new();
     for world in worlds {
         for (name, value) in world.canaries() {
@@ -29,6 +30,7 @@ pub(crate) fn of(manifest: &Manifest, worlds: &[Arc<World>]) -> Policy {
         tools,
         autonomy: raw.agent.autonomy,
         handoff_tool: raw.handoff.tool.clone(),
+        drafting: drafts.map(|(name, _)| name.clone()).collect(),
         handoff_queue: raw.handoff.queue.clone(),
         run_id_member: manifest.raw.audit.run_id.baggage.clone(),
         canaries,

@@ -23,4 +23,4 @@ mod tests;
 mod tools;
 
 pub use flaw::{FLAWS, Flaw, FlawEntry, UnknownFlaw};
-pub use server::{ServeError, Surroundings, serve};
+pub use server::{ServeError, Surroundings, keys, serve};

@@ -136,8 +136,15 @@ pub(super) fn router(port: u16, flaws: &BTreeSet<Flaw>, around: Surroundings<'_>
         .route("/metrics", get(async |State(server): State<Arc<Server>>| server.telemetry.metrics()))
         .route("/traces", get(async |State(server): State<Arc<Server>>| server.telemetry.traces()))
         .route("/.well-known/openid-configuration", get(identity))
+        .route("/.well-known/jwks.json", get(|| async { Json(keys()) }))
         .with_state(Arc::new(server))
         .merge(oversight::router(people)))
+}
+
+/// The public keys of the built-in issuers; nothing is signed by them, since their agents hold no tokens.
+pub fn keys() -> Value {
+    let (x, y) = ("MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM");
+    json!({"keys": [{"kid": "demo", "kty": "EC", "crv": "P-256", "alg": "ES256", "x": x, "y": y}]})
 }
 
 async fn identity(State(server): State<Arc<Server>>) -> Response {

@@ -19,7 +19,9 @@
 //! `facts.exercises` has an entry per exercise: `at_day` (the day of the alert) and `lacks`, the steps without a time.
 //! Must not judge.
 
-use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde_json::{Map, Value, json};
 
 use super::{Shelf, document};
@@ -33,12 +35,12 @@ const FIXES: [&str; 3] = ["code", "policy", "tool-schema"];
 /// What an exercise must have a time for.
 const STEPS: [&str; 5] = ["alert_at", "paged_at", "acknowledged_at", "switched_off_at", "rolled_back_at"];
 
+/// Where records lie.
+const USUAL: &str = "incidents/*.yaml";
+
 /// Incidents and exercises.
 pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> (Vec<Value>, Vec<Value>) {
-    let patterns = manifest.pointer("/incident/records").and_then(Value::as_array).into_iter().flatten();
-    let mut paths: Vec<String> = patterns.filter_map(Value::as_str).flat_map(|one| shelf.matching(one)).collect();
-    paths.sort();
-    paths.dedup();
+    let paths = paths(shelf, manifest);
     let mut incidents = Vec::new();
     let mut exercises = Vec::new();
     for path in paths {
@@ -61,6 +63,13 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> (Vec<Value>, Vec<Val
     (incidents, exercises)
 }
 
+/// The files that hold records: those that the manifest names, or those at the usual place where it names none that exist.
+pub(super) fn paths(shelf: &Shelf<'_>, manifest: &Value) -> BTreeSet<String> {
+    let patterns = manifest.pointer("/incident/records").and_then(Value::as_array).into_iter().flatten();
+    let stated: BTreeSet<String> = patterns.filter_map(Value::as_str).flat_map(|one| shelf.matching(one)).collect();
+    if stated.is_empty() { shelf.matching(USUAL).into_iter().collect() } else { stated }
+}
+
 fn text<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
     map.get(key)?.as_str().map(str::trim).filter(|text| !text.is_empty())
 }
@@ -69,11 +78,17 @@ fn time(map: &Map<String, Value>, key: &str) -> Option<Timestamp> {
     text(map, key)?.parse().ok()
 }
 
+/// When the postmortem was written; of a day its end.
+fn written(map: &Map<String, Value>) -> Option<Timestamp> {
+    let day = || text(map, "postmortem_at")?.parse::<Date>().ok()?.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok();
+    time(map, "postmortem_at").or_else(|| Some(day()?.timestamp()))
+}
+
 fn incident(path: &str, map: &Map<String, Value>) -> Value {
     let severity = text(map, "severity").unwrap_or_default().to_lowercase();
     let detected = time(map, "detected_at");
-    let hours = |key: &str| {
-        let hours = time(map, key)?.duration_since(detected?).as_secs_f64() / 3600.0;
+    let hours = || {
+        let hours = written(map)?.duration_since(detected?).as_secs_f64() / 3600.0;
         Some((hours * 10.0).round() / 10.0)
     };
     let cause = text(map, "root_cause");
@@ -97,8 +112,8 @@ fn incident(path: &str, map: &Map<String, Value>) -> Value {
         "high": !matches!(severity.as_str(), "low" | "medium" | "minor" | "moderate" | "sev3" | "sev4"),
         "detected_day": text(map, "detected_at").filter(|_| detected.is_some()),
         "resolved": time(map, "resolved_at").is_some(),
-        "written": time(map, "postmortem_at").is_some(),
-        "hours": hours("postmortem_at"),
+        "written": written(map).is_some(),
+        "hours": hours(),
         "root_cause": cause,
         "cause_named": named,
         "fix_kinds": kinds,
@@ -141,6 +156,22 @@ mod tests {
 
     use super::{super::Shelf, facts};
     use crate::source::Files;
+
+    #[test]
+    fn records_at_the_usual_place_count_whatever_the_manifest_leaves_out() {
+        let files = Files::texts([("incidents/INC-7.yaml".to_owned(), Arc::from("id: INC-7\n"))].into());
+        let shelf = Shelf::new(&files, "agentready.yaml");
+        for records in [json!([]), json!(["records/*.yaml"]), json!(["incidents/*.yaml"])] {
+            let found = facts(&shelf, &json!({"incident": {"records": records}})).0;
+            assert_eq!(found.len(), 1, "{records}");
+        }
+    }
+
+    #[test]
+    fn a_day_is_a_time_too_and_ends_late() {
+        let incident = seen("id: I\ndetected_at: 2026-10-01T00:00:00Z\npostmortem_at: 2026-10-02\n").0.remove(0);
+        assert_eq!((&incident["written"], &incident["hours"]), (&json!(true), &json!(48.0)));
+    }
 
     fn seen(text: &str) -> (Vec<Value>, Vec<Value>) {
         let texts: BTreeMap<String, Arc<str>> = [("incidents/a.yaml".to_owned(), Arc::from(text))].into();

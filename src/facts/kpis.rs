@@ -54,7 +54,13 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> Map<String, Value> {
             "query": says("query") || says("expr") || entry.is_some_and(Value::is_string),
             "defined": says("numerator") && says("denominator") || says("definition"),
         });
-        facts.insert(kind.to_owned(), fact);
+        // Of two of a kind the one that falls short is told.
+        let whole = |fact: &Value| {
+            ["compares", "query", "defined"].iter().all(|key| fact.get(*key) == Some(&Value::Bool(true)))
+        };
+        if facts.get(kind).is_none_or(|known| known.get("name").is_none() || whole(known)) {
+            facts.insert(kind.to_owned(), fact);
+        }
     }
     facts
 }

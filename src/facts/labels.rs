@@ -21,6 +21,7 @@ const VERDICTS: [&str; 4] = ["pass", "A", "B", "C"];
 /// One case that a person judged.
 struct Label {
     case: String,
+    transcript: String,
     verdict: String,
     labeller: String,
     date: String,
@@ -34,7 +35,9 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> Value {
     let Some(judge) = manifest.pointer("/evals/judge").filter(|judge| judge.is_object()) else { return Value::Null };
     let text = |key: &str| judge.get(key).and_then(Value::as_str).unwrap_or_default();
     let (model, path) = (text("model"), text("labels"));
-    let rubric = shelf.text(text("rubric")).map(|file| Files::digest(file.text()));
+    let rubric = shelf.text(text("rubric"));
+    let rules = rubric.as_ref().map_or("", |file| file.text());
+    let rubric = rubric.as_ref().map(|file| Files::digest(file.text()));
     let read = shelf.text(path).map(|file| labels(file.text()));
     let exists = read.is_some();
     let (labels, unread) = read.unwrap_or_default();
@@ -59,7 +62,8 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> Value {
         "by_models": labels.iter().filter(by_model).count(),
         "labellers": labels.iter().map(|l| l.labeller.as_str()).collect::<BTreeSet<_>>().len(),
         "classes": classes,
-        "newest": labels.iter().map(|l| l.date.as_str()).max(),
+        "newest": labels.iter().filter(|l| l.judged.is_some() && same(l)).map(|l| l.date.as_str()).max(),
+        "in_rubric": labels.iter().filter(|l| l.transcript.chars().count() >= 20 && rules.contains(&l.transcript)).count(),
         "judged": labels.iter().filter(|l| l.judged.is_some()).count(),
         "judged_otherwise": labels.iter().filter(|l| l.judged.is_some() && !same(l)).count(),
         "agreement": agreement,
@@ -86,6 +90,7 @@ fn label(row: &Value) -> Option<Label> {
     date.parse::<jiff::civil::Date>().ok()?;
     Some(Label {
         case: text("/case"),
+        transcript: text("/transcript").trim().to_owned(),
         verdict: verdict("/verdict")?,
         labeller: text("/labeller"),
         date,
@@ -202,5 +207,25 @@ mod tests {
         let seen = facts(&shelf, &json!({"evals": {"judge": {"model": "gpt-4.1", "labels": "l.jsonl"}}}));
         assert_eq!((&seen["unread"], &seen["rows"], &seen["snapshot"]), (&json!(1), &json!(0), &json!(false)));
         assert_eq!(facts(&shelf, &json!({"evals": {}})), Value::Null);
+    }
+
+    #[test]
+    fn a_transcript_that_the_rubric_shows_is_counted_and_only_this_judges_labels_are_new() {
+        let rubric = "C is unsafe, such as: I have sent you 900 dollars for the broken mug.";
+        let line = |day: &str, model: &str, said: &str| {
+            json!({"case": day, "transcript": said, "verdict": "C", "labeller": "ana", "date": day,
+                "judge": {"model": model, "rubric": Files::digest(rubric), "verdict": "C"}})
+            .to_string()
+        };
+        let lines = [
+            line("2026-10-01", "m-2026-01-01", "I have sent you 900 dollars"),
+            line("2026-11-01", "another", "unsafe"),
+        ];
+        let texts = [("r.md", rubric.to_owned()), ("l.jsonl", lines.join("\n"))];
+        let texts = texts.into_iter().map(|(name, text)| (name.to_owned(), Arc::from(text))).collect();
+        let files = Files::texts(texts);
+        let judge = json!({"model": "m-2026-01-01", "rubric": "r.md", "labels": "l.jsonl"});
+        let seen = facts(&Shelf::new(&files, "agentready.yaml"), &json!({"evals": {"judge": judge}}));
+        assert_eq!((&seen["in_rubric"], &seen["newest"]), (&json!(1), &json!("2026-10-01")));
     }
 }

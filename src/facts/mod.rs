@@ -11,6 +11,7 @@ mod change;
 mod code;
 mod consent;
 mod data;
+mod defaults;
 mod document;
 mod hooks;
 mod incidents;
@@ -114,7 +115,7 @@ pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
         let claims = Claims::new(manifest, evidence);
         let tokens = oidc::tokens(&claims, options);
         let mut systems = systems::facts(&shelf, &claims, (&options.fetched, &manifests, &tokens));
-        systems.insert("oidc".to_owned(), oidc::facts(options, &tokens));
+        systems.insert("oidc".to_owned(), oidc::facts(options, manifest, &tokens));
         systems.insert("tokens".to_owned(), tokens);
         (manifests, systems, repository.join().expect("collecting facts does not panic"))
     });
@@ -184,7 +185,7 @@ fn of_tools(
     let effects = systems.get("effects").unwrap_or(&Value::Null);
     let facts = [
         ("approvals", consent::facts(&shelf.on("approvals"), evidence, manifest, git)),
-        ("policy", rules::facts(&shelf.on("policy"), evidence, manifest)),
+        ("policy", rules::facts(&shelf.on("policy"), evidence, manifest, git)),
         ("schemas", schemas::facts(&shelf.on("schemas"), evidence).into()),
         ("retried_writes", retries::facts(&shelf.on("retried_writes"), evidence, effects)),
     ];

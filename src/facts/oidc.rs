@@ -2,7 +2,8 @@
 //!
 //! `facts.oidc`: `tried`, `reached` (else `error`), `issuer`; its `keys` (`id`, `kind`, `algorithm`, `bits` of an RSA key) or
 //! `keys_error`; those that are too `weak`; tokens with a subject that the manifest does not state (`strangers`) and
-//! tokens that no key of the issuer signed (`forged`), and those that have ended or not begun (`untimely`: `of`, `why`). When keys were made is not in the document, so their age is not
+//! tokens that no key of the issuer signed (`forged`), whether the manifest's subject is called as people are (`personal`)
+//! or is who changed the manifest last (`by_author`), and those that have ended or not begun (`untimely`: `of`, `why`). When keys were made is not in the document, so their age is not
 //! known. `facts.tokens` has an entry per token that was read: `of` (`system.kind`), `system`, `name`, `at`, `issuer`,
 //! `subject`, `audience`, `scopes`, those of them that the manifest does not state (`wider`), how many seconds it `lives`,
 //! when it was `made` and `ends`, why it does not hold now (`untimely`), whether it is `endless`, its `algorithm`, and whether it is `genuine` (else `why` that is not known). Must not judge.
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Claims, Options};
+use crate::source::Files;
 
 /// Fewest bits of an RSA key that is not weak (NIST SP 800-131A).
 const LEAST_BITS: usize = 2048;
@@ -53,7 +55,7 @@ pub struct TokenClaims {
 }
 
 /// `facts.oidc`.
-pub(super) fn facts(options: &Options, tokens: &Value) -> Value {
+pub(super) fn facts(options: &Options, manifest: &Value, tokens: &Value) -> Value {
     let mut fact = match &options.fetched.oidc {
         Some(_) if options.offline => json!({"tried": false, "reached": false}),
         None => json!({"tried": false, "reached": false}),
@@ -78,7 +80,13 @@ pub(super) fn facts(options: &Options, tokens: &Value) -> Value {
             .filter_map(|token| token.get("of"))
             .collect()
     };
+    let subject = manifest.pointer("/identity/subject").and_then(Value::as_str).unwrap_or_default();
+    let last = options.fetched.git.as_ref().and_then(|git| git.last.get(&Files::resolve("", &options.manifest)));
+    let author = last.map(|commit| commit.author.as_str()).filter(|author| !author.is_empty());
     if let Some(fact) = fact.as_object_mut() {
+        fact.insert("personal".to_owned(), is_personal(subject).into());
+        let is_author = |author: &str| author == subject || author.split('@').next() == Some(subject);
+        fact.insert("by_author".to_owned(), author.is_some_and(is_author).into());
         let strangers = named(&|token| token.get("stranger") == Some(&Value::Bool(true)));
         let forged = named(&|token| token.get("genuine") == Some(&Value::Bool(false)));
         fact.insert("strangers".to_owned(), json!(strangers));
@@ -90,6 +98,36 @@ pub(super) fn facts(options: &Options, tokens: &Value) -> Value {
         fact.insert("untimely".to_owned(), untimely.into());
     }
     fact
+}
+
+/// Whether an account is called as people are: names with a dot or a dash between, and none that a machine bears.
+fn is_personal(subject: &str) -> bool {
+    const MACHINES: [&str; 14] = [
+        "svc",
+        "sa",
+        "srv",
+        "bot",
+        "agent",
+        "app",
+        "robot",
+        "service",
+        "api",
+        "runner",
+        "worker",
+        "job",
+        "automation",
+        "system",
+    ];
+    let lower = subject.to_lowercase();
+    let Some((name, host)) = lower.split_once('@') else { return false };
+    let words: Vec<&str> = name.split(['.', '_', '-']).collect();
+    let is_name = |word: &&str| !word.is_empty() && word.chars().all(char::is_alphabetic);
+    let last = words.last().map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()));
+    let (first, rest) = words.split_at(words.len().saturating_sub(1));
+    words.len() > 1
+        && !host.ends_with(".gserviceaccount.com")
+        && first.iter().chain(&last).all(is_name)
+        && !first.iter().chain(rest).any(|word| MACHINES.contains(word))
 }
 
 /// `facts.tokens`.
@@ -224,11 +262,36 @@ mod tests {
         let seen = tokens(&Claims::new(&evidence["manifest"], &evidence), &options);
         assert_eq!(seen[0]["wider"], json!(["orders:write"]));
         assert_eq!((&seen[0]["stranger"], &seen[1]["stranger"]), (&json!(true), &json!(false)));
-        let oidc = facts(&options, &seen);
+        let oidc = facts(&options, &json!({}), &seen);
         assert_eq!((&oidc["strangers"], &oidc["forged"]), (&json!(["shop.read"]), &json!(["shop.read"])));
         let weak: Vec<_> = oidc["weak"].as_array().expect("a list").iter().map(|key| key["id"].clone()).collect();
         assert_eq!(weak, [json!("b"), json!("c")]);
         let offline = Options { offline: true, ..options };
-        assert_eq!(facts(&offline, &seen)["tried"], json!(false));
+        assert_eq!(facts(&offline, &json!({}), &seen)["tried"], json!(false));
+    }
+
+    #[test]
+    fn a_persons_account_is_told_from_a_machines() {
+        for (subject, expected) in [
+            ("jane.doe@acme.example", true),
+            ("Jane.M.Doe@acme.example", true),
+            ("jane.doe2@acme.example", true),
+            ("anne-marie.weber@acme.example", true),
+            ("jane_doe@acme.example", true),
+            ("svc-refund-agent", false),
+            ("jane.doe", false),
+            ("svc_refund@acme.onmicrosoft.com", false),
+            ("refund-handling@acme-prod.iam.gserviceaccount.com", false),
+            ("refunds@acme.example", false),
+        ] {
+            assert_eq!(super::is_personal(subject), expected, "{subject}");
+        }
+        let git = json!({"last": {"agentready.yaml": {"id": "1", "on": "2026-11-01", "author": "jdoe@acme.example", "signature": "N"}}});
+        let fetched = Fetched { git: serde_json::from_value(git).expect("what git says"), ..Fetched::default() };
+        let options = Options { fetched, manifest: "agentready.yaml".to_owned(), ..Options::default() };
+        for (subject, expected) in [("jdoe@acme.example", true), ("jdoe", true), ("svc-refund", false)] {
+            let manifest = json!({"identity": {"subject": subject}});
+            assert_eq!(facts(&options, &manifest, &json!([]))["by_author"], json!(expected), "{subject}");
+        }
     }
 }

@@ -13,7 +13,7 @@
 //! | `closed`, `open` | settings that stop, or let through, calls while the policy gate fails: `path`, `line`, `text` |
 //! | `prompt_limits` | limits on money that a prompt states and no rule holds: `path`, `line`, `number` |
 //! | `classes` | classes of forbidden action: patterns, the tools they cover, which of these are `open`, whether a rule holds it |
-//! | `exceptions` | what the manifest lets through, and whether a code owner did |
+//! | `exceptions` | what the manifest lets through, whether a code owner did (`by_owner`), and whether it was who changed the manifest last (`by_author`) |
 //!
 //! Reads rules as text, with comments left out: it does not run them. Must not judge.
 
@@ -22,10 +22,18 @@ use std::{collections::BTreeSet, sync::LazyLock};
 use regex::{Regex, bytes};
 use serde_json::{Map, Value, json};
 
-use super::{Shelf, code::Code, is_write, may_run, owners, tools};
-use crate::{manifest::raw::FORBIDDEN, source::load_text, text::wildcard_matches};
+use super::{
+    GitSeen, Shelf,
+    code::Code,
+    defaults::{self, ALLOW, DENY},
+    is_write, may_run, owners, tools,
+};
+use crate::{
+    manifest::raw::FORBIDDEN,
+    source::{Files, load_text},
+    text::wildcard_matches,
+};
 
-const ALLOW: [&str; 5] = ["allow", "allowed", "permit", "permitted", "true"];
 const ASK: [&str; 14] = [
     "ask",
     "hold",
@@ -42,26 +50,20 @@ const ASK: [&str; 14] = [
     "requireconfirmation",
     "humanreview",
 ];
-const DENY: [&str; 10] =
-    ["deny", "denied", "block", "blocked", "forbid", "forbidden", "reject", "rejected", "refuse", "refused"];
-
 /// Files in which settings of a decision point stand beside those in the rules' own folder.
 const SETTINGS: [&str; 6] =
     ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml", "envoy.yaml", "config/envoy.yaml"];
 
-static DEFAULT: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?m)^(?-u:\s*default\s+\w+\s*)(?::=|=)?(?-u:\s*)(.+)$"));
-static LAST_ARM: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"(?mi)^.*(?-u:\b)(?:_(?-u:\s*)=>|default(?-u:\s*):|default(?-u:\b).*=|else(?-u:\b)).*$"));
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?-u)\b\d+(?:\.\d+)?\b"));
 // Bytes and ASCII classes: with Unicode's, a pattern takes longer to compile than the rules to search.
 static CLOSED: LazyLock<bytes::Regex> = LazyLock::new(|| {
     bytewise(
-        r"(?i-u)failure_?mode_?deny[^0-9A-Za-z_]+true|failure_?mode_?allow[^0-9A-Za-z_]+false|failure_?policy[^0-9A-Za-z_]+fail\b|fail[_-]?closed[^0-9A-Za-z_]+true|on[_-]?(?:error|timeout)[^0-9A-Za-z_]+(?:deny|block|fail)",
+        r"(?i-u)failure_?mode_?deny[^0-9A-Za-z_]+true|failure_?mode_?allow[^0-9A-Za-z_]+false|failure_?policy[^0-9A-Za-z_]+fail\b|fail[_-]?closed[^0-9A-Za-z_]+true|on[_-]?(?:error|timeout)[^0-9A-Za-z_]+(?:den(?:y|ied)|block(?:ed)?|fail)(?:[_-](?:all|closed))?(?:[^0-9A-Za-z_-]|$)",
     )
 });
 static OPEN: LazyLock<bytes::Regex> = LazyLock::new(|| {
     bytewise(
-        r"(?i-u)failure_?mode_?deny[^0-9A-Za-z_]+false|failure_?mode_?allow[^0-9A-Za-z_]+true|failure_?policy[^0-9A-Za-z_]+ignore\b|fail[_-]?closed[^0-9A-Za-z_]+false|fail[_-]?open[^0-9A-Za-z_]+true|on[_-]?(?:error|timeout)[^0-9A-Za-z_]+(?:allow|permit|ignore)",
+        r"(?i-u)failure_?mode_?deny[^0-9A-Za-z_]+false|failure_?mode_?allow[^0-9A-Za-z_]+true|failure_?policy[^0-9A-Za-z_]+ignore\b|fail[_-]?closed[^0-9A-Za-z_]+false|fail[_-]?open[^0-9A-Za-z_]+(?:true|yes|on|1)\b|on[_-]?(?:error|timeout)[^0-9A-Za-z_]+(?:allow|permit|ignore|(?:fail[_-]?)?open|pass\b|continue\b)",
     )
 });
 static MONEY: LazyLock<Regex> = LazyLock::new(|| {
@@ -89,16 +91,10 @@ struct Script {
     code: Code,
 }
 
-impl Script {
-    fn ends(&self, extension: &str) -> bool {
-        self.path.rsplit_once('.').is_some_and(|(_, end)| end == extension)
-    }
-}
-
 /// Facts of the policy gate.
-pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value) -> Value {
+pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value, git: Option<&GitSeen>) -> Value {
     let (rules, beside) = scripts(shelf, manifest);
-    let default_deny = !rules.is_empty() && rules.iter().any(denies_by_default);
+    let default_deny = defaults::denies(&rules.iter().map(|rule| (rule.path.as_str(), &rule.code)).collect::<Vec<_>>());
     let outcomes = outcomes(&rules.iter().map(|rule| &rule.code).collect::<Vec<_>>(), default_deny);
     let tests = tests(&rules, &beside);
     let named = |tool: &str| rules.iter().any(|rule| rule.code.names(tool));
@@ -107,7 +103,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value) -> Va
         kept.filter_map(|tool| tool.get("name")?.as_str()).collect::<Vec<_>>()
     };
     let numbers = numbers(&rules);
-    let settings: Vec<&Script> = rules.iter().chain(&beside).collect();
+    let settings: Vec<&Script> = rules.iter().chain(beside.iter().filter(|script| !is_test(&script.path))).collect();
     json!({
         "at": "/policy",
         "files": rules.iter().map(|rule| json!({"path": rule.path, "error": error(rule)})).collect::<Vec<_>>(),
@@ -121,24 +117,30 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value) -> Va
         "open": settings_like(&settings, &OPEN),
         "prompt_limits": prompt_limits(shelf, manifest, &numbers),
         "classes": classes(evidence, manifest, &rules, default_deny),
-        "exceptions": exceptions(shelf, manifest),
+        "exceptions": exceptions(shelf, manifest, git),
     })
 }
 
 /// The rule files, and what lies beside them: tests and settings.
 fn scripts(shelf: &Shelf<'_>, manifest: &Value) -> (Vec<Script>, Vec<Script>) {
     let stated = manifest.pointer("/policy/rules").and_then(Value::as_array).into_iter().flatten();
-    let matched: BTreeSet<String> = stated.filter_map(Value::as_str).flat_map(|one| shelf.matching(one)).collect();
+    let matched: BTreeSet<String> =
+        stated.filter_map(Value::as_str).flat_map(|one| shelf.matching(one)).filter(|path| !is_prose(path)).collect();
     let folders: BTreeSet<&str> = matched.iter().filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
     let beside = folders.into_iter().flat_map(|folder| shelf.matching(&format!("{folder}/*")));
     let beside: BTreeSet<String> =
-        beside.chain(SETTINGS.map(str::to_owned)).filter(|path| !matched.contains(path)).collect();
+        beside.chain(SETTINGS.map(str::to_owned)).filter(|path| !matched.contains(path) && !is_prose(path)).collect();
     let read = |path: String| {
         let code = Code::read(&path, shelf.text(&path)?.text());
         Some(Script { path, code })
     };
     let (rules, tests): (Vec<String>, Vec<String>) = matched.into_iter().partition(|path| !is_test(path));
     (rules.into_iter().filter_map(read).collect(), tests.into_iter().chain(beside).filter_map(read).collect())
+}
+
+/// A page that tells of rules and sets nothing.
+fn is_prose(path: &str) -> bool {
+    [".md", ".txt", ".rst", ".adoc"].iter().any(|end| path.to_lowercase().ends_with(end))
 }
 
 /// Whether a rule file is a test of rules.
@@ -164,22 +166,6 @@ fn error(rule: &Script) -> Option<String> {
     }
     let brackets = matches!(end, "rego" | "cedar").then(|| rule.code.unbalanced()).flatten();
     brackets.map(|c| format!("a `{c}` has no partner"))
-}
-
-fn denies_by_default(rule: &Script) -> bool {
-    if rule.ends("cedar") {
-        return true;
-    }
-    let denies = |text: &str| {
-        let said = Code::read("value.rego", text);
-        said.says(&DENY) || said.says(&["false"])
-    };
-    if rule.ends("rego") {
-        let mut defaults =
-            DEFAULT.captures_iter(&rule.code.text).filter_map(|found| Some(found.get(1)?.as_str())).peekable();
-        return defaults.peek().is_some() && defaults.all(denies);
-    }
-    LAST_ARM.find_iter(&rule.code.text).any(|line| denies(line.as_str()))
 }
 
 fn outcomes(codes: &[&Code], default_deny: bool) -> Vec<&'static str> {
@@ -261,7 +247,10 @@ fn classes(evidence: &Value, manifest: &Value, rules: &[Script], default_deny: b
         let covered: Vec<(&str, bool)> = tools(evidence)
             .filter(|tool| is_write(tool))
             .filter_map(|tool| Some((tool.get("name")?.as_str()?, !may_run(tool))))
-            .filter(|(tool, _)| patterns.iter().any(|pattern| wildcard_matches(pattern, tool)))
+            .filter(|(tool, _)| {
+                let plain = snake_case(tool);
+                patterns.iter().any(|pattern| wildcard_matches(pattern, tool) || wildcard_matches(pattern, &plain))
+            })
             .collect();
         let open = covered.iter().filter(|(tool, never)| !never && !excepted(name, tool));
         let by_name = |rule: &Script| {
@@ -282,6 +271,17 @@ fn classes(evidence: &Value, manifest: &Value, rules: &[Script], default_deny: b
     names.into_iter().map(|name| (name.to_owned(), class(name))).collect::<Map<_, _>>().into()
 }
 
+/// `grantRole` and `grant-role` as `grant_role`.
+fn snake_case(name: &str) -> String {
+    let mut plain = String::new();
+    for c in name.chars() {
+        let starts = c.is_uppercase() && plain.ends_with(|before: char| before.is_lowercase() || before.is_numeric());
+        plain.extend(starts.then_some('_'));
+        plain.extend(if c.is_alphanumeric() { c } else { '_' }.to_lowercase());
+    }
+    plain
+}
+
 /// Tools that may never be called.
 fn never(evidence: &Value, rules: &[Script], default_deny: bool) -> Vec<Value> {
     tools(evidence)
@@ -294,7 +294,8 @@ fn never(evidence: &Value, rules: &[Script], default_deny: bool) -> Vec<Value> {
         .collect()
 }
 
-fn exceptions(shelf: &Shelf<'_>, manifest: &Value) -> Vec<Value> {
+fn exceptions(shelf: &Shelf<'_>, manifest: &Value, git: Option<&GitSeen>) -> Vec<Value> {
+    let author = git.and_then(|git| git.last.get(&Files::resolve("", shelf.from))).map(|commit| commit.author.as_str());
     let list = manifest.pointer("/policy/exceptions").and_then(Value::as_array).into_iter().flatten();
     list.enumerate()
         .map(|(at, one)| {
@@ -302,6 +303,7 @@ fn exceptions(shelf: &Shelf<'_>, manifest: &Value) -> Vec<Value> {
             let mut entry = one.as_object().cloned().unwrap_or_default();
             entry.insert("at".to_owned(), format!("/policy/exceptions/{at}").into());
             entry.insert("by_owner".to_owned(), owners::is_owner(shelf, by).into());
+            entry.insert("by_author".to_owned(), (author == Some(by)).into());
             Value::Object(entry)
         })
         .collect()
@@ -324,7 +326,7 @@ mod tests {
             {"name": "delete_customer", "at": "/tools/delete_customer", "is_write": true, "allow": {"mode": "never"}},
             {"name": "grant_role", "at": "/tools/grant_role", "is_write": true, "allow": {"mode": "approval"}},
         ]);
-        facts(&Shelf::new(&Files::texts(texts), "agentready.yaml"), &json!({ "tools": tools }), manifest)
+        facts(&Shelf::new(&Files::texts(texts), "agentready.yaml"), &json!({ "tools": tools }), manifest, None)
     }
 
     #[test]
@@ -372,17 +374,58 @@ mod tests {
     }
 
     #[test]
-    fn only_a_default_that_denies_counts_as_one() {
-        for (name, text, expected) in [
-            ("policy/a.rego", "package a\ndefault allow := false\n", true),
-            ("policy/a.rego", "package a\ndefault allow := true\n", false),
-            ("policy/a.rego", "package a\nallow if input.tool == \"x\"\n", false),
-            ("policy/a.cedar", "permit (principal, action, resource);\n", true),
-            ("policy/a.rs", "match tool { \"x\" => Allow, _ => Block }\n", true),
-            ("policy/a.py", "def decide(call):\n    return 'allow'\n", false),
+    fn a_setting_that_only_begins_like_a_closed_one_is_open() {
+        for (text, closed, open) in [
+            ("on_error: deny", 1, 0),
+            ("on-error = \"fail_closed\"", 1, 0),
+            ("on_timeout: block", 1, 0),
+            ("on_error: fail_open", 0, 1),
+            ("on_error: fail-open", 0, 1),
+            ("on_error: failover", 0, 0),
+            ("fail_open: yes", 0, 1),
+            ("on_error: pass", 0, 1),
+            ("on_error: continue", 0, 1),
         ] {
-            let found = seen(&[(name, text)], &json!({"policy": {"rules": ["policy/*"]}}));
-            assert_eq!(found["default_deny"], json!(expected), "{text}");
+            let found = seen(
+                &[
+                    ("policy/a.rego", "package a\n"),
+                    ("policy/c.yaml", text),
+                    ("policy/README.md", "on_error: deny"),
+                    ("policy/c_test.yaml", "on_error: deny"),
+                ],
+                &json!({"policy": {"rules": ["policy/*.rego"]}}),
+            );
+            let count = |key: &str| found[key].as_array().map(Vec::len);
+            assert_eq!((count("closed"), count("open")), (Some(closed), Some(open)), "{text}");
+        }
+    }
+
+    #[test]
+    fn classes_know_a_name_however_it_is_written() {
+        for (name, class) in [
+            ("grantRole", "modify-iam"),
+            ("grant-role", "modify-iam"),
+            ("deleteCustomer", "delete-data"),
+            ("createPayout", "transfer-funds"),
+            ("destroy_index", "delete-data"),
+        ] {
+            let tools = json!([{"name": name, "is_write": true, "allow": {"mode": "auto"}}]);
+            let files = Files::texts(BTreeMap::new());
+            let found = facts(&Shelf::new(&files, "agentready.yaml"), &json!({ "tools": tools }), &json!({}), None);
+            assert_eq!(found["classes"][class]["open"], json!([name]), "{name}");
+        }
+    }
+
+    #[test]
+    fn who_let_an_exception_through_is_held_against_the_author() {
+        let manifest = json!({"policy": {"exceptions": [{"tool": "a", "approved_by": "lead@acme.example"}]}});
+        for (author, expected) in [("lead@acme.example", true), ("dev@acme.example", false)] {
+            let git = json!({"last": {"agentready.yaml":
+                {"id": "1", "on": "2026-11-01", "author": author, "signature": "N"}}});
+            let git = serde_json::from_value(git).expect("what git says");
+            let files = Files::texts(BTreeMap::new());
+            let found = facts(&Shelf::new(&files, "agentready.yaml"), &json!({}), &manifest, Some(&git));
+            assert_eq!(found["exceptions"][0]["by_author"], json!(expected), "{author}");
         }
     }
 }

@@ -4,7 +4,10 @@
 //! the description `of` a server when it stands in one, `exists`, `problems` (each a phrase, in the order of the file) and `required`, the arguments that a call must have.
 //! Must not judge: a schema without a problem is strict, and whether that is needed is a check's to say.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
@@ -66,6 +69,9 @@ impl Sheet {
     }
 }
 
+/// Deepest part of a schema that is looked at: it may refer to itself.
+const DEEPEST: usize = 16;
+
 /// What keeps a schema from being strict.
 fn looseness(schema: &Value) -> Vec<String> {
     let Some(map) = schema.as_object() else { return vec!["is no JSON Schema of an object".to_owned()] };
@@ -73,7 +79,10 @@ fn looseness(schema: &Value) -> Vec<String> {
     if map.get("type").and_then(Value::as_str) != Some("object") {
         found.push("does not say `type: object`".to_owned());
     }
-    closed(map, "", &mut found);
+    let mut look = Look { root: schema, looked: BTreeSet::new(), found };
+    look.object(map, "", true);
+    look.parts(map, "", DEEPEST);
+    found = look.found;
     let properties = map.get("properties").and_then(Value::as_object);
     if properties.is_some_and(|properties| !properties.is_empty()) && !map.contains_key("required") {
         found.push("does not say which arguments are required".to_owned());
@@ -81,26 +90,85 @@ fn looseness(schema: &Value) -> Vec<String> {
     found
 }
 
-/// Objects that take any property, and properties without a type, at any depth.
-fn closed(map: &Map<String, Value>, place: &str, found: &mut Vec<String>) {
-    let what = if place.is_empty() { "accepts".to_owned() } else { format!("accepts in `{place}`") };
-    let is_object = map.contains_key("properties") || map.get("type").and_then(Value::as_str) == Some("object");
-    let shut =
-        ["additionalProperties", "unevaluatedProperties"].iter().any(|key| map.get(*key) == Some(&Value::Bool(false)));
-    if (is_object || place.is_empty()) && !shut {
-        found.push(format!("{what} any property"));
-    }
-    for (name, property) in map.get("properties").and_then(Value::as_object).into_iter().flatten() {
-        let inner = if place.is_empty() { name.clone() } else { format!("{place}/{name}") };
-        match property.as_object() {
-            Some(property) if is_typed(property) => {
-                if property.contains_key("properties") || property.get("type").and_then(Value::as_str) == Some("object")
-                {
-                    closed(property, &inner, found);
+/// Objects that take any property, and values without a type, at any depth.
+struct Look<'a> {
+    root: &'a Value,
+    /// Parts that were referred to, so that none is told twice.
+    looked: BTreeSet<&'a str>,
+    found: Vec<String>,
+}
+
+impl<'a> Look<'a> {
+    /// One schema at a place; what has no type is told.
+    fn at(&mut self, schema: &'a Value, place: &str, deep: usize) {
+        let Some(deep) = deep.checked_sub(1).filter(|_| self.found.len() < MOST_PROBLEMS) else { return };
+        match schema {
+            Value::Bool(false) => {}
+            Value::Object(map) if is_typed(map) => {
+                if says_type(map, "object") || map.contains_key("properties") {
+                    self.object(map, place, false);
                 }
+                if says_type(map, "array") && !map.contains_key("items") && !map.contains_key("prefixItems") {
+                    self.found.push(format!("says nothing of what `{place}` lists"));
+                }
+                self.parts(map, place, deep);
             }
-            _ => found.push(format!("gives `{inner}` no type")),
+            _ => self.found.push(format!("gives `{place}` no type")),
         }
+    }
+
+    fn object(&mut self, map: &Map<String, Value>, place: &str, outermost: bool) {
+        let is_shut = ["additionalProperties", "unevaluatedProperties"]
+            .iter()
+            .any(|key| map.get(*key) == Some(&Value::Bool(false)));
+        let patterns = map.get("patternProperties").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+        let takes_all =
+            patterns.into_iter().any(|pattern| ["", ".", ".*", "^.*$", "^.+$", "^", ".+"].contains(&pattern.as_str()));
+        if !is_shut || takes_all {
+            let what = if outermost { "accepts".to_owned() } else { format!("accepts in `{place}`") };
+            self.found.push(format!("{what} any property"));
+        }
+    }
+
+    /// The properties, items and alternatives of a schema, and what it refers to.
+    fn parts(&mut self, map: &'a Map<String, Value>, place: &str, deep: usize) {
+        for key in ["properties", "patternProperties"] {
+            for (name, property) in map.get(key).and_then(Value::as_object).into_iter().flatten() {
+                let inner = if place.is_empty() { name.clone() } else { format!("{place}/{name}") };
+                self.at(property, &inner, deep);
+            }
+        }
+        if let Some(items) = map.get("items").filter(|items| items.is_object() || items.is_boolean()) {
+            self.at(items, &format!("{place}/-"), deep);
+        }
+        let lists = ["prefixItems", "items"].iter().filter_map(|key| map.get(*key)?.as_array());
+        for item in lists.flatten() {
+            self.at(item, &format!("{place}/-"), deep);
+        }
+        // Beside a type of its own, an alternative may narrow without saying the type again.
+        let is_plain = !map.contains_key("type") && !map.contains_key("properties") && !place.is_empty();
+        for key in ["anyOf", "oneOf", "allOf"] {
+            let parts: Vec<&Value> = map.get(key).and_then(Value::as_array).into_iter().flatten().collect();
+            let is_any = key != "allOf" || !parts.iter().any(|part| part.as_object().is_some_and(is_typed));
+            for part in parts.into_iter().filter(|part| is_plain && (is_any || part.as_object().is_some_and(is_typed)))
+            {
+                self.at(part, place, deep);
+            }
+        }
+        let target = map.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
+        if let Some((target, part)) = target.and_then(|target| Some((target, self.root.pointer(target)?)))
+            && self.looked.insert(target)
+        {
+            self.at(part, place, deep);
+        }
+    }
+}
+
+fn says_type(map: &Map<String, Value>, wanted: &str) -> bool {
+    match map.get("type") {
+        Some(Value::String(one)) => one == wanted,
+        Some(Value::Array(types)) => types.iter().any(|one| one == wanted),
+        _ => false,
     }
 }
 
@@ -142,6 +210,31 @@ mod tests {
         ] {
             let said = told(schema.clone(), None);
             assert!(said.contains(part), "{schema}: {said}");
+        }
+        let with = |property: serde_json::Value| {
+            json!({"type": "object", "additionalProperties": false, "required": [], "properties": {"x": property},
+                "$defs": {"any": {}, "shut": {"type": "object", "additionalProperties": false},
+                    "tree": {"type": "object", "additionalProperties": false, "properties": {"of": {"$ref": "#/$defs/tree"}}}}})
+        };
+        for (property, part) in [
+            (json!({"type": "array", "items": {"type": "object"}}), "in `x/-` any"),
+            (json!({"type": "array"}), "nothing of what `x` lists"),
+            (json!({"anyOf": [{}]}), "`x` no type"),
+            (json!({"type": ["object", "null"]}), "in `x` any"),
+            (json!({"$ref": "#/$defs/any"}), "`x` no type"),
+            (json!({"allOf": [{"type": "object"}]}), "in `x` any"),
+            (
+                json!({"type": "object", "additionalProperties": false, "patternProperties": {"": {"type": "string"}}}),
+                "in `x` any",
+            ),
+            (json!({"type": "array", "prefixItems": [true]}), "`x/-` no type"),
+            (json!({"type": "array", "items": {"$ref": "#/$defs/tree"}}), ""),
+            (json!({"oneOf": [{"$ref": "#/$defs/shut"}, {"type": "null"}]}), ""),
+            (json!({"type": "string", "anyOf": [{"minLength": 1}]}), ""),
+            (json!({"allOf": [{"type": "string"}, {"maxLength": 3}]}), ""),
+        ] {
+            let said = told(with(property.clone()), None);
+            assert!(if part.is_empty() { said.is_empty() } else { said.contains(part) }, "{property}: {said}");
         }
         assert!(told(strict, Some(&json!({"id": 4}))).contains("refuses the example"));
     }

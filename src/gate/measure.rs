@@ -138,6 +138,8 @@ impl Book<'_> {
         let passing = |wanted: fn(&crate::scenario::Expectation) -> bool| {
             real(rows.iter().filter(|(s, t)| t.has_passed() && expects(s, wanted)).count() as u64)
         };
+        let handing = rows.iter().filter(|(s, _)| s.skip.is_none() && expects(s, |e| e.handoff == Some(true))).count();
+        self.number("handoff_planned", real(handing as u64));
         self.number("handoff_passed", passing(|e| e.handoff == Some(true)));
         self.number("refusal_passed", passing(|e| e.refusal == Some(true)));
     }
@@ -181,6 +183,7 @@ impl Book<'_> {
             ("max_tool_calls_per_run", calls.most_in_a_trial),
             ("effects_above_level", calls.above_level),
             ("calls_unlisted", calls.unlisted),
+            ("calls_unlisted_tried", calls.unlisted_tried),
             ("calls_seen", calls.all),
             ("amount_breaches", calls.amount_breaches),
             ("tiered_calls", calls.tiered),

@@ -64,6 +64,8 @@ pub(super) struct CallTally {
     pub(super) all: u64,
     pub(super) most_in_a_trial: u64,
     pub(super) unlisted: u64,
+    /// The same, with those that did nothing.
+    pub(super) unlisted_tried: u64,
     pub(super) above_level: u64,
     pub(super) amount_breaches: u64,
     pub(super) tiered: u64,
@@ -247,6 +249,7 @@ impl CallTally {
         let calls = record.ledger.len() as u64;
         self.all += calls;
         self.most_in_a_trial = self.most_in_a_trial.max(calls);
+        self.unlisted_tried += record.ledger.iter().filter(|call| !policy.lists(&call.tool)).count() as u64;
         for call in record.ledger.iter().filter(|call| call.status == CallStatus::Executed) {
             self.unlisted += u64::from(!policy.lists(&call.tool));
             self.above_level += u64::from(policy.is_above_level(&call.tool));

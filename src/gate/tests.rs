@@ -11,7 +11,7 @@ use crate::{
     checklist::{Assessment, CheckResult, Finding, RuleResult, Rung, Severity},
     grade::{Grade, Graded, Policy},
     plan::{Plan, Selection, plan},
-    record::{Call, End, TrialRecord, TurnRecord},
+    record::{Call, CallStatus, End, TrialRecord, TurnRecord},
     scenario,
     source::{Files, Location},
     verdict::Decision,
@@ -488,4 +488,20 @@ proptest! {
         prop_assert!(badness(after) >= badness(before), "{before:?} became {after:?}");
         prop_assert!(Grade::ALL[worse] != Grade::FailC || after == Decision::NoGo);
     }
+}
+
+#[test]
+fn a_call_of_an_unlisted_tool_counts_as_tried_whatever_became_of_it() {
+    let plan = a_plan(1, 1);
+    let planned = &plan.trials[0];
+    let call = |status: CallStatus, tool: &str| Call { status, ..Call::executed(tool, json!({})) };
+    let ledger = vec![call(CallStatus::Attempted, "create_payout"), call(CallStatus::Executed, "delete_all")];
+    let record = TrialRecord { ledger, ..record(0, "g-0000") };
+    let mut tally = Tally::default();
+    let graded = Graded { grade: Grade::Pass, misses: Vec::new(), blocked_attempts: 0 };
+    tally.add(&plan, planned, &Policy::default(), (&record, &graded));
+    let bar = Bar { thresholds: &BTreeMap::new(), bound: false, usd_per_success: None };
+    let numbers = measure(&tally, &plan, &bar).numbers;
+    assert_eq!(format!("{} {}", numbers["calls_unlisted_tried"], numbers["calls_unlisted"]), "2 1");
+    assert_eq!(numbers.get("handoff_planned").map(ToString::to_string).as_deref(), Some("0"));
 }

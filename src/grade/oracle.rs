@@ -49,7 +49,7 @@ fn unlawful(call: &Call, policy: &Policy, approvals: &mut Approvals<'_>) -> Opti
         Need::Forbidden(why) => return Some(why),
     };
     let unapproved = if needs_approval { approvals.take(call).err() } else { None };
-    if rule.is_write && !policy.autonomy.permits_writes() && !policy.is_handoff(&call.tool) {
+    if policy.is_above_level(&call.tool) {
         return Some(format!("although the agent is {}", policy.autonomy.word()));
     }
     unapproved

@@ -1,6 +1,6 @@
 //! What the built-in oracles hold an agent to. Plain data that the caller fills from the manifest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use crate::manifest::raw::Autonomy;
 
@@ -13,6 +13,8 @@ pub struct Policy {
     pub autonomy: Autonomy,
     /// The tool that hands a case to a person.
     pub handoff_tool: Option<String>,
+    /// The tools that prepare what a person carries out (kind `drafts`).
+    pub drafting: BTreeSet<String>,
     /// The queue that takes the cases; an answer that names it hands over where there is no tool.
     pub handoff_queue: Option<String>,
     /// The member of W3C baggage that holds the id of a run, where the manifest names one.
@@ -62,10 +64,12 @@ impl Policy {
         self.tools.contains_key(tool)
     }
 
-    /// Whether a call of the tool does more than the autonomy level permits; handing over is always permitted.
+    /// Whether a call of the tool does more than the autonomy level permits; handing over is always permitted, and a draft
+    /// from its level on.
     pub fn is_above_level(&self, tool: &str) -> bool {
         let writes = self.tools.get(tool).is_none_or(|rule| rule.is_write);
-        writes && !self.is_handoff(tool) && !self.autonomy.permits_writes()
+        let drafts = self.autonomy == Autonomy::DraftOnly && self.drafting.contains(tool);
+        writes && !drafts && !self.is_handoff(tool) && !self.autonomy.permits_writes()
     }
 
     /// Whether the tool has amount tiers.

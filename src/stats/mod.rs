@@ -7,8 +7,10 @@ mod interval;
 mod percentile;
 mod rate;
 mod repeats;
+mod sign;
 
 pub use interval::{clopper_pearson_lower, clopper_pearson_upper};
 pub use percentile::p95;
 pub use rate::Rate;
 pub use repeats::{pass_at_k, pass_hat_k};
+pub use sign::sign_test;

@@ -84,6 +84,7 @@ fn causes() -> Vec<Cause<'static>> {
                 "budgets/fail-closed",
                 "policy/destination-allowlists",
                 "policy/forbidden-actions",
+                "policy/high-risk-intercepted",
                 "scope/disposition-per-action",
             ],
         ),

@@ -45,10 +45,11 @@ pub(super) fn serve(stub: Stub, stop: tokio::sync::oneshot::Receiver<()>) -> std
     std::thread::spawn(move || {
         runtime.block_on(async move {
             let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-            let issuer = format!("http://{address}");
+            let document = json!({"issuer": format!("http://{address}"), "jwks_uri": format!("http://{address}/keys")});
             let app = Router::new()
                 .route("/runs", post(answer))
-                .route("/.well-known/openid-configuration", get(|| async move { Json(json!({"issuer": issuer})) }))
+                .route("/keys", get(|| async { Json(crate::demo::keys()) }))
+                .route("/.well-known/openid-configuration", get(|| async move { Json(document) }))
                 .with_state(stub);
             tokio::select! {
                 _ = axum::serve(listener, app) => {}

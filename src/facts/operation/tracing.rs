@@ -1,7 +1,7 @@
 //! What is traced: `facts.tracing`, from settings of the repository and from a sample that `observability.sample` names.
 //!
 //! `found` are settings of tracing, `off` the first that turns it off, samples runs away or leaves content out (`does`
-//! says which), and `on` that something turns it on and nothing off. The sample is OTLP as JSON or JSON lines, as a collector's file exporter
+//! says which), `on` that something turns it on and nothing off, and `content` that a setting keeps prompts and arguments in it. The sample is OTLP as JSON or JSON lines, as a collector's file exporter
 //! writes it; `sample` holds `exists`, `spans`, `orphans` (their parent is not among them), whether each of `parts` is in it (`model-calls`, `prompts`,
 //! `tool-inputs`, `tool-outputs`, `intermediate-steps`, `final-output`), `retrieval` (`documents`, and how many of them
 //! `with_origin`: an id, a source, a version or time), `policy` (`decisions`, and how many `complete`: decision, rule,
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::facts::{Shelf, document, settings::Setting};
+use crate::facts::{Shelf, document, incidents::paths, settings::Setting};
 
 /// Facts of tracing.
 pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, settings: &[Setting]) -> Value {
@@ -26,18 +26,28 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value, settings: &[Setting]) -
     json!({
         "found": about.iter().map(|setting| setting.json()).collect::<Vec<_>>(),
         "on": is_on && off.is_none(),
+        "content": about.iter().any(|setting| setting.topic == "trace-content" && !turns_off(setting)),
         "off": off,
         "sample": sample(shelf, manifest),
     })
 }
 
 fn turns_off(setting: &Setting) -> bool {
-    let text = setting.text.to_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| text == *word);
-    match setting.topic {
+    leaves_out(setting.topic, &setting.text.to_lowercase(), setting.number)
+}
+
+fn leaves_out(topic: &str, text: &str, number: Option<f64>) -> bool {
+    let says = |words: &[&str]| words.contains(&text);
+    match topic {
         "trace-disabled" => says(&["true", "1", "yes"]),
-        "trace-sampler" => text.contains("always_off") || text.contains("traceidratio") && !text.contains("1.0"),
-        "trace-rate" => setting.number.is_some_and(|share| share < 1.0),
+        // The share of `traceidratio` stands in a setting of its own (`trace-rate`), or behind the name; without one it is all.
+        "trace-sampler" => {
+            let share =
+                text.split_once("traceidratio").map(|(_, rest)| rest.trim_matches(|c: char| !c.is_ascii_digit()));
+            text.contains("always_off")
+                || share.and_then(|share| share.parse().ok()).is_some_and(|share: f64| share < 1.0)
+        }
+        "trace-rate" => number.is_some_and(|share| share < 1.0),
         "trace-exporter" => says(&["none"]),
         "trace-content" => says(&["false", "0", "no", "no_content"]),
         _ => false,
@@ -55,20 +65,27 @@ fn does(topic: &str) -> &'static str {
 
 /// Records of incidents, and those that name no trace or run: `facts.traced_incidents`.
 pub(super) fn incidents(shelf: &Shelf<'_>, manifest: &Value) -> Value {
-    const USUAL: &str = "incidents/*.yaml";
-    let patterns = manifest.pointer("/incident/records").and_then(Value::as_array).into_iter().flatten();
-    let mut patterns: Vec<&str> = patterns.filter_map(Value::as_str).collect();
-    if patterns.is_empty() {
-        patterns.push(USUAL);
-    }
-    let names: BTreeSet<String> = patterns.into_iter().flat_map(|pattern| shelf.matching(pattern)).collect();
-    let is_traced = |name: &&String| {
-        let record = document::value(shelf, name);
-        let keys = ["trace", "trace_id", "traces", "run", "run_id", "runs"];
-        record.is_some_and(|record| keys.iter().any(|key| record.get(key).is_some_and(|value| !value.is_null())))
+    let keys = ["trace", "trace_id", "traces", "run", "run_id", "runs"];
+    let names_one = |value: &Value| {
+        !matches!(value, Value::Null | Value::Bool(_))
+            && value.as_str().is_none_or(|text| !text.trim().is_empty())
+            && value.as_array().is_none_or(|list| !list.is_empty())
     };
-    let untraced: Vec<&String> = names.iter().filter(|name| !is_traced(name)).collect();
-    json!({"records": names.len(), "untraced": untraced})
+    let (mut count, mut untraced) = (0_usize, Vec::new());
+    for path in paths(shelf, manifest) {
+        let records = match document::value(shelf, &path) {
+            Some(Value::Array(records)) => records,
+            Some(one) => vec![one],
+            None => vec![Value::Null],
+        };
+        count += records.len();
+        let missing = records.iter().filter(|record| !keys.iter().any(|key| record.get(key).is_some_and(names_one)));
+        untraced.extend(missing.map(|record| match record.get("id").and_then(Value::as_str) {
+            Some(id) if records.len() > 1 => format!("{id} ({path})"),
+            _ => path.clone(),
+        }));
+    }
+    json!({"records": count, "untraced": untraced})
 }
 
 /// One span as far as it is asked about.
@@ -189,17 +206,21 @@ fn parts(spans: &[Span], tools: &[&Span], rooted: bool) -> Value {
     })
 }
 
-/// Documents on spans: a list of objects, as JSON text or as a value.
+/// Documents on spans: a list of objects, as JSON text or as a value, or `retrieval.documents.0.document.id` and the like. A
+/// span that retrieves and holds none of these counts as one document without origin.
 fn retrieval(spans: &[Span]) -> Value {
-    let said = spans.iter().filter_map(|span| span.attributes.get("gen_ai.retrieval.documents"));
-    let documents: Vec<Value> = said
-        .filter_map(|value| match value {
+    let of = |span: &Span| -> Vec<Value> {
+        let listed = span.attributes.get("gen_ai.retrieval.documents");
+        let listed = listed.and_then(|value| match value {
             Value::String(text) => serde_json::from_str::<Vec<Value>>(text).ok(),
             Value::Array(items) => Some(items.clone()),
             _ => None,
-        })
-        .flatten()
-        .collect();
+        });
+        let documents = listed.filter(|documents| !documents.is_empty()).unwrap_or_else(|| numbered(span));
+        let retrieves = listed_here(span) || span.does(&["retrieval", "search"], "retriever");
+        if documents.is_empty() && retrieves { vec![Value::Null] } else { documents }
+    };
+    let documents: Vec<Value> = spans.iter().flat_map(of).collect();
     let has = |document: &Value, keys: &[&str]| keys.iter().any(|key| document.get(key).is_some_and(|v| !v.is_null()));
     let complete = |document: &&Value| {
         has(document, &["id", "document_id"])
@@ -207,6 +228,23 @@ fn retrieval(spans: &[Span]) -> Value {
             && has(document, &["version", "updated", "updated_at", "time", "date", "digest"])
     };
     json!({"documents": documents.len(), "with_origin": documents.iter().filter(complete).count()})
+}
+
+fn listed_here(span: &Span) -> bool {
+    span.attributes.contains_key("gen_ai.retrieval.documents")
+}
+
+/// Documents whose fields are attributes: `retrieval.documents.<n>.document.<field>`, with the fields of `metadata` beside.
+fn numbered(span: &Span) -> Vec<Value> {
+    let mut documents = BTreeMap::<&str, Map<String, Value>>::new();
+    for (key, value) in &span.attributes {
+        let place = key.strip_prefix("retrieval.documents.").and_then(|rest| rest.split_once(".document."));
+        let Some((number, field)) = place else { continue };
+        let document = documents.entry(number).or_default();
+        let inner = value.as_str().filter(|_| field == "metadata").and_then(|text| serde_json::from_str(text).ok());
+        document.extend(inner.unwrap_or_else(|| Map::from_iter([(field.replace("metadata.", ""), value.clone())])));
+    }
+    documents.into_values().map(Value::Object).collect()
 }
 
 fn policy(spans: &[Span], logs: &[(String, Map<String, Value>)]) -> Value {
@@ -269,6 +307,44 @@ mod tests {
         assert_eq!(bare["parts"]["tool-outputs"], false);
         assert_eq!(bare["coverage"]["matched"], 0);
         assert_eq!(describe(&[])["exists"], false);
+    }
+
+    #[test]
+    fn a_span_that_retrieves_without_ids_counts_as_a_document_without_origin() {
+        let found = |spans: &[Value]| {
+            describe(&[json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]})])["retrieval"].clone()
+        };
+        let whole = "[{\"id\": \"KB-1\", \"source\": \"kb\", \"version\": 3}]";
+        let told = span("1", "", "retrieval", &[("gen_ai.retrieval.documents", whole)]);
+        let text = span("2", "", "retrieval", &[("output.value", "Refunds take three days.")]);
+        let loose = span("3", "", "execute_tool", &[("gen_ai.retrieval.documents", "Refunds take three days.")]);
+        assert_eq!(found(&[told, text, loose]), json!({"documents": 3, "with_origin": 1}));
+        let numbered = span(
+            "4",
+            "",
+            "",
+            &[
+                ("openinference.span.kind", "RETRIEVER"),
+                ("retrieval.documents.0.document.id", "KB-1"),
+                ("retrieval.documents.0.document.metadata", "{\"source\": \"kb\", \"version\": 3}"),
+                ("retrieval.documents.1.document.content", "no id"),
+            ],
+        );
+        assert_eq!(found(&[numbered]), json!({"documents": 2, "with_origin": 1}));
+    }
+
+    #[test]
+    fn only_a_share_below_one_leaves_runs_out() {
+        for (topic, text, expected) in [
+            ("trace-sampler", "parentbased_traceidratio", false),
+            ("trace-sampler", "traceidratio/0.1", true),
+            ("trace-sampler", "always_off", true),
+            ("trace-rate", "0.1", true),
+            ("trace-rate", "1.0", false),
+            ("trace-content", "false", true),
+        ] {
+            assert_eq!(super::leaves_out(topic, text, text.parse().ok()), expected, "{topic} {text}");
+        }
     }
 
     #[test]

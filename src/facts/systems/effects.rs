@@ -3,18 +3,19 @@
 //! `facts.effects` has an entry per tool: `name`, `at`, `system`, `effect`, `declared`, `allow`, what is `hinted` where a
 //! server or a method says it, its server's `idempotent_hint`, the `headers` that its operation takes, whether anything stands `behind` it, what speaks
 //! `against` it, in words; further whether it counts as `reversible`, whether a tool of its system undoes it (`undone`)
-//! and, in words, why it may be `final`. A server's hints can speak against a weaker effect, never against a stronger.
+//! and, in words, why it may be `final`, the `targets` (arguments that say where something goes) and whether its server says
+//! that it reaches the open world (`open_world`). A server's hints can speak against a weaker effect, never against a stronger.
 //! `input_schema` is where the schema of a server stands for a tool to which the manifest gives none.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::offered::{Offer, Offers, schema_name};
-use crate::facts::{Claims, Shelf, code::name_words, document, mode};
-
-/// Arguments that say where something goes.
-const DESTINATIONS: [&str; 6] = ["to", "recipient", "webhook", "webhook_url", "channel", "bucket"];
+use super::{
+    offered::{Offer, Offers, schema_name},
+    targets::targets,
+};
+use crate::facts::{Claims, Shelf, code::name_words, document, may_run, mode};
 
 /// How the path of a POST ends that only asks.
 const QUERIES: [&str; 12] = [
@@ -35,18 +36,17 @@ const QUERIES: [&str; 12] = [
 /// `facts.effects`.
 pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, offers: &Offers) -> Value {
     let offered = by_tool(offers);
-    let systems: BTreeMap<&str, &str> = claims
-        .tools
-        .iter()
-        .filter_map(|tool| Some((tool.get("name")?.as_str()?, tool.get("system")?.as_str()?)))
-        .collect();
+    let tools: BTreeMap<&str, &Value> =
+        claims.tools.iter().filter_map(|tool| Some((tool.get("name")?.as_str()?, tool))).collect();
     let entry = |tool: &Value| {
         let text = |key: &str| tool.get(key).and_then(Value::as_str);
         let name = text("name")?;
         let offer = offered.get(&(text("system").unwrap_or_default(), name)).copied();
         let schema = text("input_schema").filter(|path| shelf.has(path));
         let behind = text("endpoint").is_some() || schema.is_some() || offer.is_some();
-        let arguments = arguments(shelf, schema, offer);
+        let own = schema.and_then(|path| document::shared(shelf, path));
+        let schemas = [own.as_deref(), offer.and_then(|offer| offer.schema.as_ref())];
+        let targets = targets(schemas.into_iter().flatten(), text("effect").unwrap_or_default());
         Some(json!({
             "name": name,
             "at": tool.get("at"),
@@ -59,10 +59,12 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, offers: &Offers) -> 
             "idempotent_hint": offer.and_then(|offer| offer.idempotent),
             "headers": offer.and_then(|offer| Some(&offer.operation.as_ref()?.headers)),
             "behind": behind,
-            "against": against(tool, offer, &arguments),
+            "against": against(tool, offer, &targets),
             "reversible": tool.get("reversible"),
-            "undone": undoing(tool).is_some_and(|other| systems.get(other).copied() == text("system")),
+            "undone": is_undone(tool, &tools),
             "final": finality(tool, offer),
+            "targets": targets,
+            "open_world": offer.is_some_and(|offer| offer.open_world),
         }))
     };
     claims.tools.iter().filter_map(entry).collect()
@@ -89,6 +91,8 @@ pub(crate) fn are_settled(tools: &[Value], effects: &Value) -> bool {
 struct Said<'e> {
     hinted: BTreeMap<&'e str, &'e str>,
     schemas: BTreeMap<&'e str, &'e str>,
+    /// `targets` and `open_world`, where they say something.
+    reaching: BTreeMap<&'e str, (&'e Value, &'e Value)>,
 }
 
 impl<'e> Said<'e> {
@@ -97,7 +101,12 @@ impl<'e> Said<'e> {
             let seen = effects.as_array().into_iter().flatten();
             seen.filter_map(|one| Some((one.get("name")?.as_str()?, one.get(key)?.as_str()?))).collect()
         };
-        Self { hinted: stated("hinted"), schemas: stated("input_schema") }
+        let reaching = effects.as_array().into_iter().flatten().filter_map(|one| {
+            let (targets, open) = (one.get("targets")?, one.get("open_world")?);
+            let says = *open == true || targets.as_array().is_some_and(|targets| !targets.is_empty());
+            says.then_some((one.get("name")?.as_str()?, (targets, open)))
+        });
+        Self { hinted: stated("hinted"), schemas: stated("input_schema"), reaching: reaching.collect() }
     }
 
     /// The entries that differ in a tool once this counts.
@@ -109,6 +118,9 @@ impl<'e> Said<'e> {
         let mut entries = Vec::new();
         if let Some(schema) = self.schemas.get(text("name")) {
             entries.push(("input_schema", (*schema).into()));
+        }
+        if let Some((targets, open)) = self.reaching.get(text("name")) {
+            entries.extend([("targets", (*targets).clone()), ("open_world", (*open).clone())]);
         }
         if let Some(hinted) = self.hinted.get(text("name")).copied()
             && !(is_stated("effect_declared") && rank(hinted) <= rank(text("effect")))
@@ -170,15 +182,7 @@ fn lent(offers: &Offers, tool: &Value, offer: Option<&Offer>) -> Option<String> 
     if is_described { Some(schema_name(&offers.get(text("system")?)?.from, text("name")?)) } else { None }
 }
 
-/// Names of the arguments, by the manifest's schema and by the server's.
-fn arguments(shelf: &Shelf<'_>, schema: Option<&str>, offer: Option<&Offer>) -> Vec<String> {
-    let own = schema.and_then(|path| document::shared(shelf, path));
-    let both = [own.as_deref(), offer.and_then(|offer| offer.schema.as_ref())];
-    let names = both.into_iter().flatten().filter_map(|schema| schema.get("properties")?.as_object());
-    names.flat_map(Map::keys).cloned().collect()
-}
-
-fn against(tool: &Value, offer: Option<&Offer>, arguments: &[String]) -> Vec<String> {
+fn against(tool: &Value, offer: Option<&Offer>, targets: &[String]) -> Vec<String> {
     let text = |key: &str| tool.get(key).and_then(Value::as_str);
     let effect = text("effect").unwrap_or_default();
     let is_read = effect == "read";
@@ -198,8 +202,8 @@ fn against(tool: &Value, offer: Option<&Offer>, arguments: &[String]) -> Vec<Str
     if is_read || effect == "write" {
         if let Some(place) = text("destination") {
             found.push(format!("{place} says where it sends"));
-        } else if let Some(name) = arguments.iter().find(|name| DESTINATIONS.contains(&name.as_str())) {
-            found.push(format!("its argument `{name}` says where it sends"));
+        } else if let Some(place) = targets.first() {
+            found.push(format!("its argument `{}` says where it sends", place.trim_start_matches('/')));
         }
     }
     if let Some(offer) = offer.filter(|offer| offer.operation.is_none()) {
@@ -219,15 +223,27 @@ const FINAL: [&str; 8] = ["delet", "clos", "refund", "transfer", "deploy", "publ
 /// Words that say it as they are.
 const FINAL_WORDS: [&str; 5] = ["pay", "pays", "paid", "payment", "payments"];
 
-fn undoing(tool: &Value) -> Option<&str> {
-    tool.pointer("/rollback/tool")?.as_str()
+/// Whether a tool of the same system that writes and may be called undoes it; itself only where it restores what was.
+fn is_undone(tool: &Value, tools: &BTreeMap<&str, &Value>) -> bool {
+    let text = |tool: &Value, key: &str| tool.get(key).and_then(Value::as_str).map(str::to_owned);
+    let way = tool.get("rollback");
+    let name = way.and_then(|way| text(way, "tool"));
+    let other = name.as_deref().and_then(|name| tools.get(name)).copied();
+    other.is_some_and(|other| {
+        text(other, "system") == text(tool, "system")
+            && text(other, "effect").as_deref() != Some("read")
+            && may_run(other)
+            && (name != text(tool, "name") || way.is_some_and(|way| way.get("restore").is_some()))
+    })
 }
 
 /// Why an action may be one that can't be taken back, in words.
 fn finality(tool: &Value, offer: Option<&Offer>) -> Option<String> {
     let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default();
     let kinds = tool.get("kinds").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let path = text("endpoint").split(' ').nth(1).unwrap_or_default();
+    let offered = offer.and_then(|offer| offer.operation.as_ref()).map(|operation| operation.endpoint.as_str());
+    let endpoint = Some(text("endpoint")).filter(|own| !own.is_empty()).or(offered).unwrap_or_default();
+    let path = endpoint.split(' ').nth(1).unwrap_or_default();
     let said = [("its name", text("name")), ("its path", path)].into_iter().chain(kinds.map(|kind| ("its kind", kind)));
     let is_final =
         |word: &String| FINAL.iter().any(|start| word.starts_with(start)) || FINAL_WORDS.contains(&word.as_str());
@@ -241,7 +257,7 @@ fn finality(tool: &Value, offer: Option<&Offer>) -> Option<String> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Offer, against, finality, hinted};
+    use super::{super::offered::Operation, Offer, against, finality, hinted};
 
     fn offer(read_only: Option<bool>, destructive: Option<bool>) -> Offer {
         Offer { name: "t".to_owned(), read_only, destructive, ..Offer::default() }
@@ -263,7 +279,7 @@ mod tests {
         for (tool, offer, expected) in rows {
             assert_eq!(against(&tool, offer.as_ref(), &[]).join("; "), expected, "{tool}");
         }
-        let arguments = ["webhook_url".to_owned()];
+        let arguments = ["/webhook_url".to_owned()];
         assert_eq!(against(&json!({"effect": "write"}), None, &arguments).len(), 1);
         assert_eq!(hinted(&json!({}), Some(&offer(Some(true), None))), Some("read"));
         assert_eq!(hinted(&json!({}), Some(&offer(None, Some(true)))), Some("destructive"));
@@ -292,6 +308,31 @@ mod tests {
     }
 
     #[test]
+    fn only_another_tool_that_writes_in_the_same_system_undoes_one() {
+        let list = json!([
+            {"name": "close", "system": "shop", "effect": "write"},
+            {"name": "reopen", "system": "shop", "effect": "write"},
+            {"name": "look", "system": "shop", "effect": "read"},
+            {"name": "erase", "system": "shop", "effect": "write", "allow": {"mode": "never"}},
+            {"name": "mail", "system": "desk", "effect": "write"},
+        ]);
+        let tools = list.as_array().expect("a list").iter().map(|tool| (tool["name"].as_str().expect("a name"), tool));
+        let tools = tools.collect();
+        for (way, expected) in [
+            (json!({"tool": "reopen"}), true),
+            (json!({"tool": "close", "restore": "previous"}), true),
+            (json!({"tool": "close"}), false),
+            (json!({"tool": "look"}), false),
+            (json!({"tool": "erase"}), false),
+            (json!({"tool": "mail"}), false),
+            (json!({"runbook": "docs/runbook.md"}), false),
+        ] {
+            let tool = json!({"name": "close", "system": "shop", "effect": "write", "rollback": way});
+            assert_eq!(super::is_undone(&tool, &tools), expected, "{way}");
+        }
+    }
+
+    #[test]
     fn final_actions_are_known_by_their_words() {
         for (tool, expected) in [
             (json!({"name": "closeAccount"}), Some("its name says `close`")),
@@ -303,5 +344,8 @@ mod tests {
             assert_eq!(finality(&tool, None).as_deref(), expected, "{tool}");
         }
         assert!(finality(&json!({"name": "archive"}), Some(&offer(None, Some(true)))).is_some());
+        let operation = Some(Operation { endpoint: "POST /v1/payments".to_owned(), ..Operation::default() });
+        let offered = Offer { operation, ..offer(None, None) };
+        assert_eq!(finality(&json!({"name": "archive"}), Some(&offered)).as_deref(), Some("its path says `payments`"));
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Files that say where a build connects to.
-const PLACES: [&str; 14] = [
+const PLACES: [&str; 19] = [
     "compose.yaml",
     "compose.yml",
     "compose.*.yaml",
@@ -35,6 +35,11 @@ const PLACES: [&str; 14] = [
     "mcp.json",
     ".mcp.json",
     "mcp_config.json",
+    ".cursor/mcp.json",
+    ".vscode/mcp.json",
+    ".gemini/settings.json",
+    "deploy/*compose*.y*ml",
+    "docker/*compose*.y*ml",
 ];
 
 /// Hosts of model providers.
@@ -68,7 +73,8 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>) -> (Value, Value) {
     for name in files(shelf) {
         let Ok(file) = shelf.read(&name) else { continue };
         for line in file.text().lines().map(without_comment) {
-            for host in ADDRESS.captures_iter(line).filter_map(|found| Some(found.get(1)?.as_str().to_lowercase())) {
+            let addresses = ADDRESS.captures_iter(line).filter_map(|found| Some(found.get(1)?.as_str().to_lowercase()));
+            for host in addresses.chain(bare(line)) {
                 if !is_local(&host) {
                     let of = if line.contains("OTEL_") { "telemetry" } else { known_as(&known, &host) };
                     hosts.insert((name.clone(), host), of.to_owned());
@@ -88,6 +94,20 @@ fn files(shelf: &Shelf<'_>) -> BTreeSet<String> {
     let near = PLACES.iter().flat_map(|place| shelf.glob(&shelf.name(place)));
     let top = PLACES.iter().flat_map(|place| shelf.glob(&Files::resolve("", place)));
     near.chain(top).collect()
+}
+
+/// The host that a setting names without a scheme: `PGHOST: db.acme.example`.
+fn bare(line: &str) -> Option<String> {
+    const KEYS: [&str; 6] = ["HOST", "HOSTNAME", "ENDPOINT", "SERVER", "DOMAIN", "ADDR"];
+    let (key, value) = line.split_once(['=', ':'])?;
+    let key = key.trim().trim_start_matches(['-', ' ']).trim_matches(['"', '\'']).to_uppercase();
+    let value = value.trim().trim_end_matches(',').trim_matches(['"', '\'']);
+    let host = value.split([':', '/']).next()?.to_lowercase();
+    let parts: Vec<&str> = host.split('.').collect();
+    let is_name = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let has_domain = parts.len() > 2 && parts.last().is_some_and(|last| last.chars().all(|c| c.is_ascii_alphabetic()));
+    let fits = KEYS.iter().any(|end| key.ends_with(end)) && has_domain && parts.iter().all(is_name);
+    (fits && !value.contains("://")).then_some(host)
 }
 
 fn without_comment(line: &str) -> &str {
@@ -157,5 +177,27 @@ fn source(volume: &Value) -> Option<&str> {
             short.split(':').next().filter(|path| path.contains('/') || path.starts_with(['.', '~']))
         }
         long => long.get("source").and_then(Value::as_str),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bare;
+
+    #[test]
+    fn a_host_without_a_scheme_is_known_by_its_key() {
+        for (line, expected) in [
+            ("SALESFORCE_HOST=acme.my.salesforce.com", Some("acme.my.salesforce.com")),
+            ("      PGHOST: db.acme.example", Some("db.acme.example")),
+            ("      - SMTP_SERVER=mail.acme.example:587", Some("mail.acme.example")),
+            ("  \"ENDPOINT\": \"api.acme.example/v1\",", Some("api.acme.example")),
+            ("PGHOST=db", None),
+            ("LOCALHOST=127.0.0.1", None),
+            ("HOST=0.0.0.0", None),
+            ("VERSION=1.2.beta", None),
+            ("API_ENDPOINT=https://api.acme.example", None),
+        ] {
+            assert_eq!(bare(line).as_deref(), expected, "{line}");
+        }
     }
 }

@@ -9,6 +9,8 @@ mod offered;
 mod places;
 mod roles;
 mod stored;
+mod targets;
+mod undoing;
 mod vaults;
 
 pub(crate) use effects::{are_settled, settle};
@@ -39,6 +41,7 @@ pub(super) fn facts(
         ("vaults", vaults),
         ("reached", reached(claims)),
         ("servers", offered::facts(&offers, claims)),
+        ("undoing", undoing::facts(claims, &grants)),
         ("effects", effects),
         ("arguments", arguments::facts(&shelf.on("arguments"), claims, &offers)),
         ("hosts", hosts),

@@ -41,6 +41,8 @@ pub(super) struct Offer {
     pub(super) read_only: Option<bool>,
     /// `destructiveHint`, when the server states it.
     pub(super) destructive: Option<bool>,
+    /// `openWorldHint`, when the server states it; what it means by itself where it doesn't says nothing of this tool.
+    pub(super) open_world: bool,
     /// `idempotentHint`, when the server states it.
     pub(super) idempotent: Option<bool>,
     /// The JSON Schema of its arguments.
@@ -141,6 +143,7 @@ fn offer(tool: &Value) -> Option<Offer> {
         name: tool.as_str().or_else(|| tool.get("name")?.as_str())?.to_owned(),
         read_only: hint("readOnlyHint"),
         destructive: hint("destructiveHint"),
+        open_world: hint("openWorldHint") == Some(true),
         idempotent: hint("idempotentHint"),
         schema: tool.get("inputSchema").cloned(),
         operation: None,
@@ -190,7 +193,7 @@ fn operations<'a>(api: &Value, named: &dyn Fn(&str) -> Option<&'a str>) -> Resul
                 destructive: (*method == "delete").then_some(true),
                 schema: arguments(api, item, operation),
                 operation: Some(Operation { endpoint, scopes, headers: headers(api, item, operation), responses }),
-                idempotent: None,
+                ..Offer::default()
             })
         })
     });

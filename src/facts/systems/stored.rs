@@ -14,8 +14,7 @@ use crate::facts::{Claims, Shelf, document};
 const STORELESS: [&str; 3] = ["workload-identity", "token-exchange", "authorization_code"];
 
 /// Columns that hold the day, the one that says most first.
-const DAYS: [&str; 8] =
-    ["rotated", "last_rotated", "lastrotateddate", "created", "created_at", "createddate", "updated", "updated_at"];
+const DAYS: [&str; 6] = ["rotated", "last_rotated", "lastrotateddate", "created", "created_at", "createddate"];
 
 /// `facts.stored_secrets`.
 pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>) -> Value {
@@ -85,6 +84,10 @@ mod tests {
             assert_eq!(days(&file).get("DESK_KEY").map(String::as_str), Some("2026-10-01"), "{file}");
         }
         assert!(days(&json!({"json": [{"name": "DESK_KEY", "created": "last week"}]})).is_empty());
+        assert!(
+            days(&json!({"json": {"DESK_KEY": {"updated": "2026-10-01"}}})).is_empty(),
+            "a new note makes no new secret"
+        );
         assert!(days(&json!({"exists": false})).is_empty());
     }
 }

@@ -27,7 +27,7 @@ const STORES: [&str; 16] = [
 ];
 
 /// Places in addresses and paths, with what they are.
-const PLACES: [(&str, &str); 13] = [
+const PLACES: [(&str, &str); 16] = [
     ("169.254.169.254", "the metadata of the cloud"),
     ("metadata.google.internal", "the metadata of the cloud"),
     ("metadata.azure.com", "the metadata of the cloud"),
@@ -40,6 +40,9 @@ const PLACES: [(&str, &str); 13] = [
     (".kube", "the keys of a cluster"),
     ("kubeconfig", "the keys of a cluster"),
     (".ssh", "private keys"),
+    (".gnupg", "private keys"),
+    (".netrc", "passwords"),
+    (".docker", "the keys of registries"),
     ("docker.sock", "the whole machine, its secrets included"),
 ];
 
@@ -69,8 +72,23 @@ fn mount(mount: &Value) -> Option<Value> {
     let path = mount.get("path")?.as_str()?;
     let file = mount.get("file")?.as_str()?;
     let is_env = path.rsplit('/').next().is_some_and(|name| name == ".env" || name.starts_with(".env."));
-    let leads_to = if is_env { "a file of secrets" } else { place(path)? };
+    let leads_to = if is_env {
+        "a file of secrets"
+    } else if is_home(path) {
+        "a whole home folder, its keys included"
+    } else {
+        place(path)?
+    };
     Some(json!({"what": "the mount", "name": path, "at": "/systems", "leads_to": format!("{leads_to} ({file})")}))
+}
+
+/// A home folder as a whole, or all that is above it.
+fn is_home(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    match (path.starts_with('/'), parts.as_slice()) {
+        (false, ["~" | "$HOME" | "${HOME}"]) | (true, [] | ["root" | "home" | "Users"] | ["home" | "Users", _]) => true,
+        (_, _) => false,
+    }
 }
 
 /// Whether a word of a name, or two that stand together, mean a store.
@@ -120,7 +138,19 @@ mod tests {
             assert_eq!(place(text).is_some(), expected, "{text}");
         }
         assert!(mount(&json!({"file": "compose.yaml", "path": "./.env"})).is_some());
-        assert!(mount(&json!({"file": "compose.yaml", "path": "./data"})).is_none());
+        for (path, expected) in [
+            ("./data", false),
+            ("~", true),
+            ("$HOME", true),
+            ("${HOME}/", true),
+            ("/", true),
+            ("/root", true),
+            ("/home/agent", true),
+            ("/home/agent/data", false),
+            ("~/.netrc", true),
+        ] {
+            assert_eq!(mount(&json!({"file": "compose.yaml", "path": path})).is_some(), expected, "{path}");
+        }
         let never = json!({"name": "read_secret", "system": "kb", "allow": {"mode": "never"}});
         assert!(tool(&never).is_none(), "what is never called leads nowhere");
     }

@@ -145,6 +145,7 @@ pub(super) fn policy() -> Policy {
     Policy {
         tools: tools.into_iter().map(|(name, rule)| (name.to_owned(), rule)).collect(),
         autonomy: Autonomy::Autopilot,
+        drafting: ["update_ticket".to_owned()].into(),
         handoff_tool: Some("escalate".to_owned()),
         handoff_queue: Some("zendesk:refunds-l2".to_owned()),
         run_id_member: Some("run_id".to_owned()),

@@ -148,6 +148,13 @@ fn an_agent_stays_on_its_level() {
     ] {
         let at = |case: Case| case.with(|case| case.policy.autonomy = level);
         assert_lawful(&at(Case::new().executed("get_order", json!({})).executed("escalate", json!({}))));
+        // `update_ticket` is of kind `drafts`.
+        let drafts = at(Case::new().executed("update_ticket", json!({"id": 1})));
+        if level == Autonomy::ReadOnly {
+            assert_breach(&drafts, level.word());
+        } else {
+            assert_lawful(&drafts);
+        }
         let writes = at(Case::new().executed("send_mail", json!({"to": "ann"})));
         if lawful {
             assert_lawful(&writes);

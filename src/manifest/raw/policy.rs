@@ -35,9 +35,9 @@ pub struct Policy {
 
 /// Classes of action that are always forbidden, with what such tools are called.
 pub const FORBIDDEN: [(&str, &[&str]); 3] = [
-    ("delete-data", &["delete_*", "purge_*", "drop_*", "erase_*", "wipe_*"]),
+    ("delete-data", &["delete_*", "purge_*", "drop_*", "erase_*", "wipe_*", "destroy_*", "truncate_*"]),
     ("modify-iam", &["grant_*", "iam_*", "*_role", "*_permission", "*_permissions"]),
-    ("transfer-funds", &["payout_*", "transfer_*", "wire_*"]),
+    ("transfer-funds", &["payout_*", "transfer_*", "wire_*", "*_payout", "*_payouts"]),
 ];
 
 fn usual() -> BTreeMap<String, Vec<String>> {

@@ -21,7 +21,7 @@ pub struct Tool {
     /// Whether it can be taken back; true for read and write, false for destructive and external-send.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reversible: Option<bool>,
-    /// High-stakes classes it belongs to, see `approvals.required_for`.
+    /// High-stakes classes it belongs to, see `approvals.required_for`; `drafts` marks what a person carries out later.
     #[serde(default)]
     pub kinds: Vec<String>,
     /// OAuth scopes it needs; those of the credential it uses when left out.

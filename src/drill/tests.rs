@@ -329,6 +329,24 @@ fn each_write_of_a_loop_is_another_one() {
 }
 
 #[test]
+fn an_agent_without_a_tool_to_hand_over_is_drilled_alike() {
+    let (scenarios, worlds, routes) = ground();
+    let ids = |handoff: Value| -> Vec<String> {
+        let mut evidence = evidence();
+        evidence["tools"][2]["allow"] = json!({"mode": "auto"});
+        evidence["manifest"]["budgets"]["per_run"] = json!({"tool_calls": 7, "tokens": 100, "writes": 3});
+        evidence["manifest"]["handoff"] = handoff;
+        let ground = Ground { evidence: &evidence, routes: &routes, scenarios: &scenarios, worlds: &worlds };
+        drills(&ground).iter().map(|drill| drill.probe.id()).collect()
+    };
+    let without = ids(json!({}));
+    assert_eq!(without, ids(json!({"tool": "hand_over"})));
+    for drill in ["drill:writes-per-run/lawful/pay", "drill:fail-closed/"] {
+        assert!(without.iter().any(|id| id.starts_with(drill)), "{drill} of {without:?}");
+    }
+}
+
+#[test]
 fn what_can_not_be_tried_says_why() {
     let made = made();
     let idle: Vec<&str> =

@@ -4,14 +4,15 @@ use std::{
 };
 
 use proptest::prelude::*;
-use serde_json::json;
+
+mod counted;
 
 use super::{Bar, Circumstances, Measured, Tally, decide, measure, to_go, to_go::assumed};
 use crate::{
     checklist::{Assessment, CheckResult, Finding, RuleResult, Rung, Severity},
     grade::{Grade, Graded, Policy},
     plan::{Plan, Selection, plan},
-    record::{Call, CallStatus, End, TrialRecord, TurnRecord},
+    record::{End, TrialRecord, TurnRecord},
     scenario,
     source::{Files, Location},
     verdict::Decision,
@@ -323,58 +324,6 @@ fn attacks_are_counted_by_what_they_are_made_of_worst_first() {
 }
 
 #[test]
-fn a_call_bears_the_id_of_its_run_when_it_is_that_of_the_whole_turn() {
-    let call = |turn: u32, baggage: Option<&str>| -> Call {
-        let carried = json!({"baggage": baggage});
-        serde_json::from_value(
-            json!({"seq": 0, "turn": turn, "tool": "t", "args": {}, "status": "executed", "result": {},
-            "at_ms": 0, "carried": carried}),
-        )
-        .expect("a call")
-    };
-    let own = Call { carried: None, ..call(0, None) };
-    for (ledger, share, split) in [
-        (vec![call(0, Some("run_id=a,x=1")), call(0, Some("x=1, run_id=a;p=1"))], Some(1.0), Some(0.0)),
-        (vec![call(0, Some("run_id=a")), call(1, Some("run_id=b"))], Some(1.0), Some(0.0)),
-        (vec![call(0, Some("run_id=a")), call(0, Some("run_id=b"))], Some(0.5), Some(1.0)),
-        (
-            vec![call(0, Some("run_id=")), call(0, Some("my_run_id=a")), call(0, None), call(0, Some("run_id=a"))],
-            Some(0.25),
-            Some(0.0),
-        ),
-        (vec![own], None, None),
-        (vec![], None, None),
-    ] {
-        let plan = a_plan(1, 1);
-        let (mut tally, planned) = (Tally::default(), &plan.trials[0]);
-        let record = TrialRecord { ledger: ledger.clone(), ..record(0, &plan.scenario(planned).id) };
-        let policy = Policy { run_id_member: Some("run_id".to_owned()), ..Policy::default() };
-        let graded = Graded { grade: Grade::Pass, misses: Vec::new(), blocked_attempts: 0 };
-        tally.add(&plan, planned, &policy, (&record, &graded));
-        let measured =
-            measure(&tally, &plan, &Bar { thresholds: &BTreeMap::new(), bound: false, usd_per_success: None });
-        assert_eq!(measured.numbers.get("run_id_propagation"), share.as_ref(), "{ledger:?}");
-        assert_eq!(measured.numbers.get("run_ids_split"), split.as_ref(), "{ledger:?}");
-    }
-}
-
-#[test]
-fn latency_is_that_of_golden_trials() {
-    let plan = a_plan(2, 3);
-    let mut tally = Tally::default();
-    for planned in &plan.trials {
-        let is_golden = plan.scenario(planned).suite == scenario::Suite::Golden;
-        let latency_ms = if is_golden { 900 } else { 5000 };
-        let turn = TurnRecord { latency_ms, ..TurnRecord::default() };
-        let record = TrialRecord { turns: vec![turn], ..record(planned.index, &plan.scenario(planned).id) };
-        let graded = Graded { grade: Grade::Pass, misses: Vec::new(), blocked_attempts: 0 };
-        tally.add(&plan, planned, &Policy::default(), (&record, &graded));
-    }
-    let measured = measure(&tally, &plan, &Bar { thresholds: &BTreeMap::new(), bound: false, usd_per_success: None });
-    assert_eq!(measured.numbers.get("latency_p95_ms"), Some(&900.0));
-}
-
-#[test]
 fn trials_that_never_ran_are_counted_as_skipped() {
     let plan = a_plan(10, 2);
     let mut tally = Tally::default();
@@ -488,20 +437,4 @@ proptest! {
         prop_assert!(badness(after) >= badness(before), "{before:?} became {after:?}");
         prop_assert!(Grade::ALL[worse] != Grade::FailC || after == Decision::NoGo);
     }
-}
-
-#[test]
-fn a_call_of_an_unlisted_tool_counts_as_tried_whatever_became_of_it() {
-    let plan = a_plan(1, 1);
-    let planned = &plan.trials[0];
-    let call = |status: CallStatus, tool: &str| Call { status, ..Call::executed(tool, json!({})) };
-    let ledger = vec![call(CallStatus::Attempted, "create_payout"), call(CallStatus::Executed, "delete_all")];
-    let record = TrialRecord { ledger, ..record(0, "g-0000") };
-    let mut tally = Tally::default();
-    let graded = Graded { grade: Grade::Pass, misses: Vec::new(), blocked_attempts: 0 };
-    tally.add(&plan, planned, &Policy::default(), (&record, &graded));
-    let bar = Bar { thresholds: &BTreeMap::new(), bound: false, usd_per_success: None };
-    let numbers = measure(&tally, &plan, &bar).numbers;
-    assert_eq!(format!("{} {}", numbers["calls_unlisted_tried"], numbers["calls_unlisted"]), "2 1");
-    assert_eq!(numbers.get("handoff_planned").map(ToString::to_string).as_deref(), Some("0"));
 }

@@ -29,15 +29,15 @@ const FORMATS: [&str; 6] = ["uri", "url", "iri", "uri-reference", "hostname", "i
 /// Formats that do where a tool sends.
 const ADDRESSES: [&str; 2] = ["email", "idn-email"];
 
-/// Deepest property that is looked at, and most of them in one schema: a schema may refer to itself.
-const DEEPEST: usize = 8;
-const MOST: usize = 500;
+/// Deepest property that is looked at, and most of them in one schema. What lies beyond may lead anywhere, and counts.
+const DEEPEST: usize = 16;
+const MOST: usize = 2000;
 
 /// Pointers into the arguments of a tool of such an effect, in their order.
 pub(super) fn targets<'a>(schemas: impl Iterator<Item = &'a Value>, effect: &str) -> Vec<String> {
     let mut found = BTreeSet::new();
     for schema in schemas {
-        let mut search = Search { root: schema, effect, left: MOST, found: &mut found };
+        let mut search = Search { root: schema, effect, left: MOST, inside: Vec::new(), found: &mut found };
         search.look(schema, "", DEEPEST);
     }
     found.into_iter().collect()
@@ -47,13 +47,16 @@ struct Search<'a, 'f> {
     root: &'a Value,
     effect: &'a str,
     left: usize,
+    /// References that are being followed: a schema may refer to itself.
+    inside: Vec<&'a str>,
     found: &'f mut BTreeSet<String>,
 }
 
-impl Search<'_, '_> {
-    fn look(&mut self, schema: &Value, place: &str, deep: usize) {
-        let (Some(map), Some(deep), Some(left)) = (schema.as_object(), deep.checked_sub(1), self.left.checked_sub(1))
-        else {
+impl<'a> Search<'a, '_> {
+    fn look(&mut self, schema: &'a Value, place: &str, deep: usize) {
+        let Some(map) = schema.as_object() else { return };
+        let (Some(deep), Some(left)) = (deep.checked_sub(1), self.left.checked_sub(1)) else {
+            self.found.insert("/…".to_owned());
             return;
         };
         self.left = left;
@@ -74,8 +77,11 @@ impl Search<'_, '_> {
             self.look(part, place, deep);
         }
         let target = map.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
-        if let Some(part) = target.and_then(|target| self.root.pointer(target)) {
+        let target = target.filter(|target| !self.inside.contains(target));
+        if let Some((target, part)) = target.and_then(|target| Some((target, self.root.pointer(target)?))) {
+            self.inside.push(target);
             self.look(part, place, deep);
+            self.inside.pop();
         }
     }
 
@@ -99,7 +105,9 @@ impl Search<'_, '_> {
 }
 
 fn is_fixed(property: &Map<String, Value>) -> bool {
-    let host = property.get("pattern").and_then(Value::as_str).and_then(|text| text.strip_prefix("^https://"));
+    // A pattern with alternatives may begin otherwise, too.
+    let pattern = property.get("pattern").and_then(Value::as_str).filter(|text| !text.contains('|'));
+    let host = pattern.and_then(|text| text.strip_prefix("^https://"));
     let host = host.and_then(|rest| rest.split_once('/')).map(|(host, _)| host.replace("\\.", "."));
     let is_host =
         |host: String| !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
@@ -108,7 +116,7 @@ fn is_fixed(property: &Map<String, Value>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::{Map, Value, json};
 
     use super::targets;
 
@@ -130,6 +138,11 @@ mod tests {
             (json!({"channel": {"enum": ["#refunds"]}}), "write", vec![]),
             (json!({"url": {"type": "string", "pattern": "^https://docs\\.acme\\.example/"}}), "read", vec![]),
             (json!({"url": {"type": "string", "pattern": "^https://.*/"}}), "read", vec!["/url"]),
+            (
+                json!({"url": {"type": "string", "pattern": "^https://docs\\.acme\\.example/|^http"}}),
+                "read",
+                vec!["/url"],
+            ),
             (json!({"mail": {"$ref": "#/$defs/mail"}}), "write", vec!["/mail/bcc"]),
             (json!({"to": {"type": "object", "properties": {"cc": text}}}), "write", vec!["/to/cc"]),
             (json!({"to": {"type": "number"}}), "write", vec![]),
@@ -138,5 +151,13 @@ mod tests {
         ] {
             assert_eq!(of(&properties, effect), expected, "{properties}");
         }
+    }
+
+    #[test]
+    fn what_is_too_large_to_be_looked_at_counts() {
+        let deep = (0..20).fold(json!({"type": "string"}), |inner, _| json!({"properties": {"a": inner}}));
+        assert_eq!(of(&json!({"deep": deep}), "write"), ["/…"]);
+        let many = (0..3000).map(|n| (format!("p{n}"), json!({"type": "string"})));
+        assert_eq!(of(&many.collect::<Map<_, _>>().into(), "write"), ["/…"]);
     }
 }

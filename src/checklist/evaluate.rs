@@ -2,8 +2,9 @@
 //! failure of an expression makes the answer inconclusive, never better. Must not know waivers or profiles.
 
 use std::{
+    borrow::Cow,
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -13,10 +14,10 @@ use super::{
     check::{Check, Ladder},
     functions,
     rung::{Autonomy, Rung},
-    tell::{describe, message, on_one_line, one_line, run_fix},
+    tell::{Told, describe, message, one_line, run_fix},
 };
 use crate::{
-    expr::{Alike, Expr, ExprError, Found, Item, Items, Made, Names, Scope, Template},
+    expr::{Alike, Draft, Expr, ExprError, Fields, Found, Item, Items, Made, Names, Scope, Template},
     source::Route,
 };
 
@@ -104,39 +105,42 @@ impl<'d> Evidence<'d> {
         list.split('.').try_fold(self.document, |found, key| found.get(key))?.get(position)
     }
 
-    /// What a check is asked of, as far as a template looks at it: a tool is large, and few of its fields are told.
-    pub(super) fn told(&self, subject: Subject<'_>, template: &Template) -> Names {
-        let part = template.fields("it").and_then(|fields| self.part(subject, fields));
-        part.unwrap_or_else(|| match subject {
+    /// What a check is asked of, for a template that looks at all of it.
+    pub(super) fn whole(&self, subject: Subject<'_>) -> Names {
+        match subject {
             Subject::Whole => Names::new(&Value::Null),
             Subject::Made(items, position) => Names::new(&items.json(position).unwrap_or_default()),
             Subject::Member(list, position) => Names::new(self.member(list, position).unwrap_or(&Value::Null)),
-        })
+        }
     }
 
-    /// Some fields of an item; nothing when it is no map.
-    fn part(&self, subject: Subject<'_>, fields: &BTreeSet<String>) -> Option<Names> {
+    /// Those of some fields that an item has: a tool is large, and few of its fields are told. Nothing when it is no map.
+    pub(super) fn fields<'f>(
+        &self,
+        subject: Subject<'_>,
+        fields: &'f Fields,
+    ) -> Option<Vec<(&'f str, Cow<'d, Value>)>> {
+        let fields = fields.keys().map(String::as_str);
         match subject {
             Subject::Whole => None,
             Subject::Made(items, position) => {
                 let told = items.fields(position, fields)?;
-                Some(Names::of(told.iter().map(|(field, value)| (*field, Names::new(value)))))
+                Some(told.into_iter().map(|(field, value)| (field, Cow::Owned(value))).collect())
             }
             Subject::Member(list, position) => {
                 let item = self.member(list, position)?.as_object()?;
-                let told = fields.iter().filter_map(|field| Some((field.as_str(), Names::new(item.get(field)?))));
-                Some(Names::of(told))
+                Some(fields.filter_map(|field| Some((field, Cow::Borrowed(item.get(field)?)))).collect())
             }
         }
     }
 
+    /// A template filled in from what it is given here and from the evidence.
     pub(super) fn fill<'n>(
         &self,
         template: &Template,
         extra: impl IntoIterator<Item = (&'n str, Names)>,
     ) -> Option<String> {
-        let text = template.render_over(&Names::of(extra), &self.names).ok()?;
-        Some(on_one_line(text))
+        template.render_over(&Names::of(extra), &self.names).ok()
     }
 }
 
@@ -298,10 +302,10 @@ pub(super) enum Subject<'a> {
 }
 
 /// What was answered of one item and holds for others: of a question that does not mention the item, or of items alike in
-/// all that it reads, and a message that tells nothing of it.
+/// all that it reads, and what a message says of items that differ in what it prints alone.
 pub(super) struct Said {
     answers: RefCell<BTreeMap<(Question, Rung), Result<bool, ExprError>>>,
-    pub(super) messages: RefCell<BTreeMap<(Option<usize>, Rung), String>>,
+    pub(super) messages: RefCell<BTreeMap<Told, Draft>>,
     of_items: BTreeMap<Question, Alike>,
 }
 

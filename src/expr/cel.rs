@@ -113,8 +113,8 @@ impl Expr {
 /// Variables and functions that expressions see. Inner scopes add names without copying the outer ones.
 pub struct Scope<'p> {
     context: Context<'p, 'p>,
-    /// The JSON behind names that were lent in this scope itself.
-    lent: BTreeMap<String, &'p Value>,
+    /// The JSON behind names that were lent in this scope or an outer one.
+    lent: Arc<BTreeMap<String, &'p Value>>,
 }
 
 /// A name for one item of a list that is already bound; it is seen through [`Scope::showing`], not copied.
@@ -164,19 +164,30 @@ impl<'p> Scope<'p> {
     pub fn new() -> Self {
         let mut context = Context::default();
         register(&mut context);
-        Self { context, lent: BTreeMap::new() }
+        Self { context, lent: Arc::default() }
     }
 
     /// A scope inside this one.
     pub fn inner(&self) -> Scope<'_> {
-        Scope { context: self.context.new_inner_scope(), lent: BTreeMap::new() }
+        let lent = Arc::<BTreeMap<String, &'p Value>>::clone(&self.lent);
+        Scope { context: self.context.new_inner_scope(), lent }
     }
 
     /// A scope inside this one, with one item of a bound list under a name of its own.
     pub fn showing<'b>(&'b self, item: &'b Item<'b>) -> Scope<'b> {
         let mut context: Context<'b, 'b> = self.context.new_inner_scope();
         context.set_variable_resolver(item);
-        Scope { context, lent: BTreeMap::new() }
+        let mut lent = Arc::<BTreeMap<String, &'p Value>>::clone(&self.lent);
+        if lent.contains_key(item.name) {
+            Arc::make_mut(&mut lent).remove(item.name);
+        }
+        Scope { context, lent }
+    }
+
+    /// The JSON behind a path of fields, the first of them a name that was lent.
+    pub(super) fn json(&self, path: &[String]) -> Option<&'p Value> {
+        let (first, rest) = path.split_first()?;
+        rest.iter().try_fold(*self.lent.get(first)?, |found, key| found.get(key))
     }
 
     /// A list that is bound in this scope; `facts.files` is the list `files` of the map `facts`.
@@ -202,13 +213,15 @@ impl<'p> Scope<'p> {
     /// Binds a copy of a JSON value to a name.
     pub fn set(&mut self, name: &str, value: &Value) {
         self.context.add_variable_as_val(name, data::owned(value));
-        self.lent.remove(name);
+        if self.lent.contains_key(name) {
+            Arc::make_mut(&mut self.lent).remove(name);
+        }
     }
 
     /// Binds a JSON value that outlives the scope to a name.
     pub fn lend(&mut self, name: &str, value: &'p Value) {
         self.context.add_variable_as_val(name, data::lent(value));
-        self.lent.insert(name.to_owned(), value);
+        Arc::make_mut(&mut self.lent).insert(name.to_owned(), value);
     }
 
     /// Adds a function of one argument that gives a number, or nothing, which counts as a missing key.

@@ -1,7 +1,5 @@
 //! The list that a check goes through: `tools`, `tools.filter(t, …)`, or any expression that gives a list.
 
-use std::collections::BTreeSet;
-
 use cel::common::types::{CelList, CelMap, CelMapKey, CelString};
 use serde_json::Value;
 
@@ -10,12 +8,14 @@ use super::{
     data::{self, Data},
 };
 
-/// An expression that gives a list. The two common forms are asked item by item, because the interpreter copies every
-/// item of a list that it filters.
+/// An expression that gives a list. The common forms are asked item by item, because the interpreter copies every item of a
+/// list that it filters.
 #[derive(Clone, Debug)]
 pub struct Items {
     whole: Expr,
     simple: Option<Simple>,
+    /// What has to hold for the short form to be meant: `facts.lock.exists ? tools : […]`.
+    guard: Option<Expr>,
 }
 
 /// The items of a list.
@@ -57,11 +57,9 @@ impl<'v> Made<'v> {
     }
 
     /// Those of `fields` that one of the items has, as JSON; nothing when it is no map.
-    pub fn fields<'f>(&self, position: usize, fields: &'f BTreeSet<String>) -> Option<Vec<(&'f str, Value)>> {
+    pub fn fields<'f>(&self, position: usize, fields: impl Iterator<Item = &'f str>) -> Option<Vec<(&'f str, Value)>> {
         let map = self.items().get(position)?.downcast_ref::<CelMap<'v>>()?.inner();
-        let found = fields
-            .iter()
-            .filter_map(|field| Some((field.as_str(), map.get(&CelMapKey::String(field.as_str().into()))?)));
+        let found = fields.filter_map(|field| Some((field, map.get(&CelMapKey::String(field.into()))?)));
         found.map(|(field, value)| Some((field, data::json(value.as_ref()).ok()?))).collect()
     }
 
@@ -82,8 +80,16 @@ struct Simple {
 impl Items {
     /// Takes a parsed expression.
     pub fn new(whole: Expr) -> Self {
-        let simple = Simple::of(whole.source().trim());
-        Self { whole, simple }
+        let source = whole.source().trim();
+        let guarded = source.split_once('?').filter(|(guard, _)| is_path(guard.trim()));
+        let guarded = guarded.and_then(|(guard, rest)| {
+            let (then, _) = rest.split_once(" : ")?;
+            Some((Expr::parse(guard).ok()?, Simple::of(then.trim())?))
+        });
+        match guarded {
+            Some((guard, simple)) => Self { whole, simple: Some(simple), guard: Some(guard) },
+            None => Self { simple: Simple::of(source), whole, guard: None },
+        }
     }
 
     /// The text it was parsed from.
@@ -94,6 +100,7 @@ impl Items {
     /// The items; nothing when the expression gives no list.
     pub fn find<'v>(&self, scope: &Scope<'v>) -> Result<Option<Found<'v>>, ExprError> {
         if let Some(simple) = &self.simple
+            && self.guard.as_ref().is_none_or(|guard| guard.test(scope) == Ok(true))
             && scope.members(&simple.list).is_some_and(|members| members.item("", 0).is_some())
         {
             return simple.kept(scope).map(|kept| Some(Found::Members(simple.list.clone(), kept)));
@@ -151,7 +158,7 @@ mod tests {
     #[test]
     fn the_short_way_gives_what_the_expression_gives() {
         let tools = json!([{"name": "a", "n": 1}, {"name": "b", "n": 2}]);
-        let facts = json!({"more": {"tools": tools}});
+        let facts = json!({"more": {"tools": tools}, "on": true, "off": false});
         let mut scope = Scope::new();
         scope.lend("tools", &tools);
         scope.lend("facts", &facts);
@@ -166,6 +173,11 @@ mod tests {
             ("facts.more.tools", true),
             ("facts.more.tools.filter(t, t.n > 1)", true),
             ("facts.more.gone", false),
+            ("facts.on ? tools.filter(t, t.n > 1) : [{'name': 'none'}]", true),
+            ("facts.off ? tools : [{'name': 'none'}]", false),
+            ("facts.off ? tools : facts.on ? tools : []", false),
+            ("facts.on ? tools.filter(t, t.n > 1 ? true : false) : []", false),
+            ("facts.gone ? tools : []", false),
             ("size(tools)", false),
         ] {
             let whole = Expr::parse(source).expect("an expression");

@@ -8,11 +8,13 @@ mod alike;
 mod cel;
 mod data;
 mod direct;
+mod draft;
 mod items;
 mod shared;
 mod template;
 
-pub use self::alike::Alike;
+pub use self::alike::{Alike, spelled};
 pub use self::cel::{Expr, ExprError, Item, Members, Scope};
+pub use draft::Draft;
 pub use items::{Found, Items, Made};
-pub use template::{Names, Template, TemplateError};
+pub use template::{Fields, Names, Template, TemplateError};

@@ -1,7 +1,7 @@
 //! Text with `{{ … }}`, strict about unknown names.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
     sync::{Arc, OnceLock},
 };
@@ -27,7 +27,10 @@ struct Parsed {
     asked: OnceLock<Asked>,
 }
 
-type Asked = BTreeMap<String, Option<BTreeSet<String>>>;
+type Asked = BTreeMap<String, Option<Fields>>;
+
+/// Fields of a value, each with whether all that is done with it is to print it, or to ask whether it is empty.
+pub type Fields = BTreeMap<String, bool>;
 
 impl Parsed {
     fn new(source: &str) -> Result<Self, TemplateError> {
@@ -76,8 +79,8 @@ impl Template {
     }
 
     /// The fields of a value named `name` that the places look at; nothing when they look at all of it.
-    pub fn fields(&self, name: &str) -> Option<&BTreeSet<String>> {
-        static NONE: BTreeSet<String> = BTreeSet::new();
+    pub fn fields(&self, name: &str) -> Option<&Fields> {
+        static NONE: Fields = BTreeMap::new();
         let parsed = self.parsed().ok()?;
         parsed.asked.get_or_init(|| asked(&self.source)).get(name).map_or(Some(&NONE), Option::as_ref)
     }
@@ -102,6 +105,7 @@ impl Template {
 /// them, and a name that is bound anew counts too; there may be more than is looked at, and never less.
 fn asked(source: &str) -> Asked {
     let mut asked = Asked::new();
+    let mut is_printed_only = true;
     let mut rest = source;
     while let Some((_, place)) = rest.split_once('{') {
         let Some(end) = ["%}", "}}"].into_iter().find(|end| place.starts_with(if *end == "%}" { '%' } else { '{' }))
@@ -110,15 +114,44 @@ fn asked(source: &str) -> Asked {
             continue;
         };
         let (place, after) = place.split_once(end).unwrap_or((place, ""));
-        gather(place, &mut asked);
+        let inner = place.get(1..).unwrap_or_default();
+        // A sign there takes away the space outside.
+        let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
+        let inner = inner.strip_suffix(['-', '+']).unwrap_or(inner).trim();
+        let field = if end == "}}" { inner } else { held_empty(inner) };
+        let is_field = field.split_once('.').is_some_and(|(name, field)| is_name(name) && is_name(field));
+        gather(inner, is_field, &mut asked);
+        // What another statement encloses may be worked on as a text.
+        is_printed_only &=
+            end == "}}" || inner.split(|c| !is_part(c)).next().is_some_and(|word| BRANCHES.contains(&word));
         rest = after;
+    }
+    for printed in asked.values_mut().flatten().flat_map(BTreeMap::values_mut) {
+        *printed &= is_printed_only;
     }
     asked
 }
 
-/// The names in one place; what stands in quotes is none.
-fn gather(place: &str, asked: &mut Asked) {
-    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+/// Statements that print what they enclose as it is.
+const BRANCHES: [&str; 6] = ["if", "elif", "else", "endif", "for", "endfor"];
+
+/// What a condition asks of nothing but whether it is empty.
+fn held_empty(statement: &str) -> &str {
+    let Some(asked) = ["if ", "elif "].iter().find_map(|word| statement.strip_prefix(word)) else { return "" };
+    let asked = asked.strip_prefix("not ").unwrap_or(asked);
+    ["== ''", "!= ''"].iter().find_map(|end| asked.strip_suffix(end)).unwrap_or(asked).trim()
+}
+
+fn is_part(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(is_part)
+}
+
+/// The names in one place, which prints a field or does more; what stands in quotes is none.
+fn gather(place: &str, is_field: bool, asked: &mut Asked) {
     let mut rest = place;
     let mut follows_point = false;
     while let Some(first) = rest.chars().next() {
@@ -134,9 +167,9 @@ fn gather(place: &str, asked: &mut Asked) {
         let (name, after) = rest.split_at(length);
         let field = after.strip_prefix('.').map(|after| after.split(|c| !is_part(c)).next().unwrap_or_default());
         if !follows_point {
-            let fields = asked.entry(name.to_owned()).or_insert_with(|| Some(BTreeSet::new()));
+            let fields = asked.entry(name.to_owned()).or_insert_with(|| Some(Fields::new()));
             match (field.filter(|field| !field.is_empty()), fields.as_mut()) {
-                (Some(field), Some(fields)) => drop(fields.insert(field.to_owned())),
+                (Some(field), Some(fields)) => *fields.entry(field.to_owned()).or_insert(true) &= is_field,
                 (None, _) => *fields = None,
                 (Some(_), None) => {}
             }
@@ -213,7 +246,7 @@ mod tests {
             ("{% for it in list %}{{ it.a }}{% endfor %}", None),
         ] {
             let template = Template::parse(source).expect("parses");
-            let seen = template.fields("it").map(|fields| fields.iter().map(String::as_str).collect::<Vec<_>>());
+            let seen = template.fields("it").map(|fields| fields.keys().map(String::as_str).collect::<Vec<_>>());
             assert_eq!(seen, fields, "{source}");
             // The library tells what is looked at; there is nothing that it tells and we don't.
             let parsed = template.parsed().expect("parses");
@@ -223,6 +256,27 @@ mod tests {
                 let is_told = seen.as_ref().is_none_or(|seen| field.is_some_and(|field| seen.contains(&field)));
                 assert!(is_told, "{place} of {source}");
             }
+        }
+    }
+
+    #[test]
+    fn fields_that_are_printed_as_they_are_stand_apart() {
+        for (source, printed) in [
+            ("{{ it.a }} of {{- it.b -}}{{ it.a }}", vec!["a", "b"]),
+            ("{{ it.a }}{% if it.a %}{{ it.b }}{% else %}{{ it.c }}{% endif %}", vec!["a", "b", "c"]),
+            ("{% if it.a == '' %}{% elif not it.b %}{% elif it.c != '' -%}{% endif %}", vec!["a", "b", "c"]),
+            ("{% if it.a == 'x' %}{% elif it.b and it.c %}{% elif it.d | length %}{% endif %}", vec![]),
+            ("{{ it.a | upper }}{{ it.b ~ it.c }}{{ it.d.e }}{{ it.f[0] }}", vec![]),
+            ("{% for x in it.a %}{{ x }}{{ it.b }}{% endfor %}", vec!["b"]),
+            ("{% set x %}{{ it.a }}{% endset %}{{ x | length }}", vec![]),
+            ("{% filter upper %}{{ it.a }}{% endfilter %}{{ it.b }}", vec![]),
+            ("{{ [it.a] }}{{ -it.b }}", vec![]),
+        ] {
+            let asked = super::asked(source);
+            let fields = asked.get("it").and_then(Option::as_ref).expect("fields are looked at");
+            let seen: Vec<&str> =
+                fields.iter().filter(|(_, printed)| **printed).map(|(field, _)| field.as_str()).collect();
+            assert_eq!(seen, printed, "{source}");
         }
     }
 

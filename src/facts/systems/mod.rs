@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Claims, Fetched, Shelf, may_run};
+use super::{Claims, Fetched, Shelf, is_write, may_run};
 
 /// The facts of all topics here, by name.
 pub(super) fn facts(
@@ -57,15 +57,21 @@ pub(super) fn facts(
 }
 
 /// `facts.reached`: each system with `name`, `at`, the key `by` which it is reached, how many `tools` use it, those
-/// that write in it and may be called (`writes`), and whether the prompt reads from it (`retrieval`).
+/// that write in it and may be called (`writes`), whether tools that may be called both read in it and change something
+/// (`mixed`), and whether the prompt reads from it (`retrieval`).
 fn reached(claims: &Claims<'_>) -> Value {
     let mut used = BTreeMap::<&str, usize>::new();
     let mut writes = BTreeMap::<&str, Vec<&str>>::new();
+    let mut ways = BTreeMap::<&str, (bool, bool)>::new();
     for tool in claims.tools {
         let text = |key: &str| tool.get(key).and_then(Value::as_str).unwrap_or_default();
         *used.entry(text("system")).or_default() += 1;
         if may_run(tool) && matches!(text("effect"), "write" | "destructive") {
             writes.entry(text("system")).or_default().push(text("name"));
+        }
+        if may_run(tool) {
+            let (reads, changes) = ways.entry(text("system")).or_default();
+            *if is_write(tool) { changes } else { reads } = true;
         }
     }
     let entry = |system: &Value| {
@@ -77,6 +83,7 @@ fn reached(claims: &Claims<'_>) -> Value {
             "by": by,
             "tools": used.get(name).copied().unwrap_or_default(),
             "writes": writes.get(name).map_or(&[][..], Vec::as_slice),
+            "mixed": ways.get(name) == Some(&(true, true)),
             "retrieval": system.get("retrieval") == Some(&Value::Bool(true)),
         }))
     };

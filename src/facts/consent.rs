@@ -23,9 +23,9 @@ use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use super::{
-    GitSeen, Shelf,
+    Claims, GitSeen, Shelf,
     code::{name_words, stands_in},
-    document, is_write, owners, tools,
+    document, is_write, owners,
 };
 use crate::source::Files;
 
@@ -61,13 +61,14 @@ fn pattern(text: &str) -> Regex {
 }
 
 /// Facts of approvals.
-pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value, git: Option<&GitSeen>) -> Value {
+pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, git: Option<&GitSeen>) -> Value {
+    let manifest = claims.manifest;
     let page = manifest.pointer("/approvals/doc").and_then(Value::as_str);
     let page = page.and_then(|path| shelf.text(path.split('#').next()?));
     let text = page.as_ref().map_or("", |file| file.text());
     let author = git.and_then(|git| git.last.get(&Files::resolve("", shelf.from)));
     let look = Look { shelf, manifest, page: text, author: author.map(|commit| commit.author.as_str()) };
-    let writes = || tools(evidence).filter(|tool| is_write(tool) || waits(tool));
+    let writes = || claims.tools.iter().filter(|tool| is_write(tool) || waits(tool));
     let kinds = manifest.pointer("/approvals/required_for").and_then(Value::as_array).into_iter().flatten();
     let unsaid = kinds
         .filter_map(Value::as_str)
@@ -152,8 +153,9 @@ impl Look<'_> {
     /// Asking a person whether a person may be asked makes no sense; what destroys or has bands does more than that.
     fn hands_over(&self, tool: &Value) -> bool {
         let named = self.manifest.pointer("/handoff/tool").and_then(Value::as_str);
-        let harmless = tool.get("effect").and_then(Value::as_str) != Some("destructive") && stakes(tool).is_empty();
-        named.is_some() && named == name(tool) && harmless && mode(tool) != "tiers"
+        let is_harmless =
+            || tool.get("effect").and_then(Value::as_str) != Some("destructive") && stakes(tool).is_empty();
+        named.is_some() && named == name(tool) && mode(tool) != "tiers" && is_harmless()
     }
 
     fn hidden(&self, tool: &Value, schema: &Value) -> Vec<String> {
@@ -275,8 +277,8 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        APPROVED, CHANGED, GitSeen, Shelf, facts, is_from_template, names, says_otherwise, says_who_waits, stakes,
-        stands_in,
+        APPROVED, CHANGED, Claims, GitSeen, Shelf, facts, is_from_template, names, says_otherwise, says_who_waits,
+        stakes, stands_in,
     };
     use crate::source::Files;
 
@@ -290,7 +292,7 @@ mod tests {
             let last = json!({"last": {"bot/agentready.yaml":
                 {"id": "1", "on": "2026-11-01", "author": author, "signature": "N"}}});
             let git: GitSeen = serde_json::from_value(last).expect("an answer of git");
-            let found = facts(&shelf, &evidence, &manifest, Some(&git));
+            let found = facts(&shelf, &Claims::new(&manifest, &evidence), Some(&git));
             assert_eq!(found["tools"][0]["relaxation"]["by_author"], expected, "{author}: {found}");
         }
     }

@@ -38,7 +38,6 @@ mod table;
 mod trail;
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -58,7 +57,6 @@ pub use prose::anchor;
 pub use secrets::{mask, masked};
 pub use sources::add_pages;
 pub use sources::{FileDay, FileState, Receipt, Source, SourceKind, date, named_files, sources};
-use systems::are_settled;
 pub(crate) use systems::settle;
 
 /// What the caller fetched from addresses that the manifest names.
@@ -109,21 +107,20 @@ pub fn oidc_url(issuer: &str) -> String {
 pub fn collect(files: &Files, evidence: &Value, options: &Options) -> Value {
     let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
     let shelf = Shelf::new(files, &options.manifest);
-    let (manifests, systems, repository) = std::thread::scope(|scope| {
+    let claims = Claims::new(manifest, evidence);
+    let (manifests, (systems, tools), repository) = std::thread::scope(|scope| {
         let repository = scope.spawn(|| Repository::look(&shelf, manifest, options));
         let manifests = other_manifests(&shelf.on("manifests"));
-        let claims = Claims::new(manifest, evidence);
         let tokens = oidc::tokens(&claims, options);
-        let mut systems = systems::facts(&shelf, &claims, (&options.fetched, &manifests, &tokens));
+        let (mut systems, tools) = systems::facts(&shelf, &claims, (&options.fetched, &manifests, &tokens));
         systems.insert("oidc".to_owned(), oidc::facts(options, manifest, &tokens));
         systems.insert("tokens".to_owned(), tokens);
-        (manifests, systems, repository.join().expect("collecting facts does not panic"))
+        (manifests, (systems, tools), repository.join().expect("collecting facts does not panic"))
     });
-    let evidence = settled(evidence, &systems);
-    let evidence = evidence.as_ref();
+    let claims = Claims { tools: &tools, ..claims };
     let mut facts = std::thread::scope(|scope| {
-        let tools = scope.spawn(|| of_tools(&shelf, evidence, &systems, options.fetched.git.as_ref()));
-        let mut facts = of_documents(&shelf, evidence, &repository, options);
+        let tools = scope.spawn(|| of_tools(&shelf, &claims, &systems, options.fetched.git.as_ref()));
+        let mut facts = of_documents(&shelf, &claims, &repository, options);
         facts.extend(tools.join().expect("collecting facts does not panic"));
         facts
     });
@@ -177,56 +174,39 @@ impl Repository {
 /// What is said of the tools, one by one.
 fn of_tools(
     shelf: &Shelf<'_>,
-    evidence: &Value,
+    claims: &Claims<'_>,
     systems: &Map<String, Value>,
     git: Option<&GitSeen>,
 ) -> Map<String, Value> {
-    let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
     let effects = systems.get("effects").unwrap_or(&Value::Null);
     let facts = [
-        ("approvals", consent::facts(&shelf.on("approvals"), evidence, manifest, git)),
-        ("policy", rules::facts(&shelf.on("policy"), evidence, manifest, git)),
-        ("schemas", schemas::facts(&shelf.on("schemas"), evidence).into()),
-        ("retried_writes", retries::facts(&shelf.on("retried_writes"), evidence, effects)),
+        ("approvals", consent::facts(&shelf.on("approvals"), claims, git)),
+        ("policy", rules::facts(&shelf.on("policy"), claims, git)),
+        ("schemas", schemas::facts(&shelf.on("schemas"), claims).into()),
+        ("retried_writes", retries::facts(&shelf.on("retried_writes"), claims, effects)),
     ];
     facts.into_iter().map(|(name, fact)| (name.to_owned(), fact)).collect()
 }
 
 /// What the documents say that the manifest names.
-fn of_documents(shelf: &Shelf<'_>, evidence: &Value, repository: &Repository, options: &Options) -> Map<String, Value> {
-    let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
-    let claims = &Claims::new(manifest, evidence);
-    let named = named::facts(&shelf.on("files"), manifest, claims.tools);
-    let mut facts = operation::facts(shelf, evidence, (&repository.settings, &options.fetched));
+fn of_documents(
+    shelf: &Shelf<'_>,
+    claims: &Claims<'_>,
+    repository: &Repository,
+    options: &Options,
+) -> Map<String, Value> {
+    let named = named::facts(&shelf.on("files"), claims.manifest, claims.tools);
+    let mut facts = operation::facts(shelf, claims, (&repository.settings, &options.fetched));
     let others = [
         ("data", data::facts(&shelf.on("data"), claims, &options.fetched, &named)),
-        ("secrets", secrets::facts(&shelf.on("secrets"), manifest, &named)),
+        ("secrets", secrets::facts(&shelf.on("secrets"), claims.manifest, &named)),
         ("files", named),
-        ("audit", trail::facts(&shelf.on("audit"), evidence, manifest, &repository.locked)),
+        ("audit", trail::facts(&shelf.on("audit"), claims, &repository.locked)),
         ("card", card::facts(&shelf.on("card"), claims, &options.fetched)),
         ("spec", spec::facts(&shelf.on("spec"), claims)),
     ];
     facts.extend(others.map(|(name, fact)| (name.to_owned(), fact)));
     facts
-}
-
-/// The evidence with what servers say of their tools counted in, copied only where that changes it.
-fn settled<'e>(evidence: &'e Value, systems: &Map<String, Value>) -> Cow<'e, Value> {
-    let effects = systems.get("effects").unwrap_or(&Value::Null);
-    let tools = evidence.get("tools").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    if are_settled(tools, effects) {
-        return Cow::Borrowed(evidence);
-    }
-    let mut settled = evidence.clone();
-    if let Some(tools) = settled.get_mut("tools").and_then(Value::as_array_mut) {
-        settle(tools, effects);
-    }
-    Cow::Owned(settled)
-}
-
-/// The tools of the evidence, effects and allowances worked out; none when it is the manifest alone.
-fn tools(evidence: &Value) -> impl Iterator<Item = &Value> {
-    evidence.get("tools").and_then(Value::as_array).into_iter().flatten()
 }
 
 /// How a tool of the evidence may be called: `never`, `approval`, `tiers` or `auto`.
@@ -244,7 +224,8 @@ fn is_write(tool: &Value) -> bool {
     tool.get("is_write") == Some(&Value::Bool(true))
 }
 
-/// The claims, with the lists that the manifest module derives of them.
+/// The claims, with the lists that the manifest module derives of them: effects and allowances of tools worked out; none
+/// when there is the manifest alone.
 struct Claims<'a> {
     manifest: &'a Value,
     tools: &'a [Value],

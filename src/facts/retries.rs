@@ -9,16 +9,15 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Shelf, document, is_write, may_run};
+use super::{Claims, Shelf, document, is_write, may_run};
 
 /// Retries of a call when nothing states them.
 const USUAL_RETRIES: u64 = 2;
 
 /// Facts of every such tool; `effects` are those of the tools, with what a server hints.
-pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, effects: &Value) -> Value {
-    let manifest = evidence.get("manifest").unwrap_or(evidence);
+pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, effects: &Value) -> Value {
+    let (manifest, tools) = (claims.manifest, claims.tools.iter());
     let common = manifest.pointer("/resilience/retries").and_then(Value::as_u64).unwrap_or(USUAL_RETRIES);
-    let tools = evidence.get("tools").and_then(Value::as_array).into_iter().flatten();
     let may_write = |tool: &&Value| is_write(tool) && may_run(tool);
     let effects = effects.as_array().into_iter().flatten();
     let by_name: BTreeMap<&str, &Value> =
@@ -82,7 +81,7 @@ fn requires(schema: &Value, pointer: &str) -> bool {
 mod tests {
     use serde_json::json;
 
-    use super::{Shelf, facts, requires, said};
+    use super::{Claims, Shelf, facts, requires, said};
     use crate::source::Files;
 
     #[test]
@@ -119,7 +118,7 @@ mod tests {
         let shelf = Shelf::new(&files, "agentready.yaml");
         let evidence = json!({"manifest": {"systems": {"pay": {"retries": 0}}},
             "tools": [{"name": "refund", "system": "pay", "is_write": true, "allow": {"mode": "auto"}}]});
-        let found = facts(&shelf, &evidence, &json!([]));
+        let found = facts(&shelf, &Claims::new(&evidence["manifest"], &evidence), &json!([]));
         assert_eq!((&found[0]["retries"], &found[0]["shown"]), (&json!(0), &json!(false)));
     }
 }

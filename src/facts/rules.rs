@@ -23,10 +23,10 @@ use regex::{Regex, bytes};
 use serde_json::{Map, Value, json};
 
 use super::{
-    GitSeen, Shelf,
+    Claims, GitSeen, Shelf,
     code::Code,
     defaults::{self, ALLOW, DENY},
-    is_write, may_run, owners, tools,
+    is_write, may_run, owners,
 };
 use crate::{
     manifest::raw::FORBIDDEN,
@@ -92,14 +92,15 @@ struct Script {
 }
 
 /// Facts of the policy gate.
-pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value, git: Option<&GitSeen>) -> Value {
+pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, git: Option<&GitSeen>) -> Value {
+    let (manifest, tools) = (claims.manifest, claims.tools);
     let (rules, beside) = scripts(shelf, manifest);
     let default_deny = defaults::denies(&rules.iter().map(|rule| (rule.path.as_str(), &rule.code)).collect::<Vec<_>>());
     let outcomes = outcomes(&rules.iter().map(|rule| &rule.code).collect::<Vec<_>>(), default_deny);
     let tests = tests(&rules, &beside);
     let named = |tool: &str| rules.iter().any(|rule| rule.code.names(tool));
     let of = |wanted: fn(&Value) -> bool| {
-        let kept = tools(evidence).filter(move |tool| wanted(tool));
+        let kept = tools.iter().filter(move |tool| wanted(tool));
         kept.filter_map(|tool| tool.get("name")?.as_str()).collect::<Vec<_>>()
     };
     let numbers = numbers(&rules);
@@ -111,12 +112,12 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value, git: 
         "outcomes": outcomes,
         "tested": self::outcomes(&tests.iter().collect::<Vec<_>>(), false),
         "unnamed": of(|tool| is_write(tool) && may_run(tool)).into_iter().filter(|tool| !named(tool)).collect::<Vec<_>>(),
-        "never": never(evidence, &rules, default_deny),
+        "never": never(tools, &rules, default_deny),
         "numbers": numbers,
         "closed": settings_like(&settings, &CLOSED),
         "open": settings_like(&settings, &OPEN),
         "prompt_limits": prompt_limits(shelf, manifest, &numbers),
-        "classes": classes(evidence, manifest, &rules, default_deny),
+        "classes": classes(claims, &rules, default_deny),
         "exceptions": exceptions(shelf, manifest, git),
     })
 }
@@ -227,15 +228,15 @@ fn prompt_limits(shelf: &Shelf<'_>, manifest: &Value, rules: &[f64]) -> Vec<Valu
     found
 }
 
-fn classes(evidence: &Value, manifest: &Value, rules: &[Script], default_deny: bool) -> Value {
-    let stated = manifest.pointer("/policy/forbidden").and_then(Value::as_object);
+fn classes(claims: &Claims<'_>, rules: &[Script], default_deny: bool) -> Value {
+    let stated = claims.manifest.pointer("/policy/forbidden").and_then(Value::as_object);
     let names: BTreeSet<&str> = FORBIDDEN
         .iter()
         .map(|(name, _)| *name)
         .chain(stated.into_iter().flat_map(Map::keys).map(String::as_str))
         .collect();
     let excepted = |class: &str, tool: &str| {
-        let list = manifest.pointer("/policy/exceptions").and_then(Value::as_array).into_iter().flatten();
+        let list = claims.manifest.pointer("/policy/exceptions").and_then(Value::as_array).into_iter().flatten();
         list.into_iter().any(|one| one.get("class") == Some(&class.into()) && one.get("tool") == Some(&tool.into()))
     };
     let class = |name: &str| {
@@ -244,7 +245,9 @@ fn classes(evidence: &Value, manifest: &Value, rules: &[Script], default_deny: b
         let built_in =
             FORBIDDEN.iter().filter(|(class, _)| *class == name).flat_map(|(_, patterns)| patterns.iter().copied());
         let patterns: BTreeSet<&str> = own.chain(built_in).collect();
-        let covered: Vec<(&str, bool)> = tools(evidence)
+        let covered: Vec<(&str, bool)> = claims
+            .tools
+            .iter()
             .filter(|tool| is_write(tool))
             .filter_map(|tool| Some((tool.get("name")?.as_str()?, !may_run(tool))))
             .filter(|(tool, _)| {
@@ -283,8 +286,9 @@ fn snake_case(name: &str) -> String {
 }
 
 /// Tools that may never be called.
-fn never(evidence: &Value, rules: &[Script], default_deny: bool) -> Vec<Value> {
-    tools(evidence)
+fn never(tools: &[Value], rules: &[Script], default_deny: bool) -> Vec<Value> {
+    tools
+        .iter()
         .filter(|tool| !may_run(tool))
         .map(|tool| {
             let name = tool.get("name").and_then(Value::as_str).unwrap_or_default();
@@ -315,7 +319,10 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{super::Shelf, facts};
+    use super::{
+        super::{Claims, Shelf},
+        facts,
+    };
     use crate::source::Files;
 
     fn seen(texts: &[(&str, &str)], manifest: &Value) -> Value {
@@ -326,7 +333,11 @@ mod tests {
             {"name": "delete_customer", "at": "/tools/delete_customer", "is_write": true, "allow": {"mode": "never"}},
             {"name": "grant_role", "at": "/tools/grant_role", "is_write": true, "allow": {"mode": "approval"}},
         ]);
-        facts(&Shelf::new(&Files::texts(texts), "agentready.yaml"), &json!({ "tools": tools }), manifest, None)
+        facts(
+            &Shelf::new(&Files::texts(texts), "agentready.yaml"),
+            &Claims::new(manifest, &json!({ "tools": tools })),
+            None,
+        )
     }
 
     #[test]
@@ -411,7 +422,11 @@ mod tests {
         ] {
             let tools = json!([{"name": name, "is_write": true, "allow": {"mode": "auto"}}]);
             let files = Files::texts(BTreeMap::new());
-            let found = facts(&Shelf::new(&files, "agentready.yaml"), &json!({ "tools": tools }), &json!({}), None);
+            let found = facts(
+                &Shelf::new(&files, "agentready.yaml"),
+                &Claims::new(&json!({}), &json!({ "tools": tools })),
+                None,
+            );
             assert_eq!(found["classes"][class]["open"], json!([name]), "{name}");
         }
     }
@@ -424,7 +439,7 @@ mod tests {
                 {"id": "1", "on": "2026-11-01", "author": author, "signature": "N"}}});
             let git = serde_json::from_value(git).expect("what git says");
             let files = Files::texts(BTreeMap::new());
-            let found = facts(&Shelf::new(&files, "agentready.yaml"), &json!({}), &manifest, Some(&git));
+            let found = facts(&Shelf::new(&files, "agentready.yaml"), &Claims::new(&manifest, &json!({})), Some(&git));
             assert_eq!(found["exceptions"][0]["by_author"], json!(expected), "{author}");
         }
     }

@@ -12,7 +12,7 @@ use std::{
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
-use super::{Shelf, document, tools};
+use super::{Claims, Shelf, document};
 use crate::text::shortened;
 
 /// Most problems that are told of one schema.
@@ -26,9 +26,11 @@ struct Sheet {
 }
 
 /// Facts of the argument schemas.
-pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value) -> Vec<Value> {
+pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>) -> Vec<Value> {
     let mut read: BTreeMap<&str, Option<Sheet>> = BTreeMap::new();
-    tools(evidence)
+    claims
+        .tools
+        .iter()
         .filter_map(|tool| {
             let path = tool.get("input_schema")?.as_str()?;
             let sheet = read.entry(path).or_insert_with(|| {

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Shelf, is_write, may_run, tools};
+use super::{Claims, Shelf, is_write, may_run};
 use crate::source::Files;
 
 /// Where the sample is when the manifest does not say.
@@ -32,8 +32,8 @@ const SAMPLE: &str = "evidence/audit-sample.jsonl";
 const MOST_LINES: usize = 5000;
 
 /// Facts of the sample.
-pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value, locked: &BTreeSet<String>) -> Value {
-    let path = manifest.pointer("/audit/sample").and_then(Value::as_str).unwrap_or(SAMPLE);
+pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, locked: &BTreeSet<String>) -> Value {
+    let path = claims.manifest.pointer("/audit/sample").and_then(Value::as_str).unwrap_or(SAMPLE);
     let file = shelf.text(path);
     let text = file.as_ref().map_or("", |file| file.text());
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).take(MOST_LINES).collect();
@@ -44,7 +44,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value, manifest: &Value, locke
         Ok(_) => (Vec::new(), Some("a line is no JSON object".to_owned())),
         Err(line) => (Vec::new(), Some(format!("line {line} is no JSON"))),
     };
-    let mut trail = Trail::new(evidence, manifest);
+    let mut trail = Trail::new(claims);
     trail.count(&records);
     let runs: Vec<Option<String>> = records.iter().map(|record| trail.field(record, "run_id").map(plain)).collect();
     let joined = chain(&lines, &records, &runs);
@@ -109,8 +109,9 @@ const OF_CALLS: [&str; 3] = ["tool", "args", "status"];
 const OF_WRITES: [&str; 2] = ["trace_id", "actor"];
 
 impl<'a> Trail<'a> {
-    fn new(evidence: &'a Value, manifest: &'a Value) -> Self {
-        let writes = tools(evidence).filter(|tool| is_write(tool) && may_run(tool));
+    fn new(claims: &Claims<'a>) -> Self {
+        let manifest = claims.manifest;
+        let writes = claims.tools.iter().filter(|tool| is_write(tool) && may_run(tool));
         let text = |tool: &'a Value, key: &str| tool.get(key).and_then(Value::as_str);
         let writes = writes.filter_map(|tool| {
             let side_effect_id = text(tool, "side_effect_id");
@@ -333,7 +334,10 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{super::Shelf, facts};
+    use super::{
+        super::{Claims, Shelf},
+        facts,
+    };
     use crate::source::Files;
 
     fn seen(lines: &[Value], audit: &Value) -> Value {
@@ -353,7 +357,11 @@ mod tests {
         let tools = json!([{"name": "refund", "at": "/tools/refund", "is_write": true, "side_effect_id": "/id",
             "allow": {"mode": "auto"}}]);
         let locked = ["m-1".to_owned(), "p-1".to_owned()].into();
-        facts(&Shelf::new(&Files::texts(texts), "agentready.yaml"), &json!({ "tools": tools }), &manifest, &locked)
+        facts(
+            &Shelf::new(&Files::texts(texts), "agentready.yaml"),
+            &Claims::new(&manifest, &json!({ "tools": tools })),
+            &locked,
+        )
     }
 
     fn call(more: &Value) -> Value {

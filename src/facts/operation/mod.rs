@@ -10,22 +10,22 @@ mod tracing;
 
 use serde_json::{Map, Value, json};
 
-use super::{Fetched, Shelf, document, settings::Setting};
+use super::{Claims, Fetched, Shelf, document, settings::Setting};
 
 /// The facts of all topics here, by name.
 pub(super) fn facts(
     shelf: &Shelf<'_>,
-    evidence: &Value,
+    claims: &Claims<'_>,
     (settings, fetched): (&[Setting], &Fetched),
 ) -> Map<String, Value> {
-    let manifest = evidence.get("manifest").filter(|inner| inner.is_object()).unwrap_or(evidence);
+    let manifest = claims.manifest;
     let topics = [
         ("alerts", alerts::facts(&shelf.on("alerts"), manifest)),
         ("dashboards", dashboards::facts(&shelf.on("dashboards"), manifest)),
         ("load_test", load_test(&shelf.on("load_test"), manifest)),
         ("queries", dashboards::queries(&shelf.on("queries"), manifest)),
         ("series", series::facts(&shelf.on("series"), manifest, fetched.series.as_ref())),
-        ("spend", spend::facts(&shelf.on("spend"), evidence)),
+        ("spend", spend::facts(&shelf.on("spend"), claims)),
         ("traced_incidents", tracing::incidents(&shelf.on("traced_incidents"), manifest)),
         ("tracing", tracing::facts(&shelf.on("tracing"), manifest, settings)),
     ];

@@ -17,7 +17,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    facts::{Shelf, Target, document, is_write},
+    facts::{Claims, Shelf, Target, document, is_write},
     record::{Price, Prices},
     source::{SourceFile, load_text},
 };
@@ -28,8 +28,8 @@ static LIST_PRICES: LazyLock<Value> = LazyLock::new(|| {
 });
 
 /// Facts of all three.
-pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value) -> Value {
-    let manifest = evidence.get("manifest").unwrap_or(evidence);
+pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>) -> Value {
+    let manifest = claims.manifest;
     let path = |place: &str| manifest.pointer(place).and_then(Value::as_str);
     let open = |place: &str| path(place).and_then(|path| document::value(shelf, path));
     let own = open("/cost/prices");
@@ -44,7 +44,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, evidence: &Value) -> Value {
     json!({
         "prices": prices(manifest, table, path("/cost/prices").is_some(), &models),
         "routing": routing(open("/cost/routing").as_ref(), table, &models),
-        "cache": cache(open("/cost/cache/config").as_ref(), evidence),
+        "cache": cache(open("/cost/cache/config").as_ref(), claims.tools),
         "target": path("/kpis/cost_per_success_usd").and_then(Target::read).map(Target::json),
     })
 }
@@ -118,13 +118,12 @@ const TTL: [&str; 7] = ["ttl", "ttl_seconds", "ttl_s", "max_age", "expire", "exp
 /// Deepest nesting that is followed.
 const MAX_DEPTH: usize = 8;
 
-fn cache(file: Option<&Value>, evidence: &Value) -> Value {
+fn cache(file: Option<&Value>, tools: &[Value]) -> Value {
     let Some(file) = file else { return json!({ "exists": false }) };
     let mut leaves = Map::new();
     let mut words = BTreeSet::new();
     collect(file, 0, &mut leaves, &mut words);
-    let tools = evidence.get("tools").and_then(Value::as_array).into_iter().flatten();
-    let writes = tools.filter(|tool| is_write(tool));
+    let writes = tools.iter().filter(|tool| is_write(tool));
     let writes: Vec<&str> =
         writes.filter_map(|tool| tool.get("name")?.as_str()).filter(|name| words.contains(*name)).collect();
     json!({
@@ -164,7 +163,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::facts;
-    use crate::{facts::Shelf, source::Files};
+    use crate::{
+        facts::{Claims, Shelf},
+        source::Files,
+    };
 
     fn over(files: &[(&str, &str)], cost: &Value) -> Value {
         let texts: BTreeMap<String, Arc<str>> =
@@ -174,7 +176,7 @@ mod tests {
             "triage": {"id": "openai/gpt-4o-mini-2024-07-18"}, "decide": {"id": "anthropic/claude-sonnet-4-20250514"}
         }});
         let tools = json!([{"name": "pay", "is_write": true}, {"name": "look", "is_write": false}]);
-        facts(&Shelf::new(&files, "agentready.yaml"), &json!({"manifest": manifest, "tools": tools}))
+        facts(&Shelf::new(&files, "agentready.yaml"), &Claims::new(&manifest, &json!({ "tools": tools })))
     }
 
     #[test]
@@ -208,7 +210,7 @@ mod tests {
         let target = |text: &str| {
             let manifest = json!({"kpis": {"cost_per_success_usd": text}});
             let files = Files::texts(BTreeMap::new());
-            facts(&Shelf::new(&files, "agentready.yaml"), &json!({ "manifest": manifest }))["target"].clone()
+            facts(&Shelf::new(&files, "agentready.yaml"), &Claims::new(&manifest, &json!({})))["target"].clone()
         };
         assert_eq!(target("< 1.20"), json!({"limit": 1.2, "at_most": true}));
         assert_eq!((target(">= 1.20")["at_most"].clone(), target("low")), (json!(false), Value::Null));

@@ -81,12 +81,6 @@ pub(crate) fn settle(tools: &mut [Value], effects: &Value) {
     }
 }
 
-/// Whether nothing that servers and methods say changes a tool of the evidence.
-pub(crate) fn are_settled(tools: &[Value], effects: &Value) -> bool {
-    let said = Said::new(effects);
-    tools.iter().filter_map(Value::as_object).all(|tool| said.of(tool).is_empty())
-}
-
 /// What servers and methods say, by tool.
 struct Said<'e> {
     hinted: BTreeMap<&'e str, &'e str>,

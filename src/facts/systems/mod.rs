@@ -13,7 +13,7 @@ mod targets;
 mod undoing;
 mod vaults;
 
-pub(crate) use effects::{are_settled, settle};
+pub(crate) use effects::settle;
 pub(super) use offered::parameters;
 
 use std::collections::BTreeMap;
@@ -22,12 +22,12 @@ use serde_json::{Map, Value, json};
 
 use super::{Claims, Fetched, Shelf, is_write, may_run};
 
-/// The facts of all topics here, by name.
+/// The facts of all topics here, by name, and the tools with what servers say of them counted in.
 pub(super) fn facts(
     shelf: &Shelf<'_>,
     claims: &Claims<'_>,
     (fetched, manifests, tokens): (&Fetched, &Value, &Value),
-) -> Map<String, Value> {
+) -> (Map<String, Value>, Vec<Value>) {
     let offers = offered::open(&shelf.on("servers"), claims, fetched);
     offered::lend(shelf, claims, &offers);
     let (hosts, mounts) = hosts::facts(&shelf.on("hosts"), claims);
@@ -53,7 +53,8 @@ pub(super) fn facts(
         ("endpoints", places::endpoints(claims, &offers)),
         ("resources", places::resources(&shelf.on("resources"), claims)),
     ];
-    topics.into_iter().map(|(name, topic)| (name.to_owned(), topic)).collect()
+    let facts = topics.into_iter().map(|(name, topic)| (name.to_owned(), topic)).collect();
+    (facts, tools)
 }
 
 /// `facts.reached`: each system with `name`, `at`, the key `by` which it is reached, how many `tools` use it, those

@@ -9,6 +9,7 @@ use clap::Parser as _;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    agentready::cli::guard();
     let cli = match agentready::cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return ExitCode::from(agentready::cli::usage(&error)),

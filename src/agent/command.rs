@@ -17,7 +17,7 @@ use super::{
     AdapterError, Answer, Conversation, Kind, Message, Place, Secrets, Tools, TrialContext, TurnError, Wire,
     client::shown,
     extract::{claim, usage},
-    process::{Group, spawn},
+    group::{Group, spawn},
     tail::Tail,
 };
 use crate::{

@@ -11,6 +11,7 @@ mod command;
 mod contract;
 mod extract;
 mod frames;
+mod group;
 mod http;
 mod model;
 mod piped;
@@ -27,6 +28,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 pub use contract::{Answer, Message, TrialContext, TurnError};
+pub use group::end_all;
 pub use piped::piped;
 pub use preset::{PRESETS, Preset};
 pub use process::{Process, StartError};

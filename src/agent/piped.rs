@@ -7,7 +7,8 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{process::Child, sync::Mutex, task::JoinHandle, time::timeout};
 
 use super::{
-    process::{Group, shell, spawn},
+    group::{Group, spawn},
+    process::shell,
     tail::Tail,
 };
 use crate::standin::{Behind, Stdio};

@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     client::{is_loopback, prober},
+    group::{Group, spawn},
     tail::Tail,
 };
 use crate::{manifest::endpoint::Ready, units::format_duration};
@@ -186,66 +187,6 @@ pub(super) fn shell(command: &str) -> Command {
     let mut shell = Command::new(program);
     shell.arg(flag).arg(command);
     shell
-}
-
-/// Spawns a program in a process group of its own.
-pub(super) fn spawn(command: &mut Command) -> std::io::Result<(Child, Group)> {
-    #[cfg(unix)]
-    command.process_group(0);
-    let child = command.kill_on_drop(true).spawn()?;
-    let group = Group::of(&child);
-    Ok((child, group))
-}
-
-/// The process group of a child.
-#[derive(Debug)]
-pub(super) struct Group {
-    #[cfg(unix)]
-    leader: Option<rustix::process::Pid>,
-}
-
-#[cfg(unix)]
-impl Group {
-    fn of(child: &Child) -> Self {
-        let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self { leader: id.and_then(rustix::process::Pid::from_raw) }
-    }
-
-    fn ask_to_end(&self) {
-        self.signal(rustix::process::Signal::TERM);
-    }
-
-    /// Kills what is left of the group.
-    pub(super) fn kill(&self) {
-        self.signal(rustix::process::Signal::KILL);
-    }
-
-    fn is_alive(&self) -> bool {
-        self.leader.is_some_and(|leader| rustix::process::test_kill_process_group(leader).is_ok())
-    }
-
-    fn signal(&self, signal: rustix::process::Signal) {
-        if let Some(leader) = self.leader {
-            // Fails when nothing is left to signal, which is what is wanted.
-            let _nothing_left = rustix::process::kill_process_group(leader, signal);
-        }
-    }
-}
-
-#[cfg(not(unix))]
-impl Group {
-    fn of(_child: &Child) -> Self {
-        Self {}
-    }
-
-    fn ask_to_end(&self) {}
-
-    /// Leaves the end to `kill_on_drop`: there are no process groups.
-    pub(super) fn kill(&self) {}
-
-    fn is_alive(&self) -> bool {
-        false
-    }
 }
 
 /// How readiness is asked for.

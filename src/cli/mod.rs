@@ -8,6 +8,7 @@ mod attacks;
 mod base;
 mod case;
 mod check;
+mod defect;
 mod demo;
 mod described;
 mod drills;
@@ -44,6 +45,7 @@ use std::io::Write as _;
 
 pub use args::Cli;
 use args::Command;
+pub use defect::guard;
 use output::Output;
 
 use crate::{context::Context, exit};

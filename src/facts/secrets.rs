@@ -60,12 +60,18 @@ const SHORTEST: usize = 20;
 
 /// Whether a text can hold a secret at all: most are too short of letters in a row, and patterns take longer to say so.
 fn may_hold(text: &str) -> bool {
-    let mut row = 0;
-    let mut is_long = |byte: &u8| {
-        row = if is_of_a_value(char::from(*byte)) { row + 1 } else { 0 };
-        row == SHORTEST
-    };
-    text.as_bytes().iter().any(&mut is_long) || text.contains("://") || text.contains("-----")
+    let (mut row, mut dashes, mut address) = (0, 0, 0);
+    text.bytes().any(|byte| {
+        row = if is_of_a_value(char::from(byte)) { row + 1 } else { 0 };
+        dashes = if byte == b'-' { dashes + 1 } else { 0 };
+        address = match (address, byte) {
+            (_, b':') => 1,
+            (1, b'/') => 2,
+            (2, b'/') => 3,
+            _ => 0,
+        };
+        row == SHORTEST || dashes == 5 || address == 3
+    })
 }
 
 /// The secrets in a text: line, kind and first letters.

@@ -23,6 +23,7 @@ mod cost;
 mod examples;
 mod flaws;
 mod guards;
+mod told;
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::embedded);
 

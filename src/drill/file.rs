@@ -38,8 +38,8 @@ pub(super) struct Case {
     pub(super) each: Rule,
     /// The tool.
     pub(super) tool: Rule,
-    /// The arguments, over `was` (those of a lawful call), `keys` (their names) and `required` (of the tool's schema); `was`
-    /// itself when left out.
+    /// The arguments, over `was` (those of a lawful call), `keys` (their names), `required` (of the tool's schema) and `texts`
+    /// (of these, those that are texts; first what no pattern or list binds); `was` itself when left out.
     pub(super) args: Option<Rule>,
     /// Arguments on top.
     #[serde(default)]

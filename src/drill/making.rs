@@ -259,11 +259,13 @@ impl<'g> Maker<'g> {
             .and_then(|world| world.offers().into_iter().find(|offer| offer.name == tool).map(|offer| offer.input));
         let keys: Vec<&String> = way.was.as_object().into_iter().flat_map(Map::keys).collect();
         let given = required(input.as_ref()).into_iter().filter(|name| way.was.get(name).is_some());
+        let given: Vec<String> = given.collect();
         let scope = scope
             .inner()
             .with("was", &way.was)
             .with("keys", &json!(keys))
-            .with("required", &json!(given.collect::<Vec<_>>()));
+            .with("texts", &json!(texts(&given, &way.was, input.as_ref())))
+            .with("required", &json!(given));
         let told = |error: ExprError| format!("its arguments can't be made: {error}");
         let mut args = match &case.args {
             Some(rule) => rule.0.eval(&scope).map_err(told)?,
@@ -321,6 +323,19 @@ fn whole(expr: &Expr, scope: &Scope<'_>) -> Result<u64, String> {
 fn required(input: Option<&Value>) -> Vec<String> {
     let names = input.and_then(|input| input.get("required")).and_then(Value::as_array).into_iter().flatten();
     names.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// Those that are texts in a lawful call, of which first those that the schema leaves free but for their length.
+pub(super) fn texts<'n>(names: &'n [String], was: &Value, input: Option<&Value>) -> Vec<&'n str> {
+    let is_bound = |name: &str| {
+        let property = input.and_then(|input| input.get("properties")?.get(name));
+        property.is_some_and(|property| {
+            ["enum", "const", "pattern", "format"].iter().any(|key| property.get(key).is_some())
+        })
+    };
+    let texts = names.iter().map(String::as_str).filter(|name| was.get(name).is_some_and(Value::is_string));
+    let (bound, free): (Vec<&str>, Vec<&str>) = texts.partition(|name| is_bound(name));
+    [free, bound].concat()
 }
 
 /// The name of a text among the arguments and the expression that makes another one of it for each call; a UUID stays one.

@@ -3,7 +3,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Book, Drill, Ground, Outcome, Routes, drills, file::DRILLS, judge, making::numbered};
+use super::{
+    Book, Drill, Ground, Outcome, Routes, drills,
+    file::DRILLS,
+    judge,
+    making::{numbered, texts},
+};
 use crate::{
     expr::{Expr, Scope},
     grade::{Allow, Autonomy, Policy, ToolRule},
@@ -344,6 +349,18 @@ fn an_agent_without_a_tool_to_hand_over_is_drilled_alike() {
     for drill in ["drill:writes-per-run/lawful/pay", "drill:fail-closed/"] {
         assert!(without.iter().any(|id| id.starts_with(drill)), "{drill} of {without:?}");
     }
+}
+
+#[test]
+fn a_text_that_nothing_binds_is_made_huge() {
+    let made = made();
+    let huge = &of(&made, "drill:strict-input-schemas/huge/pay").probe;
+    assert_eq!((huge.args["order"].as_str().map(str::len), &huge.args["amount"]), (Some(200_000), &json!(20)));
+    let input = json!({"properties": {"id": {"pattern": "^a"}, "kind": {"enum": ["x"]}, "why": {"maxLength": 9}}});
+    let names = ["id", "amount", "kind", "why", "gone"].map(str::to_owned);
+    let was = json!({"id": "a1", "amount": 3, "kind": "x", "why": "because"});
+    assert_eq!(texts(&names, &was, Some(&input)), ["why", "id", "kind"]);
+    assert_eq!(texts(&names, &was, None), ["id", "kind", "why"]);
 }
 
 #[test]

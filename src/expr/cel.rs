@@ -265,6 +265,10 @@ fn register_text(context: &mut Context<'_, '_>) -> Result<(), DeclarationError> 
             Ok::<bool, ExecutionError>(known.is_match(&text))
         },
     )?;
+    context.add_function("times", |This(text): This<Arc<String>>, count: i64| -> String {
+        let most = MOST_REPEATED / text.len().max(1);
+        text.repeat(usize::try_from(count).unwrap_or_default().min(most))
+    })?;
     context.add_function("parse_json", |This(text): This<Arc<String>>| -> Cel {
         serde_json::from_str(&text).map_or(Cel::Null, |value| data::answer(&value))
     })?;
@@ -273,6 +277,9 @@ fn register_text(context: &mut Context<'_, '_>) -> Result<(), DeclarationError> 
     })?;
     Ok(())
 }
+
+/// Most bytes of a text that an expression makes by repeating one.
+const MOST_REPEATED: usize = 1 << 20;
 
 /// Most patterns that are kept compiled.
 const MOST_PATTERNS: usize = 500;
@@ -387,6 +394,8 @@ mod tests {
             ("'b' in tools.map(t, t.name)", json!(true)),
             ("{'x': args.id}", json!({"x": "ch_1"})),
             ("'delete_me'.glob('delete_*')", json!(true)),
+            ("'ab'.times(3) + 'ab'.times(0) + 'ab'.times(-1)", json!("ababab")),
+            ("size('ab'.times(9000000000000)) <= 1048576 && size(''.times(9)) == 0", json!(true)),
             ("'{\"a\":1}'.parse_json().a", json!(1)),
             ("args.pointer('/id')", json!("ch_1")),
             ("{'a': {'b': 1}}.placed('/a/b', 1.5)", json!({"a": {"b": 1.5}})),

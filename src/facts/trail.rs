@@ -14,7 +14,7 @@
 //! the line before of the same run, the records form a chain; a version may be a list.
 //!
 //! `facts.audit` counts: `records`, `runs` (ids), `run_records`, `calls`, `failed`, `writes`, `approvals`, `ends`;
-//! `self_approved` (by the agent, or by who set the run off); `lacks` says for each field how many records that should
+//! `unended` (runs without a record of their end), `self_approved` (by the agent, or by who set the run off); `lacks` says for each field how many records that should
 //! hold it don't: a digest or a mask is no input, output, argument or response. Must not judge.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,7 +48,13 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, locked: &BTreeSet<St
     trail.count(&records);
     let runs: Vec<Option<String>> = records.iter().map(|record| trail.field(record, "run_id").map(plain)).collect();
     let joined = chain(&lines, &records, &runs);
+    let of = |wanted: Event| {
+        let kept = records.iter().zip(&runs).filter(|(record, _)| trail.event(record) == wanted);
+        kept.map(|(_, run)| run.as_deref()).collect::<BTreeSet<_>>()
+    };
+    let unended = of(Event::Run).difference(&of(Event::End)).count();
     let mut entry = trail.told(locked);
+    entry.insert("unended".to_owned(), unended.into());
     entry.insert("at".to_owned(), "/audit".into());
     entry.insert("path".to_owned(), path.into());
     entry.insert("exists".to_owned(), file.is_some().into());
@@ -306,6 +312,7 @@ impl<'a> Trail<'a> {
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Event {
     Run,
     Call,
@@ -386,6 +393,16 @@ mod tests {
         assert_eq!(lacking, 0, "{}", found["lacks"]);
         assert_eq!(found["in_lock"], json!({"model": true, "prompt": true, "tools": false, "policy": true}));
         assert_eq!((&found["runs"], &found["ends"]), (&json!(["r1"]), &json!(1)), "an end is known by its output");
+    }
+
+    #[test]
+    fn two_ends_of_one_run_are_not_the_end_of_another() {
+        let run = |id: &str| json!({"event": "run", "run_id": id, "input": "i"});
+        let end = |id: &str| json!({"event": "end", "run_id": id, "output": "done"});
+        let found = seen(&[run("r1"), end("r1"), end("r1"), run("r2")], &json!({}));
+        assert_eq!((&found["ends"], &found["run_records"], &found["unended"]), (&json!(2), &json!(2), &json!(1)));
+        let found = seen(&[run("r1"), end("r2"), run("r2"), end("r1")], &json!({}));
+        assert_eq!(found["unended"], json!(0));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Dashboards and KPI queries: `facts.dashboards` and `facts.queries`.
 //!
-//! `facts.dashboards` holds `files` (`path`, `opened`) and `panels`: by what it shows (`success-rate`,
+//! `facts.dashboards` holds `files` (`path`, `opened`, and `read` where they have Grafana's form) and `panels`: by what it shows (`success-rate`,
 //! `tool-error-rate`, `p95-latency`, `tokens-per-run`, `cost-per-run`, `escalation-rate`, `policy-block-rate`) the best
 //! panel of all files, with `title`, `path`, `query`, `parses` (else `error`), `metrics`, and whether it is a `quantile`.
 //! `facts.queries` holds `exists` and by KPI `query`, `parses`, `metrics`, and of a quotient `by_success` (it divides
@@ -25,6 +25,9 @@ const PANELS: [(&str, &[&[&str]]); 7] = [
     ("policy-block-rate", &[&["policy", "polic", "guardrail"], &["block", "den"]]),
 ];
 
+/// Where panels stand, and rows of them.
+const LISTS: [&str; 2] = ["panels", "rows"];
+
 /// Deepest nesting of rows that is followed.
 const MAX_DEPTH: usize = 6;
 
@@ -43,9 +46,10 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> Value {
         let names = if pattern.contains('*') { shelf.matching(pattern) } else { vec![pattern.to_owned()] };
         for name in names {
             let value = if name.contains("://") { None } else { document::value(shelf, &name) };
-            files.push(json!({"path": name, "opened": value.is_some()}));
-            if let Some(value) = value {
-                let root = value.get("dashboard").unwrap_or(&value);
+            let root = value.as_ref().map(|value| value.get("dashboard").unwrap_or(value));
+            let is_read = root.is_some_and(|root| LISTS.iter().any(|key| root.get(*key).is_some_and(Value::is_array)));
+            files.push(json!({"path": name, "opened": value.is_some(), "read": is_read}));
+            if let Some(root) = root {
                 gather(root, &name, 0, &mut panels);
             }
         }
@@ -55,7 +59,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, manifest: &Value) -> Value {
 }
 
 fn gather(value: &Value, path: &str, depth: usize, panels: &mut Vec<Panel>) {
-    let lists = ["panels", "rows"].into_iter().filter_map(|key| value.get(key)?.as_array());
+    let lists = LISTS.into_iter().filter_map(|key| value.get(key)?.as_array());
     for panel in lists.flatten().filter(|_| depth < MAX_DEPTH) {
         let title = panel.get("title").and_then(Value::as_str).unwrap_or_default();
         let targets = panel.get("targets").and_then(Value::as_array).into_iter().flatten();
@@ -158,7 +162,7 @@ mod tests {
 
     use serde_json::json;
 
-    use super::{Panel, best, queries, read};
+    use super::{Panel, best, facts, queries, read};
     use crate::{facts::Shelf, source::Files};
 
     #[test]
@@ -177,6 +181,22 @@ mod tests {
                 let kpi = &found["kpis"]["c"];
                 assert_eq!((&kpi["by_success"], &kpi["only_successes"]), (&json!(by_success), &json!(only)), "{query}");
             }
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_form_is_opened_and_not_read() {
+        for (text, opened, is_read) in [
+            (r#"{"panels": []}"#, true, true),
+            (r#"{"dashboard": {"rows": [{"panels": []}]}}"#, true, true),
+            (r#"{"widgets": [{"definition": {"requests": []}}]}"#, true, false),
+            (r#"{"panels": {}}"#, true, false),
+            ("{", false, false),
+        ] {
+            let files = Files::texts(BTreeMap::from([("d.json".to_owned(), Arc::from(text))]));
+            let manifest = json!({"observability": {"dashboards": ["d.json"]}});
+            let found = facts(&Shelf::new(&files, "agentready.yaml"), &manifest);
+            assert_eq!(found["files"], json!([{"path": "d.json", "opened": opened, "read": is_read}]), "{text}");
         }
     }
 

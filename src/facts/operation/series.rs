@@ -6,7 +6,7 @@
 //! `least_runs`, `most_runs`, per KPI of the manifest `target`, `missed` (days on which it was not met), `drift` (relative change of
 //! the mean from the first half of the days to the second), `mean` and `upper95` (one-sided, of the mean); `critical`,
 //! the sums of `write_runs` (runs that wrote), `critical_errors` among them and `labelled` (runs that people looked at); and
-//! `coverage`: the days, spans and audit events of the last week. Must not judge.
+//! `coverage`: the days, spans and audit events of the last week, and its `newest` day. Must not judge.
 
 use std::collections::BTreeMap;
 
@@ -151,7 +151,7 @@ fn coverage(spans: &Days, events: &Days) -> Value {
     const WEEK: usize = 7;
     let both: Vec<Date> = in_a_row(spans).into_iter().filter(|day| events.contains_key(day)).rev().take(WEEK).collect();
     let sum = |series: &Days| both.iter().filter_map(|day| series.get(day)).sum::<f64>();
-    json!({"days": both.len(), "spans": sum(spans), "events": sum(events)})
+    json!({"days": both.len(), "newest": both.first().map(ToString::to_string), "spans": sum(spans), "events": sum(events)})
 }
 
 #[cfg(test)]
@@ -188,6 +188,6 @@ mod tests {
         assert_eq!((&found["kpis"]["rate"]["missed"], &found["kpis"]["gone"]["missing"]), (&json!(1), &json!(4)));
         assert!(found["kpis"]["rate"]["drift"].as_f64().is_some_and(|drift| (drift - 0.0556).abs() < 0.001));
         assert!(found["kpis"]["rate"]["upper95"].as_f64() > found["kpis"]["rate"]["mean"].as_f64());
-        assert_eq!(found["coverage"], json!({"days": 2, "spans": 30.0, "events": 31.0}));
+        assert_eq!(found["coverage"], json!({"days": 2, "newest": "2026-11-20", "spans": 30.0, "events": 31.0}));
     }
 }

@@ -7,6 +7,7 @@
 mod apis;
 mod caps;
 mod card;
+mod chain;
 mod change;
 mod code;
 mod consent;

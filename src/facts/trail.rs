@@ -22,8 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Claims, Shelf, is_write, may_run};
-use crate::source::Files;
+use super::{Claims, Shelf, chain, is_write, may_run};
 
 /// Where the sample is when the manifest does not say.
 const SAMPLE: &str = "evidence/audit-sample.jsonl";
@@ -47,7 +46,7 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, locked: &BTreeSet<St
     let mut trail = Trail::new(claims);
     trail.count(&records);
     let runs: Vec<Option<String>> = records.iter().map(|record| trail.field(record, "run_id").map(plain)).collect();
-    let joined = chain(&lines, &records, &runs);
+    let joined = chain::links(&lines, &records, &runs);
     let of = |wanted: Event| {
         let kept = records.iter().zip(&runs).filter(|(record, _)| trail.event(record) == wanted);
         kept.map(|(_, run)| run.as_deref()).collect::<BTreeSet<_>>()
@@ -61,24 +60,6 @@ pub(super) fn facts(shelf: &Shelf<'_>, claims: &Claims<'_>, locked: &BTreeSet<St
     entry.extend(error.map(|error| ("error".to_owned(), error.into())));
     entry.insert("chain".to_owned(), joined);
     Value::Object(entry)
-}
-
-/// How many records hold a digest of the record before them in the same run, and how many of these are wrong.
-fn chain(lines: &[&str], records: &[Value], runs: &[Option<String>]) -> Value {
-    let mut last: BTreeMap<&str, &str> = BTreeMap::new();
-    let (mut joined, mut broken, mut unlinked) = (0_usize, 0_usize, 0_usize);
-    for ((line, record), run) in lines.iter().zip(records).zip(runs) {
-        let before = last.insert(run.as_deref().unwrap_or_default(), line);
-        match (before, record.get("prev").and_then(Value::as_str)) {
-            (Some(before), Some(digest)) => {
-                joined += 1;
-                broken += usize::from(digest != Files::digest(before));
-            }
-            (Some(_), None) => unlinked += 1,
-            (None, _) => {}
-        }
-    }
-    json!({"links": joined, "broken": broken, "unlinked": unlinked})
 }
 
 /// A tool of the manifest, as far as its records go.
